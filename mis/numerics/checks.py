@@ -1,0 +1,97 @@
+"""Functions: argument checks, one sentence for every refusal."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+__all__ = ["InvalidInput", "UnsupportedSetting", "finite", "integer", "known", "number", "probability", "refuse"]
+
+
+class InvalidInput(ValueError):
+    """An argument that cannot be right; the message names the argument, the condition and the value."""
+
+
+class UnsupportedSetting(ValueError):
+    """A setting that a theorem or a method does not cover.
+
+    Parameters
+    ----------
+    part
+        What refuses, as the user called it, e.g. ``"theory.exact"``.
+    reason
+        Why, and what to use instead.
+    """
+
+    def __init__(self, part: str, reason: str):
+        self.part, self.reason = part, reason
+        super().__init__(f"{part}: {reason}")
+
+
+def refuse(where: str, name: str, condition: str, value: Any) -> InvalidInput:
+    """Make the error ``where: expected name condition, got name=value.``"""
+    return InvalidInput(f"{where}: expected {name} {condition}, got {name}={value!r}.")
+
+
+def integer(where: str, name: str, value: Any, *, at_least: int, at_most: int | None = None) -> int:
+    """Return ``value`` as an int, or refuse it."""
+    condition = f"an integer >= {at_least}" if at_most is None else f"an integer in {at_least}..{at_most}"
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise refuse(where, name, condition, value)
+    if value < at_least or (at_most is not None and value > at_most):
+        raise refuse(where, name, condition, value)
+    return int(value)
+
+
+def number(where: str, name: str, value: Any, *, above: float = -np.inf, below: float = np.inf) -> float:
+    """Return ``value`` as a finite float strictly between the bounds, or refuse it."""
+    condition = "a finite number"
+    if above > -np.inf:
+        condition += f" > {above:g}"
+    if below < np.inf:
+        condition += f" and < {below:g}" if above > -np.inf else f" < {below:g}"
+    try:
+        as_float = float(value)
+    except (TypeError, ValueError):
+        raise refuse(where, name, condition, value) from None
+    if isinstance(value, bool) or not np.isfinite(as_float) or not above < as_float < below:
+        raise refuse(where, name, condition, value)
+    return as_float
+
+
+def probability(where: str, name: str, value: Any) -> float:
+    """Return ``value`` as a float strictly between 0 and 1, or refuse it."""
+    return number(where, name, value, above=0.0, below=1.0)
+
+
+def finite(where: str, name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:
+    """Return ``value`` as a finite float64 array of ``ndim`` axes, or refuse it."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InvalidInput(f"{where}: expected {name} numeric, got a {type(value).__name__}.") from None
+    allowed = (ndim,) if isinstance(ndim, int) else ndim
+    if allowed is not None and array.ndim not in allowed:
+        axes = " or ".join(str(a) for a in allowed)
+        raise InvalidInput(f"{where}: expected {name} with {axes} axes, got {name}.shape={array.shape}.")
+    if array.size == 0:
+        raise InvalidInput(f"{where}: expected {name} not empty, got {name}.shape={array.shape}.")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise InvalidInput(
+            f"{where}: expected {name} finite, got {int(bad.sum())} NaN or infinite values, "
+            f"the first {name}[{', '.join(map(str, first))}]={array[first]}."
+        )
+    return array
+
+
+def known(where: str, name: str, value: Any, names: Iterable[str]) -> str:
+    """Return ``value`` if it is one of ``names``; else refuse it, with the nearest of them."""
+    names = list(names)
+    if value in names:
+        return value
+    near = difflib.get_close_matches(str(value), names, n=3, cutoff=0.4)
+    hint = f" Nearest: {', '.join(near)}." if near else ""
+    raise InvalidInput(f"{where}: expected {name} one of {', '.join(names)}, got {name}={value!r}.{hint}")
