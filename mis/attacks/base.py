@@ -1,0 +1,182 @@
+"""Spec: what an attack is, and the arrays it asks for.
+
+An attack turns arrays that a user computed in any framework into scores, larger for likelier members. What it
+needs is declared by name, axes and type; missing, surplus and ill-shaped inputs are then refused here, in one
+place, and ``evaluate`` meets only float64, bool and integer arrays whose shapes agree.
+
+To add an attack: copy ``entropy.py``, write ``needs`` and ``evaluate``; add it to ``ATTACKS`` in
+``__init__.py``; add one row to ``CASES`` in ``tests/contracts/test_attacks.py``.
+
+Axes: ``M`` shadow models, ``T`` target models, ``N`` examples under attack, ``S`` examples that only shadows
+use, ``C`` classes. A leading ``M`` or ``T`` axis may be left out where there is one model; an input of shape
+``(N,)`` then gives scores of shape ``(N,)``.
+"""
+
+import abc
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mis.numerics.checks import InvalidInput
+
+__all__ = ["Attack", "Input", "read_labels", "read_membership", "read_scores"]
+
+OPTIONAL_AXES = ("M", "T")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One array that an attack asks for.
+
+    Parameters
+    ----------
+    axes
+        Names of its axes, e.g. ``"T N"``; equal names have equal lengths across the inputs of one attack.
+        Empty for a callable.
+    type
+        ``float`` (NaN refused, infinities legal: a sure score), ``bool``, ``int`` or ``Callable``.
+    """
+
+    axes: str
+    type: Any = float
+
+    def read(self, where: str, name: str, value: Any) -> Any:
+        """Return ``value`` as an array with all the axes, or refuse it."""
+        if self.type is Callable:
+            if not callable(value):
+                raise InvalidInput(f"{where}: expected {name} callable, got a {type(value).__name__}.")
+            return value
+        array = CASTS[self.type](where, name, value)
+        axes = self.axes.split()
+        if array.ndim == len(axes) - 1 and axes[0] in OPTIONAL_AXES:
+            array = array[None]
+        if array.ndim != len(axes):
+            shape = f"({', '.join(axes)})"
+            raise InvalidInput(f"{where}: expected {name} of shape {shape}, got {name}.shape={array.shape}.")
+        if array.size == 0:
+            raise InvalidInput(f"{where}: expected {name} not empty, got {name}.shape={array.shape}.")
+        return array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attack(abc.ABC):
+    """A rule that scores examples by how likely they were in the training data.
+
+    A spec: frozen, hashable, numbers and strings only, validated in ``__post_init__``.
+    """
+
+    @property
+    @abc.abstractmethod
+    def needs(self) -> Mapping[str, Input]:
+        """The inputs of ``scores``, by name; the one with an axis ``T`` gives the result its shape."""
+
+    @abc.abstractmethod
+    def evaluate(self, *args: Any, **inputs: Any) -> np.ndarray:
+        """Return scores of shape ``(T, N)`` from checked inputs that have all their axes."""
+
+    def scores(self, **inputs: Any) -> np.ndarray:
+        """Return one score per example, larger for likelier members.
+
+        Parameters
+        ----------
+        **inputs
+            The arrays named in ``needs``.
+
+        Returns
+        -------
+        np.ndarray
+            Float64 scores, shape ``(T, N)``, or ``(N,)`` where the target's input came without the axis
+            ``T``.
+
+        Raises
+        ------
+        InvalidInput
+            Where an input is missing, unknown, has a NaN, or a shape that does not fit the others.
+        """
+        where = type(self).__name__
+        needs = self.needs
+        self._refuse_names(where, inputs)
+        arrays = {name: need.read(where, name, inputs[name]) for name, need in needs.items()}
+        _match_axes(where, needs, arrays)
+        scores = self.evaluate(**arrays)
+        target = next((name for name, need in needs.items() if need.axes.startswith("T")), None)
+        single = target is None or np.ndim(inputs[target]) < arrays[target].ndim
+        return scores[0] if single else scores
+
+    def _refuse_names(self, where, inputs):
+        missing = [name for name in self.needs if inputs.get(name) is None]
+        if missing:
+            raise InvalidInput(f"{where}: expected {', '.join(self.needs)}, got no {', '.join(missing)}.")
+        surplus = [name for name in inputs if name not in self.needs]
+        if surplus:
+            raise InvalidInput(
+                f"{where}: expected {', '.join(self.needs)} only, got also {', '.join(surplus)}."
+            )
+
+
+def read_scores(where: str, name: str, value: Any) -> np.ndarray:
+    """Return ``value`` as float64 without NaN; infinities are legal."""
+    try:
+        array = np.asarray(value)
+        if np.iscomplexobj(array):
+            raise InvalidInput(f"{where}: expected {name} real, got complex numbers.")
+        array = np.asarray(array, dtype=np.float64)
+    except InvalidInput:
+        raise
+    except (TypeError, ValueError):
+        raise InvalidInput(f"{where}: expected {name} numeric, got a {type(value).__name__}.") from None
+    # One pass over the array in the usual case: a sum is NaN where an element is (or where infinities meet).
+    with np.errstate(invalid="ignore", over="ignore"):
+        suspect = np.isnan(array.sum())
+    missing = np.isnan(array) if suspect else np.zeros(0, bool)
+    if missing.any():
+        first = ", ".join(str(int(i)) for i in np.argwhere(missing)[0])
+        raise InvalidInput(
+            f"{where}: expected {name} without NaN, got {int(missing.sum())} NaN, the first {name}[{first}]."
+        )
+    return array
+
+
+def read_membership(where: str, name: str, value: Any) -> np.ndarray:
+    """Return ``value`` as a bool array; numbers must be 0 or 1."""
+    array = np.asarray(value)
+    if array.dtype == np.bool_:
+        return array
+    as_numbers = read_scores(where, name, value)
+    if not np.isin(as_numbers, (0, 1)).all():
+        raise InvalidInput(f"{where}: expected {name} boolean, got values other than 0 and 1.")
+    return as_numbers == 1
+
+
+def read_labels(where: str, name: str, value: Any) -> np.ndarray:
+    """Return ``value`` as integers, 0 or larger."""
+    as_numbers = read_scores(where, name, value)
+    with np.errstate(invalid="ignore"):
+        wrong = ~((as_numbers >= 0) & (as_numbers == np.floor(as_numbers)) & np.isfinite(as_numbers))
+    if wrong.any():
+        bad = as_numbers[wrong][0]
+        raise InvalidInput(f"{where}: expected {name} class numbers 0, 1, 2, …, got {name} with {bad:g}.")
+    return as_numbers.astype(np.int64)
+
+
+CASTS: dict[Any, Callable[[str, str, Any], np.ndarray]] = {
+    float: read_scores,
+    bool: read_membership,
+    int: read_labels,
+}
+
+
+def _match_axes(where, needs, arrays):
+    lengths: dict[str, tuple[int, str]] = {}
+    for name, need in needs.items():
+        if need.type is Callable:
+            continue
+        for axis, length in zip(need.axes.split(), arrays[name].shape, strict=True):
+            known, giver = lengths.setdefault(axis, (length, name))
+            if known != length:
+                raise InvalidInput(
+                    f"{where}: expected {name} and {giver} with equal {axis}, "
+                    f"got {name} with {axis}={length} and {giver} with {axis}={known}."
+                )

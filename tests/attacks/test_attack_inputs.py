@@ -1,0 +1,65 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from mis.attacks import LiRA
+from mis.attacks.base import Input, read_labels, read_membership, read_scores
+from mis.numerics.checks import InvalidInput
+
+GOOD = {
+    "shadow_scores": [[1.0, 2.0], [2.0, 1.0], [0.0, 0.5], [0.5, 0.25]],
+    "shadow_membership": [[1, 0], [1, 0], [0, 1], [0, 1]],
+    "target_scores": [0.0, 1.0],
+}
+BAD = {
+    "missing": ({"shadow_scores": None}, "expected shadow_scores, .*, got no shadow_scores"),
+    "surplus": ({"logits": [1.0]}, "only, got also logits"),
+    "nan": ({"target_scores": [0.0, np.nan]}, r"got 1 NaN, the first target_scores\[1\]"),
+    "none": ({"target_scores": [0.0, None]}, "without NaN"),
+    "text": ({"target_scores": ["a", "b"]}, "target_scores numeric, got a list"),
+    "complex": ({"target_scores": [1j, 0]}, "target_scores real, got complex"),
+    "ragged": ({"target_scores": [[1.0], [1.0, 2.0]]}, "numeric, got a list"),
+    "long": ({"target_scores": [0.0, 1.0, 2.0]}, "target_scores with N=3 and shadow_scores with N=2"),
+    "axes": ({"target_scores": np.zeros((1, 1, 2))}, r"of shape \(T, N\), got target_scores.shape"),
+    "empty": ({"target_scores": np.zeros((0, 2))}, "not empty"),
+    "membership": ({"shadow_membership": [[2, 0]] * 4}, "boolean, got values other than 0 and 1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), BAD.values(), ids=BAD)
+def test_bad_inputs(change, message):
+    with pytest.raises(InvalidInput, match=message):
+        LiRA().scores(**(GOOD | change))
+
+
+def test_rows_and_single_targets():
+    single = LiRA().scores(**GOOD)
+    rows = LiRA().scores(**(GOOD | {"target_scores": [GOOD["target_scores"]] * 3}))
+    assert single.shape == (2,)
+    np.testing.assert_array_equal(rows, np.stack([single] * 3))
+
+
+def test_infinities_that_cancel_are_not_nan():
+    values = read_scores("here", "scores", [np.inf, -np.inf])
+    np.testing.assert_array_equal(values, [np.inf, -np.inf])
+
+
+def test_membership_from_numbers():
+    np.testing.assert_array_equal(read_membership("here", "membership", [1.0, 0.0]), [True, False])
+
+
+@pytest.mark.parametrize("labels", [[0.5], [-1], [np.inf]])
+def test_labels_are_class_numbers(labels):
+    with pytest.raises(InvalidInput, match="class numbers 0, 1, 2"):
+        read_labels("here", "labels", labels)
+
+
+def test_callable_inputs():
+    def predict(x):
+        return x
+
+    need = Input("", Callable)
+    assert need.read("here", "predict", predict) is predict
+    with pytest.raises(InvalidInput, match="predict callable, got a int"):
+        need.read("here", "predict", 3)
