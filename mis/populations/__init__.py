@@ -1,0 +1,85 @@
+"""Functions: the populations by name."""
+
+import dataclasses
+import os
+from typing import Any
+
+from mis.numerics.checks import InvalidInput, known
+from mis.populations.base import Examples, Law, Population, Split
+from mis.populations.breast_cancer import BreastCancer
+from mis.populations.digits import Digits
+from mis.populations.finite_support import FiniteSupport
+from mis.populations.freesolv import FreeSolv
+from mis.populations.linear import LinearTeacher
+from mis.populations.logistic import LogisticTeacher
+from mis.populations.modes import Modes
+from mis.populations.npz import Npz
+from mis.populations.solubility import Solubility
+from mis.populations.solubility_levels import SolubilityLevels
+from mis.populations.table import Table, Tabulated
+
+__all__ = [
+    "POPULATIONS",
+    "BreastCancer",
+    "Digits",
+    "Examples",
+    "FiniteSupport",
+    "FreeSolv",
+    "Law",
+    "LinearTeacher",
+    "LogisticTeacher",
+    "Modes",
+    "Npz",
+    "Population",
+    "Solubility",
+    "SolubilityLevels",
+    "Split",
+    "Table",
+    "Tabulated",
+    "get",
+]
+
+POPULATIONS: dict[str, type[Population]] = {
+    "solubility": Solubility,
+    "solubility-3": SolubilityLevels,
+    "freesolv": FreeSolv,
+    "digits": Digits,
+    "breast-cancer": BreastCancer,
+    "modes": Modes,
+    "logistic": LogisticTeacher,
+    "linear": LinearTeacher,
+}
+
+
+def get(name: str, **options: Any) -> Population:
+    """Return a population by its registry name, or a user's by the path of its ``.npz`` file.
+
+    Parameters
+    ----------
+    name
+        A key of ``POPULATIONS``; a string that ends in ``.npz`` or contains a path separator is a path.
+    options
+        Fields of that population's spec.
+
+    Raises
+    ------
+    InvalidInput
+        Unknown name or option, with the nearest ones; a file that cannot be read.
+
+    Examples
+    --------
+    >>> get("modes", separation=3.0).separation
+    3.0
+    """
+    is_path = name.endswith(".npz") or os.sep in name or (os.altsep or os.sep) in name
+    if is_path:
+        options = {"path": name, **options}
+    else:
+        known("populations", "name", name, POPULATIONS)
+    spec: type[Population] = Npz if is_path else POPULATIONS[name]
+    fields = [field.name for field in dataclasses.fields(spec)]
+    if options and not fields:
+        raise InvalidInput(f"{name}: expected no options, got {', '.join(options)}.")
+    for option in options:
+        known(name, "option", option, fields)
+    return spec(**options)
