@@ -1,0 +1,108 @@
+"""Quantizers: specs that fit a grid of allowed values to a tensor of weights and release the weights on it.
+
+Examples
+--------
+>>> import numpy as np
+>>> from mis import quantizers
+>>> quantizer = quantizers.parse("ternary-50")
+>>> quantizer
+Ternary(zeros=0.5)
+>>> quantizer(np.array([0.1, -0.2, 3.0, -5.0]))
+array([ 0.,  0.,  4., -4.])
+>>> quantizers.Uniform(bits=4, asymmetric=True, clip=0.8).name
+'uniform-4-asymmetric-clip-80'
+"""
+
+from typing import Any
+
+import jax
+
+from mis.numerics.checks import InvalidInput
+from mis.quantizers import fields
+from mis.quantizers.base import Grid, Quantizer
+from mis.quantizers.codebook import Codebook
+from mis.quantizers.floats import FP4, FP8
+from mis.quantizers.full import Full
+from mis.quantizers.nf4 import NF4
+from mis.quantizers.power_of_two import PowerOfTwo
+from mis.quantizers.sign import Sign
+from mis.quantizers.stochastic import Stochastic
+from mis.quantizers.ternary import Ternary
+from mis.quantizers.uniform import Uniform
+
+__all__ = [
+    "DEFAULT",
+    "FP4",
+    "FP8",
+    "NF4",
+    "QUANTIZERS",
+    "Codebook",
+    "Full",
+    "Grid",
+    "PowerOfTwo",
+    "Quantizer",
+    "Sign",
+    "Stochastic",
+    "Ternary",
+    "Uniform",
+    "parse",
+    "quantize",
+]
+
+QUANTIZERS: dict[str, type[Quantizer]] = {
+    cls.family: cls for cls in (Full, Sign, Ternary, Uniform, PowerOfTwo, Codebook, NF4, FP8, FP4, Stochastic)
+}
+
+DEFAULT: tuple[Quantizer, ...] = (
+    Full(),
+    Sign(),
+    *(Ternary(zeros=share) for share in (0.33, 0.5, 0.9)),
+    *(Uniform(bits=bits) for bits in (2, 3, 4, 6, 8)),
+)
+
+
+def parse(name: str) -> Quantizer:
+    """Return the quantizer that ``name`` spells; ``parse(quantizer.name) == quantizer``.
+
+    Raises
+    ------
+    InvalidInput
+        With the nearest known names, or with what the family of the name expects.
+
+    Examples
+    --------
+    >>> parse("uniform-4-asymmetric-channel")
+    Uniform(bits=4, asymmetric=True, channel=True, offset=0.0, clip=1.0, scale='fit')
+    """
+    return fields.read(name, QUANTIZERS)
+
+
+def quantize(quantizer: Quantizer, params: Any, key: Any = None) -> Any:
+    """Release a network: every layer on a grid of its own.
+
+    Parameters
+    ----------
+    quantizer
+        The rule.
+    params
+        List or tuple of layers, each one array, here ``(inputs + 1, outputs)`` with the bias in the last row.
+    key
+        A JAX key, split over the layers; needed where rounding is stochastic.
+
+    Returns
+    -------
+    list or tuple
+        Like ``params``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> quantize(Sign(), [np.array([[1.0], [-3.0]]), np.array([[0.5]])])
+    [array([[ 2.],
+           [-2.]]), array([[0.5]])]
+    """
+    if not isinstance(params, list | tuple):
+        kind = type(params).__name__
+        raise InvalidInput(f"quantize: expected params a list or tuple of layers, got a {kind}.")
+    keys = [None] * len(params) if key is None else jax.random.split(key, len(params))
+    return type(params)(quantizer(layer, key=k) for layer, k in zip(params, keys, strict=True))

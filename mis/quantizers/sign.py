@@ -1,18 +1,26 @@
 """Spec: the sign of each weight times the mean magnitude of the tensor."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from mis.quantizers.base import Grid, Quantizer
+from mis.quantizers.fields import scale_field
+from mis.quantizers.scales import settle
 
 __all__ = ["Sign"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sign(Quantizer):
-    """One bit: ``sign(w) * mean|w|``, the scale that minimises the squared error; a zero counts as positive.
+    """Sign of each weight times the mean magnitude of its tensor: one bit; a zero counts as positive.
 
-    Its one cell edge is 0, where the weights of most networks are densest.
+    The mean magnitude is the scale that minimises the squared error. The one cell edge is 0, where the
+    weights of most networks are densest.
+
+    Parameters
+    ----------
+    scale
+        ``"fit"``, ``"power-of-two"`` (rounded up to one), or a number > 0 fixed in advance.
 
     References
     ----------
@@ -25,15 +33,16 @@ class Sign(Quantizer):
     array([-1.,  1.,  1.])
     """
 
-    @property
-    def name(self) -> str:
-        return "sign"
+    family: ClassVar[str] = "sign"
+    scale: str | float = scale_field()
 
     @property
     def num_levels(self) -> float:
+        """Two."""
         return 2
 
     def fit(self, weights: Any) -> Grid:
+        """Return minus and plus the scale, their edge at zero."""
         xp = weights.__array_namespace__()
-        scale = xp.mean(xp.abs(weights))
+        scale = settle(self.scale, xp.mean(xp.abs(weights)))
         return Grid(levels=xp.stack([-scale, scale]), edges=xp.zeros(1, weights.dtype))

@@ -1,0 +1,95 @@
+"""Spec: equally spaced levels."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from mis.numerics.checks import UnsupportedSetting
+from mis.quantizers.base import Grid, Quantizer, nearest
+from mis.quantizers.fields import flag, integer_field, scale_field, share_field
+from mis.quantizers.scales import largest, settle
+
+__all__ = ["Uniform"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uniform(Quantizer):
+    """Nearest of equally spaced levels, 2^bits - 1 symmetric ones up to the largest magnitude by default.
+
+    Symmetric: levels ``step * k`` for k = -m..m with ``m = 2^(bits-1) - 1``, ``step = range / m`` and range
+    the largest magnitude. Asymmetric (affine): 2^bits levels ``step * (k - z)`` that span the interval from
+    the smallest weight to the largest, zero included, with an integer zero point z.
+
+    Parameters
+    ----------
+    bits
+        2 to 8.
+    asymmetric
+        Affine grid with a zero point instead of the symmetric one.
+    channel
+        One grid for each channel, the last axis of the weights, instead of one for the tensor.
+    offset
+        Shift of the whole grid upwards, as a share of a step, in [0, 1).
+    clip
+        Share of the range that the levels span, in (0, 1]; weights beyond go to the outermost level.
+    scale
+        The range: ``"fit"`` (to the largest magnitude), ``"power-of-two"`` (that, rounded up to one), or a
+        number > 0 fixed in advance. Symmetric grids only, except ``"fit"``.
+
+    References
+    ----------
+    Jacob et al. (2018), Quantization and Training of Neural Networks, arXiv:1712.05877, section 2.1;
+    Krishnamoorthi (2018), Quantizing deep convolutional networks, arXiv:1806.08342, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> weights = np.array([-1.0, -0.2, 0.4, 0.6])
+    >>> Uniform(bits=2)(weights)
+    array([-1.,  0.,  0.,  1.])
+    >>> Uniform(bits=2, asymmetric=True).fit(weights).levels.round(3)
+    array([-1.067, -0.533,  0.   ,  0.533])
+    """
+
+    family: ClassVar[str] = "uniform"
+    bits: int = integer_field(4, at_least=2, at_most=8)  # type: ignore[assignment]
+    asymmetric: bool = flag("asymmetric")
+    channel: bool = flag("channel")
+    offset: float = share_field(0.0, "offset", within="[0, 1)")
+    clip: float = share_field(1.0, "clip", within="(0, 1]")
+    scale: str | float = scale_field()
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.asymmetric and self.scale != "fit":
+            raise UnsupportedSetting("Uniform", "an asymmetric grid fits both its ends; leave scale='fit'.")
+
+    @property
+    def num_levels(self) -> float:
+        """One fewer on a symmetric grid."""
+        return 2**self.bits - (not self.asymmetric)
+
+    def fit(self, weights: Any) -> Grid:
+        """Return the levels with their midpoints as edges."""
+        return nearest(self._asymmetric(weights) if self.asymmetric else self._symmetric(weights))
+
+    def _symmetric(self, weights):
+        m = 2 ** (self.bits - 1) - 1
+        span = self.clip * settle(self.scale, largest(weights, channel=self.channel))
+        # Shares of the range, not multiples of the step: then the outermost level is exactly the range.
+        return span[..., None] * ((self._integers(-m, m, span) + self.offset) / m)
+
+    def _asymmetric(self, weights):
+        xp = weights.__array_namespace__()
+        axes = tuple(range(weights.ndim - 1)) if self.channel else None
+        low = self.clip * xp.minimum(xp.min(weights, axis=axes), 0)
+        high = self.clip * xp.maximum(xp.max(weights, axis=axes), 0)
+        last = 2**self.bits - 1
+        step = (high - low) / last
+        zero_point = xp.round(-low / xp.where(step > 0, step, 1))
+        return step[..., None] * (self._integers(0, last, step) - zero_point[..., None] + self.offset)
+
+    @staticmethod
+    def _integers(first, last, like):
+        """Return first..last along a new last axis of an array like ``like``."""
+        xp = like.__array_namespace__()
+        return xp.arange(first, last + 1, dtype=like.dtype).reshape((1,) * like.ndim + (-1,))
