@@ -1,5 +1,6 @@
 """Functions: find and read the file of a data set; never download one."""
 
+import lzma
 import os
 import pathlib
 import zipfile
@@ -13,7 +14,7 @@ from mis.numerics.checks import InvalidInput
 __all__ = ["locate", "read_npz"]
 
 PACKAGED = pathlib.Path(__file__).parent / "data"
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, MemoryError, SyntaxError)
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, RuntimeError, MemoryError)
 
 
 def locate(
@@ -82,7 +83,7 @@ def read_npz(
                 if missing:
                     raise InvalidInput(
                         f"{path}: expected arrays {', '.join(required)}, lacks {', '.join(missing)}; "
-                        f"it has {', '.join(arrays.files) or 'none'}."
+                        f"it has {_line(', '.join(arrays.files)) or 'none'}."
                     )
                 wanted = [*required, *(name for name in optional if name in arrays.files)]
                 return {name: _member(path, arrays, name) for name in wanted}
@@ -110,4 +111,4 @@ def _member(path, arrays, name):
 
 
 def _line(error):
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return " ".join(str(error).split()).rstrip(".")

@@ -57,6 +57,19 @@ def test_every_flipped_byte_is_refused_or_harmless(good):
             assert np.array_equal(arrays[name], array), position
 
 
+@pytest.mark.parametrize(("offset", "value"), [(8, 1), (10, 12), (10, 14), (10, 99)])
+def test_encrypted_and_unknown_compression_are_refused(good, offset, value):
+    content = bytearray(good.read_bytes())
+    # The flags and the method of each entry stand in the central directory too.
+    for entry in range(content.find(b"PK\x01\x02"), len(content)):
+        if content[entry : entry + 4] == b"PK\x01\x02":
+            content[entry + offset] = value
+    content[offset - 2] = value
+    good.write_bytes(content)
+    with pytest.raises(InvalidInput, match=r"good\.npz: "):
+        read(good)
+
+
 @pytest.mark.parametrize("content", [b"", b"features,target\n1,2\n", b"\x93NUMPY\x01\x00", b"\x80\x04K\x01."])
 def test_other_formats_are_refused(good, content):
     good.write_bytes(content)

@@ -32,6 +32,11 @@ def test_modes_law_seed_turns_the_frame():
     assert not np.allclose(Modes().centres, Modes(law_seed=1).centres)
 
 
+def test_a_seed_gives_other_numbers_to_the_data_than_to_everything_else():
+    split = Modes(num_heldout=8).split(seed=3, pool=8)
+    assert not np.array_equal(split.pool.features, Modes().sample(jax.random.key(3), 16).features[:8])
+
+
 def test_modes_moments():
     law = Modes(num_modes=3, dim=4, separation=1.5)
     features, modes = draw(law)

@@ -116,6 +116,7 @@ def put(array, index, value):
         ("target", TARGET[:, None], r"got features\.shape=\(1000, 4\), target\.shape=\(1000, 1\)"),
         ("target", put(TARGET, 5, np.nan), r"target finite .* the first target\[5\]=nan"),
         ("target", np.full(N, 2.5), r"a target that varies, got 2\.5 throughout"),
+        ("target", 0.1 + 1e-10 * TARGET, r"a target that varies, got 0\.1 throughout"),
         ("target", put(np.ones(N), 900, 2.0), "a target that varies, got 1 throughout"),
         ("target", np.ones(N, dtype=int), "at least 2 classes outside test, got only 1"),
         ("target", put(np.ones(N, dtype=int), 900, 2), "at least 2 classes outside test, got only 1"),
