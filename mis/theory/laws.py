@@ -1,0 +1,220 @@
+"""Values: loss laws, the central object. The law of the losses of K candidates on one random example.
+
+The learner minimises the empirical loss over a finite codebook ``theta_1 .. theta_K``; everything it leaks is
+a functional of the law of ``(loss(theta_1, Z), ..., loss(theta_K, Z))`` and of the sample size n. Rows are
+candidates, columns are atoms or examples.
+
+Ties, once and for all of ``mis.theory``: of several candidates with the smallest empirical loss the learner
+returns the one with the **smallest index**. Sums that differ by no more than rounding are tied, so that
+losses 0.1 + 0.2 tie with 0.3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mis.numerics.checks import InvalidInput, finite, refuse
+from mis.theory.differences import ROUNDING, Atoms, Normal
+
+__all__ = ["DiscreteLosses", "GaussianLosses", "LossLaw", "SampledLosses"]
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianLosses:
+    """Jointly normal losses of K candidates.
+
+    Parameters
+    ----------
+    mean
+        Expected losses, shape ``(K,)``, K >= 2.
+    cov
+        Covariance of the losses, shape ``(K, K)``, symmetric and positive semi-definite.
+
+    Examples
+    --------
+    >>> GaussianLosses(mean=[0.0, 0.3], cov=[[0.0, 0.0], [0.0, 1.0]]).difference(1, 0)
+    Normal(mean=0.3, variance=1.0)
+    """
+
+    mean: Any
+    cov: Any
+
+    def __post_init__(self):
+        where = "GaussianLosses"
+        mean = finite(where, "mean", self.mean, ndim=1)
+        cov = finite(where, "cov", self.cov, ndim=2)
+        if len(mean) < 2:
+            raise InvalidInput(
+                f"{where}: expected mean of at least two candidates, got mean.shape={mean.shape}."
+            )
+        if cov.shape != (len(mean), len(mean)):
+            raise InvalidInput(
+                f"{where}: expected cov of shape {(len(mean),) * 2}, got cov.shape={cov.shape}."
+            )
+        size = np.abs(cov).max()
+        if np.abs(cov - cov.T).max() > 1e-10 * size:
+            raise InvalidInput(
+                f"{where}: expected cov symmetric, got entries that differ from their mirror image."
+            )
+        smallest = np.linalg.eigvalsh(cov)[0]
+        if smallest < -1e-10 * size:
+            raise InvalidInput(
+                f"{where}: expected cov positive semi-definite, got an eigenvalue {smallest:g}."
+            )
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "cov", (cov + cov.T) / 2)
+
+    @property
+    def num_losses(self) -> int:
+        """K, the number of candidates."""
+        return len(self.mean)
+
+    def best(self) -> int:
+        """Return the index of the smallest expected loss."""
+        return _first_smallest(self.mean)
+
+    def difference(self, k: int, reference: int) -> Normal:
+        """Return the law of the loss of candidate ``k`` minus that of ``reference``."""
+        own = self.cov[k, k] + self.cov[reference, reference]
+        variance = own - 2 * self.cov[k, reference]
+        return Normal(
+            float(self.mean[k] - self.mean[reference]), float(variance) if variance > ROUNDING * own else 0.0
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class DiscreteLosses:
+    """Losses of K candidates on data with m atoms.
+
+    Parameters
+    ----------
+    losses
+        Loss of candidate k on atom j, shape ``(K, m)``, K >= 2.
+    probs
+        Probabilities of the atoms, shape ``(m,)``; their sum may differ from one by rounding (1e-9). Atoms of
+        probability zero are dropped.
+
+    Examples
+    --------
+    >>> law = DiscreteLosses(losses=[[0.0, 0.0, 0.0], [-0.9, 0.15, 0.6]], probs=[0.2, 0.5, 0.3])
+    >>> round(law.difference(1, 0).mean, 12)
+    0.075
+    """
+
+    losses: Any
+    probs: Any
+
+    def __post_init__(self):
+        where = "DiscreteLosses"
+        losses = finite(where, "losses", self.losses, ndim=2)
+        probs = finite(where, "probs", self.probs, ndim=1)
+        if len(losses) < 2:
+            raise InvalidInput(
+                f"{where}: expected losses of at least two candidates, got losses.shape={losses.shape}."
+            )
+        if losses.shape[1] != len(probs):
+            raise InvalidInput(
+                f"{where}: expected one probability per column of losses, got losses.shape={losses.shape} "
+                f"and probs.shape={probs.shape}."
+            )
+        if probs.min() < 0:
+            raise refuse(where, "probs", ">= 0", float(probs.min()))
+        if abs(probs.sum() - 1) > 1e-9:
+            raise InvalidInput(f"{where}: expected probs to sum to 1, got a sum of {probs.sum():.12g}.")
+        kept = probs > 0
+        object.__setattr__(self, "losses", losses[:, kept])
+        object.__setattr__(self, "probs", probs[kept] / probs.sum())
+
+    @property
+    def num_losses(self) -> int:
+        """K, the number of candidates."""
+        return len(self.losses)
+
+    @property
+    def log_probs(self) -> np.ndarray:
+        """Logarithms of the probabilities of the columns, shape ``(m,)``."""
+        return np.log(self.probs)
+
+    def best(self) -> int:
+        """Return the index of the smallest expected loss."""
+        return _first_smallest(self.losses @ self.probs)
+
+    def difference(self, k: int, reference: int) -> Atoms:
+        """Return the law of the loss of candidate ``k`` minus that of ``reference``."""
+        return Atoms(_differences(self.losses, k, reference), self.log_probs)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledLosses:
+    """Losses of K candidates measured on N examples, from any framework.
+
+    The examples must be fresh: none of them trained any of the candidates.
+
+    Parameters
+    ----------
+    losses
+        Loss of candidate k on example i, shape ``(K, N)``, K >= 2, N >= 2.
+    names
+        Optional names of the candidates, shape ``(K,)``.
+
+    Examples
+    --------
+    >>> SampledLosses(losses=[[0.0, 1.0, 0.0], [1.0, 1.0, 0.0]], names=["a", "b"]).best()
+    0
+    """
+
+    losses: Any
+    names: Sequence[str] | None = None
+
+    def __post_init__(self):
+        where = "SampledLosses"
+        losses = finite(where, "losses", self.losses, ndim=2)
+        if losses.shape[0] < 2 or losses.shape[1] < 2:
+            raise InvalidInput(
+                f"{where}: expected losses of at least two candidates on two examples, "
+                f"got losses.shape={losses.shape}."
+            )
+        object.__setattr__(self, "losses", losses)
+        if self.names is not None:
+            names = tuple(str(name) for name in self.names)
+            if len(names) != len(losses):
+                raise InvalidInput(
+                    f"{where}: expected {len(losses)} names, one per candidate, got {len(names)}."
+                )
+            object.__setattr__(self, "names", names)
+
+    @property
+    def num_losses(self) -> int:
+        """K, the number of candidates."""
+        return len(self.losses)
+
+    @property
+    def log_probs(self) -> np.ndarray:
+        """Logarithms of the probabilities of the columns, all equal, shape ``(N,)``."""
+        num_examples = self.losses.shape[1]
+        return np.full(num_examples, -np.log(num_examples))
+
+    def best(self) -> int:
+        """Return the index of the smallest mean loss."""
+        return _first_smallest(self.losses.mean(axis=1))
+
+    def difference(self, k: int, reference: int) -> Atoms:
+        """Return the empirical law of the loss of candidate ``k`` minus that of ``reference``."""
+        return Atoms(_differences(self.losses, k, reference), self.log_probs)
+
+
+LossLaw = GaussianLosses | DiscreteLosses | SampledLosses
+
+
+def _first_smallest(expected: np.ndarray) -> int:
+    """Smallest index among the smallest values, up to rounding."""
+    return int(np.argmax(expected <= expected.min() + ROUNDING * np.abs(expected).max()))
+
+
+def _differences(losses: np.ndarray, k: int, reference: int) -> np.ndarray:
+    """Row ``k`` minus row ``reference``, rounding residues set to zero."""
+    values = losses[k] - losses[reference]
+    size = np.abs(losses[k]) + np.abs(losses[reference])
+    return np.where(np.abs(values) <= ROUNDING * size, 0.0, values)

@@ -1,0 +1,81 @@
+"""Functions: the exponential rate at which the optimal advantage vanishes, for a fixed codebook."""
+
+import math
+
+from mis.numerics.checks import UnsupportedSetting
+from mis.theory.differences import ROUNDING, Atoms, Normal
+from mis.theory.laws import LossLaw
+
+__all__ = ["chernoff", "competitors", "rate"]
+
+
+def rate(law: LossLaw) -> float:
+    """Large-deviation rate of the optimal advantage, ``lim -(1/n) log Delta_n``, in nats per example.
+
+    With ``D_k`` the loss of candidate k minus that of the population minimiser, the rate is ``min_k I_k``
+    with Chernoff's exponent ``I_k = sup_t -log E exp(-t D_k)``. Larger is more private. It is a limit: at
+    finite n the advantage can be many times larger or smaller than ``exp(-n rate)``; see `sharp`.
+
+    Parameters
+    ----------
+    law
+        A loss law with a unique population minimiser. For `SampledLosses` this is the rate of the empirical
+        law, a plug-in estimate without an interval.
+
+    Returns
+    -------
+    float
+        The rate; infinite where no competitor can ever win, so that the advantage is 0 at every n.
+
+    Raises
+    ------
+    UnsupportedSetting
+        Where several candidates share the smallest expected loss (the advantage is then of order
+        ``n**-0.5``), or where no difference of losses is random.
+
+    References
+    ----------
+    Bahadur and Rao (1960), *On deviations of the sample mean*. Aubinais, Gassiat, Piantanida,
+    arXiv:2310.13786: advantage of quantized empirical risk minimisers.
+
+    Examples
+    --------
+    >>> from mis.theory import GaussianLosses
+    >>> round(rate(GaussianLosses(mean=[0.0, 0.3], cov=[[0.0, 0.0], [0.0, 1.0]])), 12)
+    0.045
+    """
+    return min(
+        chernoff(difference, wins_ties)[0] for _, difference, wins_ties in competitors("theory.rate", law)
+    )
+
+
+def competitors(where: str, law: LossLaw) -> list[tuple[int, Normal | Atoms, bool]]:
+    """Every candidate k whose loss differs at random from the minimiser's: ``(k, D_k, does k win a tie)``.
+
+    Candidates at a constant distance never change places with the minimiser and are left out.
+    """
+    best = law.best()
+    differences = ((k, law.difference(k, best)) for k in range(law.num_losses) if k != best)
+    random = [(k, d, k < best) for k, d in differences if d.variance > ROUNDING * d.mean**2]
+    if not random:
+        raise UnsupportedSetting(
+            where, "every loss differs from the best by a constant, so the learner never varies."
+        )
+    for k, d, _ in random:
+        if d.mean <= ROUNDING * math.sqrt(d.variance):
+            raise UnsupportedSetting(
+                where,
+                f"candidates {best} and {k} share the smallest expected loss; a rate needs a unique one. "
+                "theory.exact and theory.saddlepoint cover ties.",
+            )
+    return random
+
+
+def chernoff(difference: Normal | Atoms, wins_ties: bool) -> tuple[float, float]:
+    """Return ``(I, t)``: the exponent of P(sum of n differences beats zero) and the tilt that attains it."""
+    t = difference.optimal_tilt()
+    if math.isfinite(t):
+        return -difference.log_mgf(t), t
+    # D >= 0: the competitor can only tie, and only if every single difference is zero.
+    ties = difference.prob(0.0) if isinstance(difference, Atoms) and wins_ties else 0.0
+    return (-math.log(ties) if ties > 0 else math.inf), t
