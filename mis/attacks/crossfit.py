@@ -1,0 +1,161 @@
+"""Functions: attacks measured on models that nothing in them was fitted on.
+
+The models are dealt to folds. For each fold in turn, the *targets*, the next fold calibrates (combination weights,
+thresholds, the choice of the strongest attack) and all others are *shadows* (Gaussians, means, spreads, ridges). No
+threshold, no weight and no choice ever saw the models it is scored on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+
+from mis.numerics.checks import InvalidInput, integer, probability
+from mis.results import Interval
+
+__all__ = ["STRONGEST", "Measured", "cross_fit", "deal", "mean_over_models"]
+
+STRONGEST = "advantage"
+
+# Log likelihood ratios beyond this are certainties; they would only dominate the logistic fit.
+CERTAIN = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What one attack reached on each model, as a target; all of shape ``(M,)``.
+
+    Parameters
+    ----------
+    advantage
+        True less false positive rate at the threshold that was best on the calibrating models.
+    tpr, fpr
+        Rates at the threshold that had the asked false positive rate on the calibrating models.
+    """
+
+    advantage: np.ndarray
+    tpr: np.ndarray
+    fpr: np.ndarray
+
+
+def deal(num_models: int, num_folds: int) -> np.ndarray:
+    """Return the fold of each model, shape ``(num_models,)``.
+
+    Examples
+    --------
+    >>> deal(7, 3)
+    array([0, 1, 2, 0, 1, 2, 0])
+    """
+    integer("deal", "num_folds", num_folds, at_least=3)
+    integer("deal", "num_models", num_models, at_least=2 * num_folds)
+    return np.arange(num_models) % num_folds
+
+
+def mean_over_models(values: np.ndarray, level: float = 0.95) -> Interval:
+    """Return the mean of one value per model with a t interval over models, the independent units.
+
+    Conditional on the pool of examples: models trained on independent random halves of it are independent given
+    it, their scores are not. Rates of one attack, so kind ``attack``: a lower bound on the optimal advantage.
+
+    Examples
+    --------
+    >>> mean_over_models(np.array([0.1, 0.2, 0.3]))
+    Interval(0.2 in [-0.0484138, 0.448414], attack, level=0.95)
+    """
+    probability("mean_over_models", "level", level)
+    values = np.asarray(values, dtype=np.float64)
+    value = float(values.mean())
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    half = float(stats.t.ppf(0.5 + level / 2.0, len(values) - 1) * error)
+    return Interval(lower=value - half, value=value, upper=value + half, kind="attack", level=level)
+
+
+def cross_fit(
+    features: Callable[[int, np.ndarray], Mapping[str, np.ndarray]],
+    membership: np.ndarray,
+    attacks: Mapping[str, Sequence[str]],
+    *,
+    num_folds: int = 8,
+    fpr: float = 0.01,
+) -> dict[str, Measured]:
+    """Measure every attack on every model as a target.
+
+    Parameters
+    ----------
+    features
+        Maps the number of a fold, and which models are its shadows, bool ``(M,)``, to named scores of the other
+        models, ``(M - shadows, N)``, that are estimated on the shadows alone.
+    membership
+        Which examples each model was trained on, bool ``(M, N)``.
+    attacks
+        Names of the features each attack uses: one is taken as it is, several are combined by a logistic regression
+        on the calibrating models.
+    num_folds
+        Number of folds; shadows are ``num_folds - 2`` of them.
+    fpr
+        False positive rate of the second threshold.
+
+    Returns
+    -------
+    dict of Measured
+        One for each attack, and one under ``"advantage"``: in each fold the attack that was strongest on the
+        calibrating models.
+    """
+    membership = np.asarray(membership, dtype=bool)
+    folds = deal(len(membership), num_folds)
+    results = {name: np.empty((3, len(folds))) for name in [*attacks, STRONGEST]}
+    for fold in range(num_folds):
+        target, is_shadow = folds == fold, (folds != fold) & (folds != (fold + 1) % num_folds)
+        scored = {k: np.asarray(v) for k, v in features(fold, is_shadow).items()}
+        deciding, known = target[~is_shadow], membership[~is_shadow]
+        reached = {}
+        for name, used in attacks.items():
+            table = np.stack([np.clip(scored[k], -CERTAIN, CERTAIN) for k in used], axis=-1)
+            if not np.isfinite(table).all():
+                raise InvalidInput(f"cross_fit: expected finite scores, got NaN among {', '.join(used)}.")
+            combined = _combine(table, known, ~deciding)
+            best, strict = _thresholds(combined[~deciding], known[~deciding], fpr)
+            reached[name] = _rates(combined[~deciding], known[~deciding], best).advantage.mean()
+            at_best = _rates(combined[deciding], known[deciding], best)
+            at_strict = _rates(combined[deciding], known[deciding], strict)
+            results[name][:, target] = at_best.advantage, at_strict.tpr, at_strict.fpr
+        strongest = max(reached, key=lambda name: reached[name])
+        results[STRONGEST][:, target] = results[strongest][:, target]
+    return {
+        name: Measured(advantage=advantage, tpr=tpr, fpr=rate)
+        for name, (advantage, tpr, rate) in results.items()
+    }
+
+
+def _combine(table, membership, calibrating):
+    """One score per model and example from the features on the last axis, combined on the calibrating models."""
+    if table.shape[-1] == 1:
+        return table[..., 0]
+    flat = table[calibrating].reshape(-1, table.shape[-1])
+    centre, scale = flat.mean(axis=0), flat.std(axis=0)
+    scale = np.where(scale > 0.0, scale, 1.0)
+    logistic = LogisticRegression(solver="newton-cholesky")
+    logistic.fit((flat - centre) / scale, membership[calibrating].ravel())
+    return (table - centre) @ (logistic.coef_[0] / scale)
+
+
+def _thresholds(scores, membership, fpr):
+    """Thresholds with the largest advantage, and with the false positive rate ``fpr``; a score at one is positive."""
+    flat, members = scores.ravel(), membership.ravel()
+    order = np.argsort(-flat, kind="stable")
+    ranked, is_member = flat[order], members[order]
+    gain = np.cumsum(np.where(is_member, 1.0 / members.sum(), -1.0 / (~members).sum()))
+    # Equal scores fall on one side of any threshold: only the last of a run can be cut at.
+    last = np.append(ranked[1:] < ranked[:-1], True)
+    best = ranked[np.where(last, gain, -np.inf).argmax()]
+    strict = np.quantile(flat[~members], 1.0 - fpr, method="higher")
+    return best, np.nextafter(strict, np.inf)
+
+
+def _rates(scores, membership, threshold):
+    positive = scores >= threshold
+    tpr = (positive & membership).sum(axis=1) / membership.sum(axis=1)
+    fpr = (positive & ~membership).sum(axis=1) / (~membership).sum(axis=1)
+    return Measured(advantage=tpr - fpr, tpr=tpr, fpr=fpr)

@@ -1,0 +1,276 @@
+"""Functions: one quantizer's row, from networks that were trained once for all quantizers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy import stats
+
+from mis import quantizers, theory
+from mis.attacks import LiRA, statistics
+from mis.attacks.crossfit import STRONGEST, cross_fit, deal, mean_over_models
+from mis.attacks.whitebox import decoded, linearised, ridge
+from mis.numerics.checks import UnsupportedSetting
+from mis.populations import Split
+from mis.quantizers import Quantizer
+from mis.ranking.spec import RankingSpec
+from mis.results import Interval
+from mis.training import Ensemble
+
+__all__ = ["Networks", "measure"]
+
+# Models whose gradients are averaged, per fold: a mean over references beats the gradient at one point, and the gain
+# levels off near 32 references in all.
+REFERENCES = 5
+
+# Networks quantized or evaluated at a time, which bounds the memory of their intermediate arrays.
+BATCH = 8
+
+# Keys of iterates count from here, those of networks from 0.
+ITERATES = 2**31
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Networks:
+    """The trained networks of a ranking, and what all quantizers need of them.
+
+    Parameters
+    ----------
+    spec
+        What they are.
+    split
+        The pool they were trained on halves of, and the held-out examples.
+    ensemble
+        Their last iterates.
+    trajectories
+        Iterates of a few more runs of the same learner, layers ``(R, S, in + 1, out)``.
+    num_folds
+        Folds of the cross-fitted attacks.
+    level
+        Level of all intervals.
+    """
+
+    spec: RankingSpec
+    split: Split
+    ensemble: Ensemble
+    trajectories: Ensemble
+    num_folds: int
+    level: float
+
+    @cached_property
+    def batches(self) -> list[jax.Array]:
+        """Layers of the networks, then of all iterates of the trajectories, ``(M + R * S, in + 1, out)``.
+
+        Everything that is quantized, in one array: a quantizer compiles once.
+        """
+        both = zip(self.ensemble.params, self.trajectories.params, strict=True)
+        return [jnp.asarray(np.concatenate([p, t.reshape(-1, *t.shape[2:])])) for p, t in both]
+
+    @cached_property
+    def flat(self) -> jax.Array:
+        """All parameters of each network in a row, ``(M, P)``."""
+        return _flat(self.ensemble.params)
+
+    @cached_property
+    def gradients(self) -> jax.Array:
+        """For each fold as target, gradients of the pool's losses, averaged over a few shadows, ``(folds, N, P)``."""
+        model, pool = self.spec.model, self.split.pool
+        folds = deal(len(self.flat), self.num_folds)
+
+        @jax.jit
+        def of_fold(params, features, targets):
+            one = jax.grad(lambda p, x, y: model.losses(p, x, y))
+            each = jax.vmap(one, in_axes=(None, 0, 0))
+
+            def add(total, network):
+                grads = each(network, features, targets)
+                return jax.tree.map(jnp.add, total, grads), None
+
+            start = jax.tree.map(lambda p: jnp.zeros((len(features), *p.shape[1:]), p.dtype), params)
+            total, _ = jax.lax.scan(add, start, params)
+            return _flat(total) / len(params[0])
+
+        x, y = jnp.asarray(pool.features), jnp.asarray(pool.targets)
+        few = min(REFERENCES, len(self.flat) // self.num_folds)
+        picks = [np.flatnonzero(folds == fold)[:few] for fold in range(self.num_folds)]
+        means = jnp.stack([of_fold([p[pick] for p in self.ensemble.params], x, y) for pick in picks])
+        return _without_two(means)
+
+    @cached_property
+    def spread(self) -> list[np.ndarray]:
+        """Standard deviation of each weight over the networks, by layer."""
+        return [p.std(axis=0, ddof=1) for p in self.ensemble.params]
+
+    @cached_property
+    def spread_of_run(self) -> list[np.ndarray]:
+        """Standard deviation of each weight over the last third of one run, by layer: costs no second training."""
+        return [p[0, -(-2 * p.shape[1] // 3) :].std(axis=0, ddof=1) for p in self.trajectories.params]
+
+
+def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], np.ndarray]:
+    """Return the columns of one quantizer, and the strongest attack's advantage on each network, ``(M,)``."""
+    num_models = len(networks.flat)
+    batches = _release(networks, quantizer)
+    released = [p[:num_models] for p in batches]
+    model, pool, heldout = networks.spec.model, networks.split.pool, networks.split.heldout
+    pool_outputs = np.asarray(_predict(released, pool.features, model=model))
+    heldout_outputs = np.asarray(_predict(released, heldout.features, model=model))
+    candidates = np.asarray(
+        _losses([p[num_models:] for p in batches], heldout.features, heldout.targets, model=model), np.float64
+    )
+    row: dict[str, Any] = {"quantizer": quantizer.name, "bits": quantizer.bits}
+    row["zeros"] = float(np.mean(np.asarray(_flat(released)) == 0.0))
+    _put(row, "performance", _performance(heldout_outputs, heldout.targets, networks.level))
+    row["train_performance"] = _train_performance(pool_outputs, networks)
+    row |= _theory_columns(networks, quantizer, theory.SampledLosses(losses=candidates))
+    measured = _attack(networks, released, pool_outputs)
+    for name in ("lira", "lira_loss", "whitebox", "combined", STRONGEST):
+        if name in measured:
+            _put(row, name, mean_over_models(measured[name].advantage, networks.level))
+    _put(row, "tpr_at_fpr_01", mean_over_models(measured[STRONGEST].tpr, networks.level))
+    row["fpr_realised"] = float(measured[STRONGEST].fpr.mean())
+    return row, measured[STRONGEST].advantage
+
+
+def _put(row, name, interval: Interval):
+    row[name], row[f"{name}_lower"], row[f"{name}_upper"] = interval.value, interval.lower, interval.upper
+
+
+@jax.jit
+def _flat(layers) -> jax.Array:
+    return jnp.concatenate([p.reshape(len(p), -1) for p in layers], axis=1)
+
+
+@jax.jit
+def _without_two(means):
+    """For each fold the mean over all folds but it and the next."""
+    return (means.sum(axis=0) - means - jnp.roll(means, -1, axis=0)) / (len(means) - 2)
+
+
+@partial(jax.jit, static_argnames="quantizer")
+def _quantize(layers, keys, *, quantizer):
+    def one(item):
+        params, key = item
+        return quantizers.quantize(quantizer, params, key)
+
+    return jax.lax.map(one, (layers, keys), batch_size=BATCH)
+
+
+def _release(networks, quantizer) -> list[jax.Array]:
+    """Quantize every network and iterate; stochastic rounding has one key per network, whatever the others are."""
+    start = jax.random.key(networks.spec.seed)
+    num_iterates = len(networks.batches[0]) - len(networks.flat)
+    numbers = np.concatenate([networks.ensemble.indices, ITERATES + np.arange(num_iterates)])
+    keys = jax.vmap(lambda i: jax.random.fold_in(start, i))(jnp.asarray(numbers, jnp.uint32))
+    return _quantize(networks.batches, keys, quantizer=quantizer)
+
+
+@partial(jax.jit, static_argnames="model")
+def _predict(layers, features, *, model):
+    """Outputs of every network, ``(M, N, classes or 1)``."""
+    return jax.lax.map(lambda params: model.predict(params, features), layers, batch_size=BATCH)
+
+
+@partial(jax.jit, static_argnames="model")
+def _losses(layers, features, targets, *, model):
+    return jax.lax.map(lambda params: model.losses(params, features, targets), layers, batch_size=BATCH)
+
+
+def _performance(outputs, targets, level) -> Interval:
+    """Mean accuracy, or R², of the released networks, with the error from networks and from held-out examples."""
+    if outputs.shape[-1] > 1:
+        right = outputs.argmax(axis=-1) == targets
+        per_model, per_example = right.mean(axis=1), right.mean(axis=0)
+    else:
+        unit = np.var(targets)
+        explained = 1.0 - (outputs[..., 0] - targets) ** 2 / unit
+        per_model = explained.mean(axis=1)
+        # The unit is estimated on the same examples: linearise the ratio of the two means.
+        mean = per_model.mean()
+        per_example = explained.mean(axis=0) + (1.0 - mean) * (targets - targets.mean()) ** 2 / unit
+    value = float(per_model.mean())
+    error = np.sqrt(per_model.var(ddof=1) / len(per_model) + per_example.var(ddof=1) / len(per_example))
+    half = float(stats.norm.ppf(0.5 + level / 2.0) * error)
+    return Interval(lower=value - half, value=value, upper=value + half, kind="monte-carlo", level=level)
+
+
+def _train_performance(outputs, networks) -> float:
+    """Mean accuracy, or R², of the released networks on the examples each was trained on."""
+    targets, members = networks.split.pool.targets, networks.ensemble.membership
+    if outputs.shape[-1] > 1:
+        return float((outputs.argmax(axis=-1) == targets)[members].mean())
+    errors = (outputs[..., 0] - targets) ** 2
+    return float(1.0 - errors[members].mean() / np.var(targets))
+
+
+def _attack(networks, released, outputs):
+    """Measure every attack by cross-fitting; all of them see the released networks only."""
+    targets, members = networks.split.pool.targets, networks.ensemble.membership
+    if networks.spec.model.num_classes is None:
+        # The residual's law is fitted on both sides with its sign, which the loss throws away.
+        black = {
+            "lira": statistics.signed_residual(outputs[..., 0], targets),
+            "lira_loss": statistics.negative_squared_error(outputs[..., 0], targets),
+        }
+    else:
+        black = {"lira": statistics.logit_confidence(outputs, targets)}
+    bounds = np.cumsum([0] + [int(np.prod(p.shape[1:])) for p in released])
+    spans = tuple((int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+    flat, membership = _flat(released), jnp.asarray(members, jnp.float32)
+
+    def features(fold, is_shadow):
+        white = _white(flat, networks.flat, networks.gradients[fold], membership, is_shadow, spans=spans)
+        fitted = {**black, **{name: np.asarray(scores) for name, scores in white.items()}}
+        ridged = fitted.pop("ridge")
+        calibrate = partial(_calibrated, members[is_shadow], is_shadow)
+        # The ridge has seen the labels of its shadows, so no law of its scores can be fitted on them.
+        return {**{name: calibrate(scores) for name, scores in fitted.items()}, "ridge": ridged[~is_shadow]}
+
+    white = [f"{kind}-{layer}" for layer in range(len(spans)) for kind in ("linearised", "decoded")] + [
+        "ridge"
+    ]
+    groups: dict[str, Sequence[str]] = {name: [name] for name in black}
+    groups |= {"whitebox": white, "combined": [*black, *white]}
+    return cross_fit(features, members, groups, num_folds=networks.num_folds)
+
+
+@partial(jax.jit, static_argnames="spans")
+def _white(released, full, gradients, membership, is_shadow, *, spans):
+    """White-box scores of all networks, layer by layer, and the ridge on all layers together."""
+    shadows = is_shadow.astype(released.dtype)
+    scores = {"ridge": ridge(released, membership, shadows)}
+    for layer, (a, b) in enumerate(spans):
+        scores[f"linearised-{layer}"] = linearised(released[:, a:b], gradients[:, a:b], shadows)
+        scores[f"decoded-{layer}"] = decoded(released[:, a:b], full[:, a:b], gradients[:, a:b], shadows)
+    return scores
+
+
+def _calibrated(shadow_members, is_shadow, scores) -> np.ndarray:
+    """Log likelihood ratio, in nats, of the other models' scores under Gaussians fitted to the shadows'."""
+    return LiRA().scores(
+        shadow_scores=scores[is_shadow], shadow_membership=shadow_members, target_scores=scores[~is_shadow]
+    )
+
+
+def _theory_columns(networks, quantizer, law) -> dict[str, Any]:
+    """Everything that is known without any attack: from a few runs, or from the spread over the ensemble."""
+    weights = [np.asarray(p[0, -1], dtype=np.float64) for p in networks.trajectories.params]
+    row: dict[str, Any] = {}
+    try:
+        estimate = theory.indicator(law, level=networks.level)
+        _put(row, "indicator", estimate)
+        row["indicator_naive"] = estimate.details["naive"]
+        row["num_candidates"] = estimate.details["num_candidates"]
+    except UnsupportedSetting:
+        # All iterates were released as one and the same network: there is no competitor.
+        row |= dict.fromkeys(("indicator", "indicator_lower", "indicator_upper", "indicator_naive"))
+        row["num_candidates"] = 1
+    _put(row, "retained", theory.retained_information(weights, networks.spread_of_run, quantizer))
+    _put(row, "retained_ensemble", theory.retained_information(weights, networks.spread, quantizer))
+    row["weight_error"] = theory.weight_error(weights, quantizer)
+    row["code_entropy"] = theory.code_entropy(weights, quantizer)
+    return row

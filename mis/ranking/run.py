@@ -1,0 +1,335 @@
+"""Functions: train once, quantize many ways, attack, compare with theory; every part stored as soon as it is done."""
+
+import csv
+import json
+import platform
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from mis import quantizers as zoo
+from mis.numerics.checks import InvalidInput, integer, probability
+from mis.populations import Population
+from mis.populations import get as get_population
+from mis.quantizers import Quantizer
+from mis.ranking.agreement import agreement
+from mis.ranking.measure import Networks, measure
+from mis.ranking.spec import RATES, RankingSpec
+from mis.ranking.table import table
+from mis.store import Store, fingerprint, make_folder
+from mis.theory import predicted_advantage
+from mis.training import CHUNK, Ensemble, Learner, memberships, train_chunk
+
+__all__ = ["COLUMNS", "Ranking", "ShardsMissing", "rank"]
+
+COLUMNS = (
+    "quantizer bits zeros performance performance_lower performance_upper train_performance "
+    "indicator indicator_lower indicator_upper num_candidates retained retained_lower retained_upper "
+    "retained_ensemble predicted weight_error code_entropy lira whitebox advantage advantage_lower advantage_upper "
+    "tpr_at_fpr_01 tpr_at_fpr_01_lower tpr_at_fpr_01_upper fpr_realised combined combined_lower combined_upper "
+    "lira_lower lira_upper lira_loss lira_loss_lower lira_loss_upper whitebox_lower whitebox_upper "
+    "indicator_naive predicted_lower predicted_upper retained_ensemble_lower retained_ensemble_upper"
+).split()
+
+FEWEST_MODELS = 32
+FEWEST_HELDOUT = 16
+QUICK_MODELS, MODELS = 64, 512
+
+# Iterates kept of each of the runs that the indicators look at.
+RUNS, SNAPSHOTS = 4, 30
+
+
+class ShardsMissing(Exception):
+    """Not an error: this shard is done, others are not, so there is no table yet."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ranking:
+    """Quantizers in order of privacy, most private first.
+
+    Parameters
+    ----------
+    rows
+        One mapping per quantizer; the keys are ``COLUMNS``.
+    advantages
+        The strongest attack's advantage on each network, ``(quantizers, M)``, in the order of ``rows``.
+    about
+        Spec, versions, device, times, excluded networks.
+    """
+
+    rows: list[dict[str, Any]]
+    advantages: np.ndarray
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def table(self) -> str:
+        """Return the tables as text."""
+        return table(self.rows, self.agreement(), self.about)
+
+    def agreement(self) -> list[dict[str, Any]]:
+        """Return how far each indicator orders the quantizers as the advantage does; see ``mis.ranking.agreement``."""
+        return agreement(self.rows, self.advantages, level=self.about.get("level", 0.95))
+
+    def figure(self) -> Any:
+        """Return a matplotlib figure: privacy against performance, and indicators against advantage."""
+        from mis.figures import ranking_figure
+
+        return ranking_figure(self.rows, self.agreement(), self.about)
+
+    def save(self, folder: str | Path) -> None:
+        """Write ``ranking.csv``, ``ranking.json``, ``ranking.pdf`` and ``ranking.png`` into a folder."""
+        folder = Path(folder)
+        make_folder("Ranking.save", folder)
+        with open(folder / "ranking.csv", "w", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="raise")
+            writer.writeheader()
+            writer.writerows([{k: "" if v is None else v for k, v in row.items()} for row in self.rows])
+        document = {**self.about, "agreement": self.agreement(), "rows": self.rows}
+        (folder / "ranking.json").write_text(json.dumps(document, indent=1, default=float) + "\n")
+        figure = self.figure()
+        for suffix in ("pdf", "png"):
+            figure.savefig(folder / f"ranking.{suffix}")
+
+
+def rank(
+    task: str | Population,
+    quantizers: Sequence[str | Quantizer] | None = None,
+    *,
+    models: int | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    quick: bool = False,
+    shard: tuple[int, int] = (1, 1),
+    fresh: bool = False,
+    pool: int | None = None,
+    width: int = 32,
+    depth: int = 1,
+    steps: int = 600,
+    batch: int = 64,
+    optimiser: str = "adam",
+    rate: float | None = None,
+    weight_decay: float = 0.0,
+    initialisation: str = "fixed",
+    folds: int = 8,
+    level: float = 0.95,
+    progress: bool = False,
+    **task_options: Any,
+) -> Ranking:
+    """Rank quantizers by the privacy of what they release, on one task.
+
+    An ensemble of networks, each trained in full precision on a random half of one pool, is quantized in every way
+    asked for. For each quantizer the strongest attacks are fitted and measured on different networks, all quantized
+    alike, and set beside what theory says without attacking.
+
+    Parameters
+    ----------
+    task
+        Name of a population, path of an ``.npz`` file with ``features`` (N, d) and ``target`` (N,), or a population.
+    quantizers
+        Names or specs; the default set if None. Full precision is always measured too: predictions start from it.
+    models
+        Number of networks, at least 32; 512 if None, 64 if ``quick``.
+    seed
+        Decides everything random.
+    out
+        Folder for results and for the trained networks, which later calls with the same spec reuse; None keeps
+        nothing.
+    quick
+        Fewer networks, hence wider intervals; everything else alike.
+    shard
+        ``(i, n)``: train only the i-th of n parts; the call that finds all parts done makes the ranking.
+    fresh
+        Ignore and replace what ``out`` holds for this spec.
+    pool
+        Examples in the pool; 512 if None, or as many as the task has.
+    width, depth, steps, batch, optimiser, rate, weight_decay, initialisation
+        The network and the learner, see ``MLP`` and ``Learner``; rate 1e-3 for regression and 3e-3 for classification
+        if None.
+    folds
+        Folds of the cross-fitted attacks.
+    level
+        Level of all intervals.
+    progress
+        Show progress on stderr.
+    **task_options
+        Fields of the population's spec, e.g. ``num_modes`` and ``separation`` of ``modes``.
+
+    Returns
+    -------
+    Ranking
+
+    Raises
+    ------
+    InvalidInput
+        Where an argument cannot be right, before anything is computed.
+    ShardsMissing
+        Where other shards are not done yet.
+
+    Examples
+    --------
+    >>> ranking = rank("breast-cancer", ["sign"], models=32, steps=50, pool=64)
+    >>> sorted(row["quantizer"] for row in ranking.rows)
+    ['full', 'sign']
+    """
+    started = time.time()
+    population = get_population(task, **task_options) if isinstance(task, str) else task
+    chosen = _quantizers(quantizers)
+    models = integer("rank", "models", models or (QUICK_MODELS if quick else MODELS), at_least=FEWEST_MODELS)
+    folds = integer("rank", "folds", folds, at_least=3, at_most=models // 4)
+    level = probability("rank", "level", level)
+    part, parts = shard
+    integer("rank", "shard", parts, at_least=1)
+    integer("rank", "shard", part, at_least=1, at_most=parts)
+    default_rate = RATES["regression" if population.num_classes is None else "classification"]
+    learner = Learner(
+        optimiser=optimiser,
+        rate=default_rate if rate is None else rate,
+        steps=steps,
+        batch=batch,
+        weight_decay=weight_decay,
+        initialisation=initialisation,
+    )
+    spec = RankingSpec(
+        population=population,
+        learner=learner,
+        pool=pool if pool is not None else min(512, population.largest_pool or 512),
+        width=width,
+        depth=depth,
+        seed=seed,
+    )
+    split = population.split(seed, spec.pool)
+    if len(split.heldout) < FEWEST_HELDOUT:
+        raise InvalidInput(
+            f"rank: expected at least {FEWEST_HELDOUT} examples outside the pool, got {len(split.heldout)}; "
+            f"pool={spec.pool} is too large for {population.name}."
+        )
+    arrays = (split.pool.features, split.pool.targets, split.heldout.features, split.heldout.targets)
+    key = fingerprint(population.name, spec, *arrays, {"chunk": CHUNK, "runs": [RUNS, SNAPSHOTS]})
+    store = Store(Path(out) / "runs" / key if out is not None else None, fresh=fresh and parts == 1)
+    networks, excluded = _networks(spec, split, store, models, (part, parts), folds, level, progress)
+    trained = time.time()
+    measured = [
+        _measured(networks, quantizer, store, models) for quantizer in _track(chosen, "quantizers", progress)
+    ]
+    rows, advantages = [row for row, _ in measured], np.stack([values for _, values in measured])
+    _predict(rows)
+    order = np.argsort([row["advantage"] for row in rows], kind="stable")
+    about = {
+        "task": population.name,
+        "spec": {**asdict(spec), "population": {"name": population.name, **asdict(population)}},
+        "models": models,
+        "folds": folds,
+        "level": level,
+        "hash": key,
+        "excluded": excluded,
+        "performance": "R2" if population.num_classes is None else "accuracy",
+        "heldout": len(split.heldout),
+        "device": f"{jax.devices()[0].device_kind} x {jax.local_device_count()} ({platform.machine()})",
+        "versions": {name: version(name) for name in ("mis", "jax", "numpy", "scipy", "scikit-learn")},
+        "seconds": {"training": trained - started, "measuring": time.time() - trained},
+    }
+    ranking = Ranking(rows=[rows[i] for i in order], advantages=advantages[order], about=about)
+    if out is not None:
+        ranking.save(out)
+    return ranking
+
+
+def _quantizers(asked: Sequence[str | Quantizer] | None) -> list[Quantizer]:
+    if isinstance(asked, str):
+        asked = asked.split(",")
+    specs = [
+        zoo.parse(q.strip()) if isinstance(q, str) else q for q in (zoo.DEFAULT if asked is None else asked)
+    ]
+    if not specs:
+        raise InvalidInput("rank: expected at least one quantizer, got none.")
+    # Once each, in the order given, full precision first.
+    return list(dict.fromkeys([zoo.Full(), *specs]))
+
+
+def _track(items: Iterable, what: str, progress: bool) -> Iterator:
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return iter(track(list(items), description=f"{what:<12}", console=console, disable=not progress))
+
+
+def _networks(spec, split, store, models, shard, folds, level, progress) -> tuple[Networks, list[str]]:
+    """Train what the store lacks, chunk by chunk, then load everything."""
+    part, parts = shard
+    x, y = split.pool.features, split.pool.targets
+    chunks = range(-(-models // CHUNK))
+    names = [f"networks-{chunk:05d}" for chunk in chunks]
+
+    def run(name, indices, num_snapshots=0):
+        if _layers(store, name, spec) is None:
+            trained = train_chunk(
+                spec.model, spec.learner, x, y, seed=spec.seed, indices=indices, num_snapshots=num_snapshots
+            )
+            store.write(name, **{f"layer{i}": p for i, p in enumerate(trained.params)})
+
+    for chunk in _track(chunks[part - 1 :: parts], "networks", progress):
+        run(names[chunk], np.arange(chunk * CHUNK, (chunk + 1) * CHUNK))
+    if part == 1:
+        run("trajectories", np.arange(RUNS), min(SNAPSHOTS, spec.learner.steps))
+    loaded = [_layers(store, name, spec) for name in [*names, "trajectories"]]
+    missing = sum(layers is None for layers in loaded)
+    if missing:
+        raise ShardsMissing(f"shard {part}/{parts} is done; {missing} parts of the other shards are not yet.")
+    indices = np.arange(models)
+    ensemble = Ensemble(
+        params=[np.concatenate(layers)[:models] for layers in zip(*loaded[:-1], strict=True)],
+        membership=memberships(spec.seed, indices, len(x)),
+        indices=indices,
+    )
+    runs = np.arange(RUNS)
+    trajectories = Ensemble(params=loaded[-1], membership=memberships(spec.seed, runs, len(x)), indices=runs)
+    excluded = [f"network {i}" for i in indices[ensemble.diverged]]
+    ensemble, trajectories = ensemble[~ensemble.diverged], trajectories[~trajectories.diverged]
+    if len(ensemble.indices) < max(FEWEST_MODELS, 2 * folds) or len(trajectories.indices) == 0:
+        raise InvalidInput(
+            f"rank: expected networks that converge, but {len(excluded)} of {models} diverged; lower the rate "
+            f"(rate={spec.learner.rate:g})."
+        )
+    return (
+        Networks(
+            spec=spec, split=split, ensemble=ensemble, trajectories=trajectories, num_folds=folds, level=level
+        ),
+        excluded,
+    )
+
+
+def _layers(store, name, spec) -> list[np.ndarray] | None:
+    arrays = store.read(name)
+    if arrays is None or len(arrays) != len(spec.model.shapes):
+        return None
+    return [arrays[f"layer{i}"] for i in range(len(arrays))]
+
+
+def _measured(networks, quantizer, store, models) -> tuple[dict[str, Any], np.ndarray]:
+    name = f"row-{quantizer.name}-" + fingerprint(
+        {"models": models, "folds": networks.num_folds, "level": networks.level}
+    )
+    stored = store.read(name)
+    if stored is None:
+        row, advantage = measure(networks, quantizer)
+        stored = {"row": np.array(json.dumps(row)), "advantage": advantage}
+        store.write(name, **stored)
+    return json.loads(str(stored["row"])), stored["advantage"]
+
+
+def _predict(rows: list[dict[str, Any]]) -> None:
+    """Add the level that the retained information predicts from the full-precision advantage, in place."""
+    full = next(row for row in rows if row["quantizer"] == "full")
+    for row in rows:
+        for end in ("", "_lower", "_upper"):
+            row[f"predicted{end}"] = float(
+                predicted_advantage(
+                    row[f"retained_ensemble{end}"], min(max(full[f"advantage{end}"], 0.0), 1.0)
+                )
+            )

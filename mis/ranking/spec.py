@@ -1,0 +1,60 @@
+"""Spec: everything that defines the networks of a ranking, and nothing else."""
+
+from dataclasses import dataclass
+
+from mis.models import MLP
+from mis.numerics.checks import InvalidInput, integer
+from mis.populations import Population
+from mis.training import Learner
+
+__all__ = ["RankingSpec"]
+
+# The rates at which a small network interpolates 256 examples in 600 steps of Adam.
+RATES = {"regression": 1e-3, "classification": 3e-3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankingSpec:
+    """One pool, one learner; network m is trained on a random half of the pool that the seed and m decide.
+
+    Parameters
+    ----------
+    population
+        Where the pool comes from.
+    learner
+        How each network is trained.
+    pool
+        Number of examples in the pool.
+    width, depth
+        Hidden units and hidden layers.
+    seed
+        Decides pool, initial point, halves, batches and stochastic rounding.
+    """
+
+    population: Population
+    learner: Learner
+    pool: int = 512
+    width: int = 32
+    depth: int = 1
+    seed: int = 0
+
+    def __post_init__(self):
+        # Half of the pool trains: below this a half cannot hold a batch worth the name.
+        integer("rank", "pool", self.pool, at_least=16)
+        integer("rank", "seed", self.seed, at_least=0, at_most=2**32 - 1)
+        largest = self.population.largest_pool
+        if largest is not None and self.pool > largest:
+            raise InvalidInput(
+                f"rank: expected pool at most {largest} on {self.population.name}, got pool={self.pool}."
+            )
+        _ = self.model
+
+    @property
+    def model(self) -> MLP:
+        """The network."""
+        return MLP(
+            num_inputs=self.population.dim,
+            num_classes=self.population.num_classes,
+            width=self.width,
+            depth=self.depth,
+        )

@@ -1,0 +1,132 @@
+"""Functions: a ranking as text that a person can read."""
+
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["table"]
+
+WIDTH = 118
+
+
+def table(
+    rows: list[Mapping[str, Any]], agreements: list[Mapping[str, Any]], about: Mapping[str, Any]
+) -> str:
+    """Return three tables: what leaks, what theory says, and how far the two agree."""
+    out = StringIO()
+    console = Console(file=out, width=WIDTH, force_terminal=False, highlight=False)
+    level = f"{100 * about.get('level', 0.95):g}%"
+    excluded = about.get("excluded") or []
+    console.print(
+        f"{about.get('task', 'ranking')}: {about.get('models', '?')} networks, most private first; "
+        f"± and [ ] are {level} intervals",
+        style=None,
+    )
+    if excluded:
+        console.print(f"Excluded because they diverged: {', '.join(excluded)}.")
+    console.print(_attacks(rows, about.get("performance", "performance")))
+    console.print(_theory(rows))
+    console.print(_agreement(agreements))
+    return out.getvalue()
+
+
+def _grid(title: str, columns: list[str]) -> Table:
+    grid = Table(title=title, title_justify="left", box=None, pad_edge=False, title_style="bold")
+    for i, name in enumerate(columns):
+        grid.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+    return grid
+
+
+def _half(row, name) -> str:
+    if row.get(name) is None:
+        return "–"
+    return f"{row[name]:.3f} ±{(row[f'{name}_upper'] - row[f'{name}_lower']) / 2:.3f}"
+
+
+def _ends(row, name) -> str:
+    if row.get(name) is None:
+        return "–"
+    return f"{row[name]:.2g} [{row[f'{name}_lower']:.2g}, {row[f'{name}_upper']:.2g}]"
+
+
+def _attacks(rows, performance) -> Table:
+    columns = [
+        "quantizer",
+        "bits",
+        "zeros",
+        performance,
+        "train",
+        "LiRA",
+        "white box",
+        "advantage",
+        "TPR at 1% FPR",
+    ]
+    grid = _grid("What the attacks reach (advantage of the strongest, chosen on other networks)", columns)
+    for row in rows:
+        grid.add_row(
+            row["quantizer"],
+            f"{row['bits']:.3g}",
+            f"{row['zeros']:.2f}",
+            _half(row, "performance"),
+            f"{row['train_performance']:.3f}",
+            _half(row, "lira"),
+            _half(row, "whitebox"),
+            _half(row, "advantage"),
+            _half(row, "tpr_at_fpr_01"),
+        )
+    return grid
+
+
+def _theory(rows) -> Table:
+    columns = [
+        "quantizer",
+        "r_Q (nats)",
+        "of",
+        "retained, one run",
+        "ensemble",
+        "predicted",
+        "advantage",
+        "error",
+        "entropy",
+    ]
+    grid = _grid("What is known without attacking", columns)
+    for row in rows:
+        grid.add_row(
+            row["quantizer"],
+            _ends(row, "indicator"),
+            str(row["num_candidates"]),
+            _ends(row, "retained"),
+            f"{row['retained_ensemble']:.3f}",
+            f"{row['predicted']:.3f}",
+            f"{row['advantage']:.3f}",
+            f"{row['weight_error']:.3f}",
+            f"{row['code_entropy']:.2f}",
+        )
+    return grid
+
+
+def _agreement(agreements) -> Table:
+    grid = _grid(
+        "Does it order the quantizers as the advantage does? (Kendall tau; +1 yes, 0 not at all, -1 the reverse)",
+        ["from", "tau", "p", "given performance", "p", "given weight error", "p"],
+    )
+    cells: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for found in agreements:
+        cells.setdefault(found["indicator"], {})[found["given"]] = found
+    for name, by_given in cells.items():
+        line = [name]
+        for given in ("", "performance", "weight_error"):
+            found = by_given.get(given)
+            line += (
+                ["–", ""]
+                if found is None
+                else [
+                    f"{found['tau']:.2f} [{found['lower']:.2f}, {found['upper']:.2f}]",
+                    f"{found['p_value']:.3f}",
+                ]
+            )
+        grid.add_row(*line)
+    return grid

@@ -1,0 +1,113 @@
+"""Functions: results on disk, one folder for each spec, one file for each part, written whole or not at all."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mis.numerics.checks import InvalidInput
+
+__all__ = ["Store", "fingerprint"]
+
+# Raised whenever the meaning of a stored number changes: older files are then never read.
+FORMAT = 1
+
+
+def fingerprint(*parts: Any) -> str:
+    """Return a hash of specs (dataclasses, numbers, strings, dicts) and arrays: equal only for equal content.
+
+    Examples
+    --------
+    >>> fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    True
+    >>> fingerprint(np.zeros(2)) == fingerprint(np.zeros(3))
+    False
+    """
+    digest = hashlib.sha256(str(FORMAT).encode())
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype} {part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).tobytes())
+        else:
+            digest.update(json.dumps(part, sort_keys=True, default=_plain).encode())
+    return digest.hexdigest()[:16]
+
+
+def _plain(spec: Any) -> Any:
+    if dataclasses.is_dataclass(spec) and not isinstance(spec, type):
+        return {"type": type(spec).__name__, **dataclasses.asdict(spec)}
+    raise TypeError(f"fingerprint: expected specs and arrays, got a {type(spec).__name__}.")
+
+
+class Store:
+    """A folder of arrays by name; without a folder, a dictionary that is forgotten.
+
+    Parameters
+    ----------
+    folder
+        Where the files go; made if missing. None keeps everything in memory.
+    fresh
+        Forget what the folder holds.
+    """
+
+    def __init__(self, folder: Path | None, *, fresh: bool = False):
+        self.folder = folder
+        self._memory: dict[str, dict[str, np.ndarray]] = {}
+        if folder is None:
+            return
+        if fresh and folder.exists():
+            shutil.rmtree(folder)
+        make_folder("store", folder)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._memory or (self.folder is not None and self._path(name).exists())
+
+    def _path(self, name: str) -> Path:
+        assert self.folder is not None
+        return self.folder / f"{name}.npz"
+
+    def write(self, name: str, **arrays: np.ndarray) -> None:
+        """Store arrays under a name: a reader sees all of them or nothing, whenever the writer is killed."""
+        if self.folder is None:
+            self._memory[name] = arrays
+            return
+        handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                np.savez(file, allow_pickle=False, **arrays)
+            os.replace(temporary, self._path(name))
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def read(self, name: str) -> dict[str, np.ndarray] | None:
+        """Return the arrays stored under a name; None where there are none, or where the file is damaged."""
+        if self.folder is None or name in self._memory:
+            return self._memory.get(name)
+        try:
+            with np.load(self._path(name), allow_pickle=False) as file:
+                return {key: file[key] for key in file.files}
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            # A damaged part is as good as none: it is computed again and replaced.
+            return None
+
+
+def make_folder(where: str, folder: Path) -> None:
+    """Make a folder and see that files can be written in it, or say why not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InvalidInput(
+            f"{where}: expected out a folder that can be written, got out={str(folder)!r} ({error.strerror})."
+        ) from None

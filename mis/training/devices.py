@@ -1,0 +1,56 @@
+"""Functions: the one place that chooses how many networks are mapped over the hardware.
+
+Measured: on a CPU, one network at a time per core (a scan in a shard, one host device a core) keeps each network's
+weights in its core's cache and is twice as fast as a wide ``vmap``, which leaves most of its time to memory. On a GPU
+only a wide ``vmap`` fills the machine.
+"""
+
+import functools
+import os
+import warnings
+from collections.abc import Callable
+
+import jax
+from jax.sharding import PartitionSpec
+
+__all__ = ["num_devices", "over_models"]
+
+
+@functools.cache
+def num_devices() -> int:
+    """Return the number of devices the model axis is split over; on a CPU first ask JAX for one a core."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        if jax.config.jax_num_cpu_devices < cores:
+            jax.config.update("jax_num_cpu_devices", cores)
+    except RuntimeError:
+        # The caller has started JAX already: take the devices there are.
+        warnings.warn(
+            "JAX was started before mis could ask for one CPU device a core; training will use "
+            f"{jax.local_device_count()} of {cores}. Import mis.training first, or set jax_num_cpu_devices.",
+            RuntimeWarning,
+            stacklevel=2,
+        ) if jax.default_backend() == "cpu" and jax.local_device_count() < cores else None
+    return jax.local_device_count()
+
+
+def over_models(one: Callable, num_shared: int) -> Callable:
+    """Map ``one(*shared, *own)`` over the leading axis of every ``own``, split over the devices, as the backend likes.
+
+    The leading axis must be a multiple of ``num_devices()``. Arguments before ``num_shared`` are the same for all.
+    """
+    mesh = jax.make_mesh((num_devices(),), ("models",), axis_types=(jax.sharding.AxisType.Auto,))
+    replicated, split = PartitionSpec(), PartitionSpec("models")
+
+    def shard(*args):
+        shared, own = args[:num_shared], args[num_shared:]
+        mapped = functools.partial(one, *shared)
+        if jax.default_backend() == "cpu":
+            return jax.lax.map(lambda item: mapped(*item), own)
+        return jax.vmap(mapped)(*own)
+
+    def call(*args):
+        specs = (replicated,) * num_shared + (split,) * (len(args) - num_shared)
+        return jax.shard_map(shard, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False)(*args)
+
+    return call

@@ -1,0 +1,198 @@
+"""Functions: thousands of networks, each on a random half of one pool, in chunks of bounded memory."""
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from mis.models import MLP
+from mis.numerics.checks import InvalidInput, integer
+from mis.training.devices import num_devices, over_models
+from mis.training.learner import Learner
+
+__all__ = ["CHUNK", "Ensemble", "memberships", "train", "train_chunk"]
+
+# Networks per compiled call: memory and the time between two signs of progress are those of one chunk.
+CHUNK = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ensemble:
+    """Trained networks and what each was trained on.
+
+    Parameters
+    ----------
+    params
+        One array ``(M, in + 1, out)`` per layer; with snapshots ``(M, S, in + 1, out)``.
+    membership
+        Which pool examples each network was trained on, shape ``(M, N)``.
+    indices
+        The number of each network within its seed, shape ``(M,)``: what names it.
+    """
+
+    params: list[np.ndarray]
+    membership: np.ndarray
+    indices: np.ndarray
+
+    @property
+    def diverged(self) -> np.ndarray:
+        """Which networks hold a weight that is not finite, shape ``(M,)``."""
+        return ~np.all([np.isfinite(p).reshape(len(p), -1).all(axis=1) for p in self.params], axis=0)
+
+    def __getitem__(self, keep: np.ndarray) -> "Ensemble":
+        return Ensemble(
+            params=[p[keep] for p in self.params],
+            membership=self.membership[keep],
+            indices=self.indices[keep],
+        )
+
+
+def memberships(seed: int, indices: np.ndarray, num_pool: int) -> np.ndarray:
+    """Return for each network the random half of the pool it is trained on, bool ``(M, num_pool)``.
+
+    A function of the seed and the network's number alone, so that chunks, shards and longer runs agree.
+
+    Examples
+    --------
+    >>> memberships(0, np.arange(3), 10).sum(axis=1)
+    array([5, 5, 5])
+    """
+    halves = np.zeros((len(indices), num_pool), dtype=bool)
+    for row, index in zip(halves, indices, strict=True):
+        row[np.random.default_rng([seed, int(index), 0]).permutation(num_pool)[: num_pool // 2]] = True
+    return halves
+
+
+def _batches(seed: int, index: int, members: np.ndarray, learner: Learner) -> np.ndarray:
+    epochs = -(-learner.steps * learner.batch // len(members))
+    order = np.random.default_rng([seed, index, 1]).permuted(np.tile(members, (epochs, 1)), axis=1)
+    return order.ravel()[: learner.steps * learner.batch].reshape(learner.steps, learner.batch)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "learner", "num_snapshots"))
+def _fit_many(features, targets, initial, batches, *, model, learner, num_snapshots):
+    """Train the networks of one chunk; ``num_snapshots`` 0 returns the last iterates only."""
+    transformation = learner.transformation()
+    mean_loss = lambda params, x, y: jnp.mean(model.losses(params, x, y))  # noqa: E731
+
+    def step(carry, rows):
+        params, state = carry
+        updates, state = transformation.update(
+            jax.grad(mean_loss)(params, features[rows], targets[rows]), state, params
+        )
+        return (optax.apply_updates(params, updates), state), None
+
+    def one(features, targets, params, batches):
+        def stretch(carry, rows):
+            carry, _ = jax.lax.scan(step, carry, rows)
+            return carry, carry[0] if num_snapshots else None
+
+        carry = (params, transformation.init(params))
+        # Steps that do not divide into stretches go first, so that the last snapshot is the last iterate.
+        first = len(batches) % max(num_snapshots, 1)
+        carry, _ = jax.lax.scan(step, carry, batches[:first])
+        stretches = batches[first:].reshape(max(num_snapshots, 1), -1, batches.shape[1])
+        (params, _), snapshots = jax.lax.scan(stretch, carry, stretches)
+        return snapshots if num_snapshots else params
+
+    return over_models(one, 2)(features, targets, initial, batches)
+
+
+def train_chunk(
+    model: MLP,
+    learner: Learner,
+    features: np.ndarray,
+    targets: np.ndarray,
+    *,
+    seed: int,
+    indices: np.ndarray,
+    num_snapshots: int = 0,
+) -> Ensemble:
+    """Train the networks with these numbers, all at once.
+
+    Parameters
+    ----------
+    model, learner
+        What is trained and how.
+    features, targets
+        The pool, shapes ``(N, num_inputs)`` and ``(N,)``.
+    seed
+        Fixes the initial point, the halves and the order of the batches. Repeats exactly on one machine.
+    indices
+        Numbers of the networks, shape ``(M,)``.
+    num_snapshots
+        If positive, return this many equally spaced iterates of each network, the last iterate among them.
+
+    Returns
+    -------
+    Ensemble
+        On the host, in the order of ``indices``.
+
+    Examples
+    --------
+    >>> x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
+    >>> learner = Learner(steps=5, batch=4)
+    >>> chunk = train_chunk(MLP(num_inputs=3), learner, x, x[:, 0], seed=0, indices=np.arange(2))
+    >>> [p.shape for p in chunk.params]
+    [(2, 4, 32), (2, 33, 1)]
+    """
+    integer("train_chunk", "num_snapshots", num_snapshots, at_least=0, at_most=learner.steps)
+    if len(features) < 4:
+        raise InvalidInput(f"train_chunk: expected a pool of at least 4 examples, got {len(features)}.")
+    devices = num_devices()
+    padded = np.concatenate([indices, np.repeat(indices[-1:], -len(indices) % devices)])
+    membership = memberships(seed, padded, len(features))
+    batches = np.stack(
+        [
+            _batches(seed, int(i), np.flatnonzero(half), learner)
+            for i, half in zip(padded, membership, strict=True)
+        ]
+    )
+    fixed = learner.initialisation == "fixed"
+    starts = np.zeros_like(padded) if fixed else padded + 1
+    keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(jnp.asarray(starts, jnp.uint32))
+    params = _fit_many(
+        jnp.asarray(features, jnp.float32),
+        jnp.asarray(targets),
+        jax.vmap(model.init)(keys),
+        jnp.asarray(batches, jnp.int32),
+        model=model,
+        learner=learner,
+        num_snapshots=num_snapshots,
+    )
+    keep = slice(0, len(indices))
+    return Ensemble(
+        params=[np.asarray(p)[keep] for p in params], membership=membership[keep], indices=indices
+    )
+
+
+def train(
+    model: MLP,
+    learner: Learner,
+    features: np.ndarray,
+    targets: np.ndarray,
+    *,
+    seed: int,
+    num_models: int,
+    chunk: int = CHUNK,
+    progress: Callable[[Iterator], Iterator] = lambda chunks: chunks,
+) -> Ensemble:
+    """Train networks 0 to ``num_models - 1`` chunk by chunk; arguments as in ``train_chunk``.
+
+    ``progress`` wraps the iterator over chunks. The last chunk is computed whole and cut, so that one shape compiles.
+    """
+    integer("train", "num_models", num_models, at_least=1)
+    parts = [
+        train_chunk(model, learner, features, targets, seed=seed, indices=np.arange(first, first + chunk))
+        for first in progress(iter(range(0, num_models, chunk)))
+    ]
+    whole = Ensemble(
+        params=[np.concatenate(layers) for layers in zip(*[p.params for p in parts], strict=True)],
+        membership=np.concatenate([p.membership for p in parts]),
+        indices=np.concatenate([p.indices for p in parts]),
+    )
+    return whole[np.arange(num_models)]

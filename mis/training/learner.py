@@ -1,0 +1,73 @@
+"""Spec: how one network is trained."""
+
+from dataclasses import dataclass
+
+import optax
+
+from mis.numerics.checks import InvalidInput, integer, known, number
+
+__all__ = ["OPTIMISERS", "Learner"]
+
+OPTIMISERS = {
+    "adam": lambda rate: optax.adam(rate),
+    "momentum": lambda rate: optax.sgd(rate, momentum=0.9),
+    "sgd": lambda rate: optax.sgd(rate),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """A fixed number of minibatch steps from an initial point, each epoch in a fresh random order.
+
+    Parameters
+    ----------
+    optimiser
+        ``adam``, ``momentum`` (0.9) or ``sgd``.
+    rate
+        Step size.
+    steps
+        Number of steps.
+    batch
+        Examples per step. Where it does not divide the training set, batches run on into the next epoch's order.
+    weight_decay
+        Decoupled decay: each step also subtracts ``rate * weight_decay * params``.
+    initialisation
+        ``fixed``: all networks of an ensemble start at one point, known to the attacker. ``random``: each at its own.
+
+    Examples
+    --------
+    >>> Learner(steps=100).optimiser
+    'adam'
+    """
+
+    optimiser: str = "adam"
+    rate: float = 1e-3
+    steps: int = 600
+    batch: int = 64
+    weight_decay: float = 0.0
+    initialisation: str = "fixed"
+
+    def __post_init__(self):
+        known("Learner", "optimiser", self.optimiser, OPTIMISERS)
+        known("Learner", "initialisation", self.initialisation, ("fixed", "random"))
+        number("Learner", "rate", self.rate, above=0.0)
+        integer("Learner", "steps", self.steps, at_least=1)
+        integer("Learner", "batch", self.batch, at_least=1)
+        if number("Learner", "weight_decay", self.weight_decay) < 0.0:
+            raise InvalidInput(
+                f"Learner: expected weight_decay >= 0, got weight_decay={self.weight_decay!r}."
+            )
+
+    def transformation(self) -> optax.GradientTransformation:
+        """Return the optax transformation of this spec."""
+        step = OPTIMISERS[self.optimiser](self.rate)
+        if not self.weight_decay:
+            return step
+        return optax.chain(step, _decay(self.rate * self.weight_decay))
+
+
+def _decay(rate: float) -> optax.GradientTransformation:
+    def update(updates, state, params):
+        return optax.tree.add_scale(updates, -rate, params), state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
