@@ -1,9 +1,17 @@
 """Floor 2: what theory says about membership inference security. NumPy and SciPy in float64."""
 
 from mis.theory.exact import exact
+from mis.theory.full_precision import full_precision_mean
 from mis.theory.indicator import indicator
 from mis.theory.laws import DiscreteLosses, GaussianLosses, SampledLosses
+from mis.theory.limits import (
+    enumerate_learner,
+    finite_support_asymptote,
+    finite_support_bound,
+    finite_support_limit,
+)
 from mis.theory.rate import rate
+from mis.theory.readings import bayes_security, implied_epsilon, private_advantage
 from mis.theory.retained import code_entropy, predicted_advantage, retained_information, weight_error
 from mis.theory.sharp import sharp
 
@@ -11,10 +19,18 @@ __all__ = [
     "DiscreteLosses",
     "GaussianLosses",
     "SampledLosses",
+    "bayes_security",
     "code_entropy",
+    "enumerate_learner",
     "exact",
+    "finite_support_asymptote",
+    "finite_support_bound",
+    "finite_support_limit",
+    "full_precision_mean",
+    "implied_epsilon",
     "indicator",
     "predicted_advantage",
+    "private_advantage",
     "rate",
     "retained_information",
     "sharp",
