@@ -2,7 +2,12 @@ import jax
 import numpy as np
 import pytest
 
+from mis.training.devices import num_devices
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Before any test starts JAX: one CPU device a core, as training wants it.
+num_devices()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Functions: a ranking as a figure, privacy against performance and indicators against advantage."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -12,7 +12,7 @@ __all__ = ["ranking_figure"]
 
 
 def ranking_figure(
-    rows: list[Mapping[str, Any]], agreement: list[Mapping[str, Any]], about: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]], agreement: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
 ) -> Any:
     """Draw a ranking.
 

@@ -1,6 +1,6 @@
 """Functions: how far indicators order quantizers as the strongest attack does, with intervals and p-values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def partial(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> np.ndarray:
 
 
 def agreement(
-    rows: list[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
     advantages: np.ndarray,
     *,
     level: float = 0.95,

@@ -1,5 +1,6 @@
 """Functions: one quantizer's row, from networks that were trained once for all quantizers."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -219,7 +220,7 @@ def _attack(networks, released, outputs):
     else:
         black = {"lira": statistics.logit_confidence(outputs, targets)}
     bounds = np.cumsum([0] + [int(np.prod(p.shape[1:])) for p in released])
-    spans = tuple((int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True))
+    spans = tuple((int(a), int(b)) for a, b in itertools.pairwise(bounds))
     flat, membership = _flat(released), jnp.asarray(members, jnp.float32)
 
     def features(fold, is_shadow):

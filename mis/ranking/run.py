@@ -28,14 +28,27 @@ from mis.training import CHUNK, Ensemble, Learner, memberships, train_chunk
 
 __all__ = ["COLUMNS", "Ranking", "ShardsMissing", "rank"]
 
-COLUMNS = (
-    "quantizer bits zeros performance performance_lower performance_upper train_performance "
-    "indicator indicator_lower indicator_upper num_candidates retained retained_lower retained_upper "
-    "retained_ensemble predicted weight_error code_entropy lira whitebox advantage advantage_lower advantage_upper "
-    "tpr_at_fpr_01 tpr_at_fpr_01_lower tpr_at_fpr_01_upper fpr_realised combined combined_lower combined_upper "
-    "lira_lower lira_upper lira_loss lira_loss_lower lira_loss_upper whitebox_lower whitebox_upper "
-    "indicator_naive predicted_lower predicted_upper retained_ensemble_lower retained_ensemble_upper"
-).split()
+
+def _ends(name: str) -> list[str]:
+    return [f"{name}_lower", f"{name}_upper"]
+
+
+# Those that everybody wants first, then the rest of the intervals.
+COLUMNS = [
+    *("quantizer", "bits", "zeros", "performance", *_ends("performance"), "train_performance"),
+    *(
+        "indicator",
+        *_ends("indicator"),
+        "num_candidates",
+        "retained",
+        *_ends("retained"),
+        "retained_ensemble",
+    ),
+    *("predicted", "weight_error", "code_entropy", "lira", "whitebox", "advantage", *_ends("advantage")),
+    *("tpr_at_fpr_01", *_ends("tpr_at_fpr_01"), "fpr_realised", "combined", *_ends("combined")),
+    *(*_ends("lira"), "lira_loss", *_ends("lira_loss"), *_ends("whitebox")),
+    *("indicator_naive", *_ends("predicted"), *_ends("retained_ensemble")),
+]
 
 FEWEST_MODELS = 32
 FEWEST_HELDOUT = 16
@@ -277,8 +290,9 @@ def _networks(spec, split, store, models, shard, folds, level, progress) -> tupl
         run(names[chunk], np.arange(chunk * CHUNK, (chunk + 1) * CHUNK))
     if part == 1:
         run("trajectories", np.arange(RUNS), min(SNAPSHOTS, spec.learner.steps))
-    loaded = [_layers(store, name, spec) for name in [*names, "trajectories"]]
-    missing = sum(layers is None for layers in loaded)
+    found = [_layers(store, name, spec) for name in [*names, "trajectories"]]
+    loaded = [layers for layers in found if layers is not None]
+    missing = len(found) - len(loaded)
     if missing:
         raise ShardsMissing(f"shard {part}/{parts} is done; {missing} parts of the other shards are not yet.")
     indices = np.arange(models)

@@ -1,6 +1,6 @@
 """Functions: a ranking as text that a person can read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
@@ -13,7 +13,7 @@ WIDTH = 118
 
 
 def table(
-    rows: list[Mapping[str, Any]], agreements: list[Mapping[str, Any]], about: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]], agreements: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
 ) -> str:
     """Return three tables: what leaks, what theory says, and how far the two agree."""
     out = StringIO()

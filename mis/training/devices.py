@@ -20,17 +20,19 @@ __all__ = ["num_devices", "over_models"]
 def num_devices() -> int:
     """Return the number of devices the model axis is split over; on a CPU first ask JAX for one a core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    forced = "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", "")
     try:
-        if jax.config.jax_num_cpu_devices < cores:
+        if not forced and jax.config.values["jax_num_cpu_devices"] < cores:
             jax.config.update("jax_num_cpu_devices", cores)
     except RuntimeError:
         # The caller has started JAX already: take the devices there are.
-        warnings.warn(
-            "JAX was started before mis could ask for one CPU device a core; training will use "
-            f"{jax.local_device_count()} of {cores}. Import mis.training first, or set jax_num_cpu_devices.",
-            RuntimeWarning,
-            stacklevel=2,
-        ) if jax.default_backend() == "cpu" and jax.local_device_count() < cores else None
+        if jax.default_backend() == "cpu" and jax.local_device_count() < cores:
+            warnings.warn(
+                f"JAX was started before mis could ask for one CPU device a core; training will use "
+                f"{jax.local_device_count()} of {cores}. Set jax_num_cpu_devices before any computation.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     return jax.local_device_count()
 
 

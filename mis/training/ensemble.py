@@ -77,16 +77,17 @@ def _batches(seed: int, index: int, members: np.ndarray, learner: Learner) -> np
 def _fit_many(features, targets, initial, batches, *, model, learner, num_snapshots):
     """Train the networks of one chunk; ``num_snapshots`` 0 returns the last iterates only."""
     transformation = learner.transformation()
-    mean_loss = lambda params, x, y: jnp.mean(model.losses(params, x, y))  # noqa: E731
 
-    def step(carry, rows):
-        params, state = carry
-        updates, state = transformation.update(
-            jax.grad(mean_loss)(params, features[rows], targets[rows]), state, params
-        )
-        return (optax.apply_updates(params, updates), state), None
+    def mean_loss(params, x, y):
+        return jnp.mean(model.losses(params, x, y))
 
     def one(features, targets, params, batches):
+        def step(carry, rows):
+            params, state = carry
+            slope = jax.grad(mean_loss)(params, features[rows], targets[rows])
+            updates, state = transformation.update(slope, state, params)
+            return (optax.apply_updates(params, updates), state), None
+
         def stretch(carry, rows):
             carry, _ = jax.lax.scan(step, carry, rows)
             return carry, carry[0] if num_snapshots else None
