@@ -88,9 +88,9 @@ def written(spec: Any) -> Iterator[str]:
             yield str(value)
         elif kind == "share":
             # The shortest decimal that gives the float back, moved by two digits: exact both ways.
-            yield plain(Decimal(repr(value)).scaleb(2))
+            yield plain(Decimal(repr(float(value))).scaleb(2))
         elif kind == "scale":
-            yield plain(Decimal(repr(value)))
+            yield plain(Decimal(repr(float(value))))
 
 
 def grammar(cls: Any) -> str:

@@ -1,0 +1,249 @@
+"""What every quantizer promises, held against every registered family."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mis import quantizers
+from mis.quantizers import DEFAULT, QUANTIZERS, parse
+
+# name: bits, levels, fitted numbers released in full precision
+CASES = {
+    "full": (32, math.inf, 0),
+    "sign": (1, 2, 1),
+    "sign-scale-0.25": (1, 2, 0),
+    "sign-pow2": (1, 2, 0),
+    "ternary-33": (math.log2(3), 3, 1),
+    "ternary-90": (math.log2(3), 3, 1),
+    "uniform-2": (2, 3, 1),
+    "uniform-4": (4, 15, 1),
+    "uniform-8": (8, 255, 1),
+    "uniform-4-channel": (4, 15, 1),
+    "uniform-3-asymmetric": (3, 8, 1),
+    "uniform-4-asymmetric-channel": (4, 16, 1),
+    "uniform-4-offset-50": (4, 15, 1),
+    "uniform-4-clip-60": (4, 15, 1),
+    "uniform-4-pow2": (4, 15, 0),
+    "uniform-4-scale-2.5": (4, 15, 0),
+    "power-of-two-4": (4, 15, 0),
+    "codebook-16": (4, 16, 16),
+    "codebook-5": (math.log2(5), 5, 5),
+    "nf4": (4, 16, 1),
+    "fp8-e4m3": (8, 253, 1),
+    "fp4-e2m1": (4, 15, 1),
+    "fp4-e2m1-pow2": (4, 15, 0),
+    "stochastic-4": (4, 15, 1),
+}
+KEY = jax.random.key(7)
+# Refitting to released weights finds the same grid.
+MOVES = ("codebook", "asymmetric", "offset", "clip", "stochastic")
+REFITS = [name for name in CASES if not any(word in name for word in MOVES)]
+NOT_NEAREST = ("full", "sign", "ternary", "stochastic")
+
+every = pytest.mark.parametrize("name", CASES)
+celled = pytest.mark.parametrize("name", [n for n in CASES if n != "full"])
+sharp = pytest.mark.parametrize("name", [n for n in CASES if n != "full" and "stochastic" not in n])
+
+nearest = pytest.mark.parametrize("name", [n for n in CASES if parse(n).family not in NOT_NEAREST])
+
+
+@pytest.fixture
+def weights(rng):
+    """Skewed, of unlike size from channel to channel, with a few large ones, as trained layers are."""
+    return rng.standard_t(4, size=(60, 5)) * [0.3, 1.0, 0.1, 0.5, 0.7] + 0.05
+
+
+def rows(array):
+    return array if array.ndim == 2 else array[None]
+
+
+def distance_to_edges(grid, weights):
+    """Distance of each weight to the nearest edge; infinite where there is none."""
+    if grid.edges is None:
+        return np.full(weights.shape, np.inf)
+    edges = np.broadcast_to(rows(np.asarray(grid.edges)), (weights.shape[-1], grid.edges.shape[-1]))
+    return np.abs(weights[..., None] - edges).min(axis=-1)
+
+
+def test_every_family_has_a_case():
+    assert {parse(name).family for name in CASES} == set(QUANTIZERS)
+    for family, cls in QUANTIZERS.items():
+        assert cls.family == family
+
+
+@every
+def test_name_reads_back(name):
+    quantizer = parse(name)
+    assert quantizer.name == name
+    assert parse(quantizer.name) == quantizer
+    assert hash(parse(name)) == hash(quantizer)
+
+
+@every
+def test_says_its_bits_levels_and_scales(name):
+    quantizer = parse(name)
+    assert (quantizer.bits, quantizer.num_levels, quantizer.num_scales) == CASES[name]
+
+
+@pytest.mark.parametrize("family", QUANTIZERS)
+def test_first_docstring_line_describes_it(family):
+    first = QUANTIZERS[family].__doc__.splitlines()[0]
+    assert 30 < len(first) < 120
+    assert first.endswith(".")
+
+
+@celled
+def test_lands_on_its_grid(name, weights):
+    quantizer = parse(name)
+    grid = quantizer.fit(weights)
+    assert grid.levels.shape[-1] == quantizer.num_levels
+    assert grid.edges.shape == (*grid.levels.shape[:-1], quantizer.num_levels - 1)
+    assert np.all(np.diff(grid.levels) > 0)
+    assert np.all(np.diff(grid.edges) > 0)
+    released = grid.apply(weights, key=KEY)
+    assert released.dtype == weights.dtype
+    codes = grid.codes(weights, key=KEY)
+    for channel, levels in enumerate(np.broadcast_to(rows(grid.levels), (5, quantizer.num_levels))):
+        assert np.array_equal(released[:, channel], levels[codes[:, channel]])
+
+
+@celled
+def test_a_level_lies_in_its_own_cell(name, weights):
+    grid = parse(name).fit(weights)
+    for levels, edges in zip(rows(grid.levels), rows(grid.edges), strict=True):
+        assert np.all(levels[:-1] < edges)
+        assert np.all(edges <= levels[1:])
+
+
+@every
+def test_idempotent_on_one_grid(name, weights):
+    grid = parse(name).fit(weights)
+    once = grid.apply(weights, key=KEY)
+    assert np.array_equal(grid.apply(once, key=jax.random.key(8)), once)
+
+
+@pytest.mark.parametrize("name", REFITS)
+@pytest.mark.parametrize("size", [1, 2, 300])
+def test_refitting_released_weights_changes_nothing(name, size, rng):
+    quantizer = parse(name)
+    once = quantizer(rng.standard_normal((size, 1)))
+    np.testing.assert_allclose(quantizer(once), once, rtol=1e-14)
+
+
+@sharp
+def test_codes_change_exactly_at_the_edges(name, weights):
+    grid = parse(name).fit(weights)
+    num_channels = len(rows(grid.edges))
+    edges = rows(grid.edges).T if num_channels > 1 else np.repeat(rows(grid.edges).T, 5, axis=1)
+    expected = np.arange(len(edges))[:, None] * np.ones((1, 5), int)
+    assert np.array_equal(grid.codes(edges), expected + 1)
+    assert np.array_equal(grid.codes(np.nextafter(edges, -np.inf)), expected)
+
+
+@sharp
+def test_agrees_with_a_search_of_the_edges(name, weights):
+    grid = parse(name).fit(weights)
+    codes = grid.codes(weights)
+    for channel in range(5):
+        edges = rows(grid.edges)[channel % len(rows(grid.edges))]
+        assert np.array_equal(codes[:, channel], np.searchsorted(edges, weights[:, channel], side="right"))
+
+
+@nearest
+def test_releases_the_nearest_level(name, weights):
+    grid = parse(name).fit(weights)
+    levels = np.broadcast_to(rows(grid.levels), (5, grid.levels.shape[-1]))
+    closest = np.abs(weights[..., None] - levels).min(axis=-1)
+    np.testing.assert_allclose(np.abs(grid.apply(weights) - weights), closest, rtol=0, atol=1e-15)
+
+
+@every
+def test_float32_under_jit_and_vmap_agrees_with_float64_numpy(name, rng):
+    """Same levels to rounding; codes differ only within rounding of an edge."""
+    quantizer = parse(name)
+    stack = rng.standard_normal((4, 70, 3)).astype(np.float32)
+    keys = jax.random.split(KEY, 4)
+    apply = jax.jit(jax.vmap(lambda w, k: quantizer(w, key=k)))
+    released = apply(jnp.asarray(stack), keys)
+    assert released.dtype == jnp.float32
+    assert not released.weak_type
+    for i, weights in enumerate(stack.astype(np.float64)):
+        grid = quantizer.fit(weights)
+        here = grid.apply(weights, key=keys[i])
+        if "codebook" in name:
+            # Where rounding moves a weight to another bin, Lloyd's algorithm may stop at another optimum.
+            error, error32 = (np.square(q - weights).sum() for q in (here, np.asarray(released[i])))
+            assert error32 < 1.05 * error
+            continue
+        different = np.abs(here - released[i]) > 2e-6
+        assert different.mean() < 0.02
+        assert grid.stochastic or np.all(distance_to_edges(grid, weights)[different] < 2e-6)
+
+
+@every
+def test_vmap_is_a_loop(name, rng):
+    quantizer = parse(name)
+    stack = jnp.asarray(rng.standard_normal((3, 40, 2)), jnp.float32)
+    keys = jax.random.split(KEY, 3)
+    alone = jax.jit(lambda w, k: quantizer(w, key=k))
+    together = jax.jit(jax.vmap(alone))(stack, keys)
+    for weights, key, released in zip(np.asarray(stack), keys, together, strict=True):
+        different = np.abs(released - alone(jnp.asarray(weights), key)) > 1e-6
+        # Shifted by half a step, the grid has an edge on the largest weight: rounding decides.
+        assert np.all(distance_to_edges(quantizer.fit(weights), weights)[different] < 1e-6)
+
+
+@every
+@pytest.mark.parametrize(
+    "weights",
+    [np.zeros((4, 3)), np.full((4, 3), 0.3), np.full((4, 3), -2.0), np.full((1, 1), 0.7), np.zeros((1, 1))],
+    ids=["zero", "constant", "negative", "one", "one-zero"],
+)
+def test_degenerate_tensors_stay_finite(name, weights):
+    quantizer = parse(name)
+    grid = quantizer.fit(weights)
+    once = grid.apply(weights, key=KEY)
+    assert once.shape == weights.shape
+    assert np.all(np.isfinite(once))
+    assert np.array_equal(grid.apply(once, key=KEY), once)
+    if "scale" not in name and "offset" not in name and not weights.any():
+        assert not np.any(once)
+    if "clip" not in name and "offset" not in name:
+        # A constant tensor is released within one rounding of its scale.
+        assert np.all(np.abs(once) <= np.maximum(2 * np.abs(weights), 0.25) + 1e-6)
+
+
+@every
+def test_degenerate_tensors_stay_finite_in_jax(name):
+    quantizer = parse(name)
+    stack = np.stack([np.zeros((4, 3)), np.full((4, 3), 0.3), np.full((4, 3), -2.0)]).astype(np.float32)
+    released = jax.jit(jax.vmap(lambda w: quantizer(w, key=KEY)))(stack)
+    for weights, row in zip(stack, released, strict=True):
+        different = np.abs(row - quantizer(weights, key=KEY)) > 1e-6
+        assert np.all(np.isfinite(row))
+        assert np.all(distance_to_edges(quantizer.fit(weights), weights)[different] < 1e-6)
+
+
+@every
+def test_permuting_the_weights_permutes_the_release(name, rng):
+    quantizer = parse(name)
+    if "stochastic" in name:
+        pytest.skip("each position has its own draw")
+    weights = rng.standard_normal((50, 1))
+    order = rng.permutation(50)
+    np.testing.assert_allclose(quantizer(weights[order]), quantizer(weights)[order], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("name", [n for n in CASES if "scale" not in n])
+def test_doubling_the_weights_doubles_the_release(name, weights):
+    quantizer = parse(name)
+    np.testing.assert_array_equal(quantizer(2 * weights, key=KEY), 2 * quantizer(weights, key=KEY))
+
+
+def test_default_set():
+    names = "full sign ternary-33 ternary-50 ternary-90 uniform-2 uniform-3 uniform-4 uniform-6 uniform-8"
+    assert [q.name for q in DEFAULT] == names.split()
+    assert all(isinstance(q, quantizers.Quantizer) for q in DEFAULT)
