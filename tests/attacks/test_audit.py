@@ -1,0 +1,352 @@
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, norm
+from sklearn.metrics import f1_score, precision_score, roc_auc_score, roc_curve
+
+from mis.attacks import audit, load
+from mis.attacks.rates import auc_limits, clopper_pearson, difference_limits, effective_size, rate_limits
+from mis.numerics.checks import InvalidInput
+
+
+@pytest.fixture
+def scores(rng):
+    return {"member": rng.normal(1, 1.5, 700), "nonmember": rng.normal(0, 1, 900)}
+
+
+def pooled(scores):
+    labels = np.repeat([1, 0], [np.size(scores["member"]), np.size(scores["nonmember"])])
+    return labels, np.concatenate([np.ravel(scores["member"]), np.ravel(scores["nonmember"])])
+
+
+def intervals(found):
+    named = (found.advantage, found.balanced_accuracy, found.auc, found.precision, found.recall, found.f1)
+    return [*named, *(tpr for tpr in found.tpr_at_fpr.values() if tpr), found.epsilon_lower]
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_values_against_scikit_learn(scores, ties):
+    if ties:
+        scores = {name: np.round(x) for name, x in scores.items()}
+    found = audit(**scores)
+    labels, values = pooled(scores)
+    fpr, tpr, _ = roc_curve(labels, values, drop_intermediate=False)
+    np.testing.assert_allclose(found.auc.value, roc_auc_score(labels, values), rtol=1e-13)
+    for rate, interval in found.tpr_at_fpr.items():
+        if interval:
+            np.testing.assert_allclose(interval.value, tpr[fpr <= rate].max(), rtol=1e-13)
+    assert found.advantage.lower < (tpr - fpr).max() < found.advantage.upper
+    records = found.records()
+    weights = np.where(records["member"], 1 / 700, 1 / 900)
+    truth, called = records["member"], records["called"]
+    np.testing.assert_allclose(found.recall.value, called[truth].mean(), rtol=1e-13)
+    expected = precision_score(truth, called, sample_weight=weights)
+    np.testing.assert_allclose(found.precision.value, expected, rtol=1e-12)
+    np.testing.assert_allclose(found.f1.value, f1_score(truth, called, sample_weight=weights), rtol=1e-12)
+    advantage = called[truth].mean() - called[~truth].mean()
+    np.testing.assert_allclose(found.advantage.value, advantage, rtol=1e-12)
+    np.testing.assert_allclose(found.balanced_accuracy.value, (1 + advantage) / 2, rtol=1e-12)
+
+
+def test_records_return_the_input(scores):
+    records = audit(**scores).records()
+    np.testing.assert_array_equal(records["score"][records["member"]], scores["member"])
+    np.testing.assert_array_equal(records["score"][~records["member"]], scores["nonmember"])
+
+
+def test_thresholds_are_exchanged(scores):
+    """A record is called by one of two thresholds, about half of the records by each."""
+    found = audit(**scores)
+    records, (low, high) = found.records(), sorted(found.thresholds)
+    assert records["called"][records["score"] >= high].all()
+    assert not records["called"][records["score"] < low].any()
+    between = (records["score"] >= low) & (records["score"] < high)
+    assert 0.3 < records["called"][between].mean() < 0.7
+
+
+def test_order_of_the_input_does_not_matter(scores, rng):
+    shuffled = {name: rng.permutation(x) for name, x in scores.items()}
+    assert audit(**shuffled).to_json() == audit(**scores).to_json()
+
+
+def test_both_forms_agree(scores, rng):
+    labels, values = pooled(scores)
+    order = rng.permutation(len(labels))
+    expected = audit(**scores)
+    assert audit(scores=values[order], membership=labels[order]).to_json() == expected.to_json()
+    assert audit(scores=values[None], membership=labels[None] == 1).to_json() == expected.to_json()
+
+
+def test_higher_level_is_wider(scores):
+    for narrow, wide in zip(intervals(audit(**scores, level=0.8)), intervals(audit(**scores)), strict=True):
+        assert wide.lower <= narrow.lower
+        assert wide.upper >= narrow.upper
+
+
+def test_clopper_pearson_against_scipy():
+    for x, n in ((0, 7), (7, 7), (3, 10), (999, 1000)):
+        expected = binomtest(x, n).proportion_ci(0.9)
+        np.testing.assert_allclose(clopper_pearson(x, n, 0.05), expected, rtol=1e-10)
+
+
+def test_effective_size_of_fully_dependent_clusters():
+    """Clusters that are all hits or none tell as much as one record each, less what the t quantile costs."""
+    hits = np.array([8, 0, 0, 8, 8, 0, 0, 0, 0, 8])
+    t, z = 2.262157162740992, 1.959963984540054
+    np.testing.assert_allclose(effective_size(hits, np.full(10, 8), 0.025), 9 * (z / t) ** 2, rtol=1e-9)
+
+
+def test_effective_size_never_exceeds_the_records():
+    assert effective_size(np.array([5, 5, 5, 6]), np.full(4, 10), 0.025) == 40
+    assert effective_size(np.array([0, 0, 0]), np.full(3, 10), 0.025) == 30
+
+
+def test_difference_by_newcombe_with_clopper_pearson():
+    found = difference_limits(np.array([56]), np.array([70]), np.array([48]), np.array([80]), 0.025)
+    first, second = binomtest(56, 70).proportion_ci(), binomtest(48, 80).proportion_ci()
+    below = np.sqrt((0.8 - first.low) ** 2 + (second.high - 0.6) ** 2)
+    above = np.sqrt((first.high - 0.8) ** 2 + (0.6 - second.low) ** 2)
+    np.testing.assert_allclose(found, (0.2 - below, 0.2, 0.2 + above), rtol=1e-10)
+
+
+def test_clusters_widen_what_they_share(rng):
+    hits, sizes = np.array([10, 90, 20, 80, 50]), np.full(5, 100)
+    alone = rate_limits(hits.sum(keepdims=True), sizes.sum(keepdims=True), 0.025)
+    clustered = rate_limits(hits, sizes, 0.025)
+    assert clustered.upper - clustered.lower > 5 * (alone.upper - alone.lower)
+    # The difference cancels a shift that a target model gives to both of its rates.
+    difference = difference_limits(hits, sizes, hits - 5, sizes, 0.025)
+    apart = difference_limits(hits, sizes, rng.permutation(hits) - 5, sizes, 0.025)
+    assert difference.upper - difference.lower < apart.upper - apart.lower
+
+
+def naive_auc_variance(member, nonmember):
+    above = (member[:, None] > nonmember) + 0.5 * (member[:, None] == nonmember)
+    return above.mean(1).var(ddof=1) / len(member) + above.mean(0).var(ddof=1) / len(nonmember)
+
+
+def test_auc_by_delong(rng):
+    member, nonmember = np.sort(rng.normal(1, 1, 80).round(1)), np.sort(rng.normal(0, 1, 120).round(1))
+    zeros = np.zeros(80, int), np.zeros(120, int)
+    found = auc_limits(member, nonmember, *zeros, 1, 0.025)
+    size = found.value * (1 - found.value) / naive_auc_variance(member, nonmember)
+    t, z = 1.9719565442493954, 1.959963984540054
+    expected = clopper_pearson(found.value * size * (z / t) ** 2, size * (z / t) ** 2, 0.025)
+    np.testing.assert_allclose((found.lower, found.upper), expected, rtol=1e-3)
+
+
+def test_auc_of_copied_clusters_does_not_narrow(rng):
+    """Fifty copies of a record in each of 40 target models tell as much as one."""
+    member, nonmember = rng.normal(1, 1, (40, 1)), rng.normal(0, 1, (40, 1))
+    once = audit(member=member, nonmember=nonmember)
+    copied = audit(member=np.repeat(member, 50, 1), nonmember=np.repeat(nonmember, 50, 1))
+    np.testing.assert_allclose(copied.auc.width, once.auc.width, rtol=1e-9)
+    for few, many in zip(intervals(once)[:6], intervals(copied)[:6], strict=True):
+        assert many.width > 0.5 * few.width
+
+
+def test_what_cannot_be_resolved_is_said(rng):
+    """(1 - 0.001)^k <= 0.0125, the error spent on the threshold, needs k >= 4380 non-members."""
+    found = audit(member=rng.normal(5, 1, 500), nonmember=rng.normal(0, 1, 4379))
+    assert found.tpr_at_fpr[0.001] is None
+    name = "TPR at 0.1% FPR"
+    assert found.unresolved == {name: "needs at least 4380 independent non-members, got 4379"}
+    assert "needs at least 4380" in found.table()
+    assert found.to_json()["tpr_at_fpr"]["0.001"] is None
+    found = audit(member=rng.normal(5, 1, 500), nonmember=rng.normal(0, 1, 4380))
+    assert found.tpr_at_fpr[0.001].lower > 0
+    assert not found.unresolved
+
+
+def test_target_models_are_worth_less_than_their_records(rng):
+    shift = 3 * rng.normal(size=(10, 1))
+    found = audit(member=rng.normal(1, 1, (10, 600)) + shift, nonmember=rng.normal(0, 1, (10, 600)) + shift)
+    assert "got 6000 in 10 target models, worth" in found.unresolved["TPR at 0.1% FPR"]
+
+
+def test_json(scores):
+    found = audit(**scores, delta=0)
+    read = json.loads(json.dumps(found.to_json(), allow_nan=False))
+    assert read["advantage"] == {
+        "lower": found.advantage.lower, "value": found.advantage.value, "upper": found.advantage.upper
+    }  # fmt: skip
+    assert set(read) >= {"balanced_accuracy", "auc", "tpr_at_fpr", "epsilon_lower"}
+    assert set(read["tpr_at_fpr"]) == {"0.1", "0.01", "0.001"}
+    assert (read["num_members"], read["num_nonmembers"], read["level"]) == (700, 900, 0.95)
+    assert read["epsilon_lower"] == found.epsilon_lower.lower > 0.5
+
+
+def test_table_names_every_metric(scores):
+    table = audit(**scores).table()
+    assert table.startswith("700 members, 900 non-members, one target model; 95% intervals\n")
+    for name in (
+        "advantage",
+        "balanced accuracy",
+        "AUC",
+        "precision",
+        "recall",
+        "F1",
+        "TPR at 1% FPR",
+        "epsilon",
+    ):
+        assert f"\n{name} " in table
+
+
+def test_roc_rows(scores):
+    rows = audit(**scores).roc(num_points=21)
+    assert len(rows) == 21
+    assert rows[0]["fpr"] == pytest.approx(1 / 900)
+    assert rows[0]["lower"] == 0
+    assert all(row["lower"] <= row["value"] <= row["upper"] for row in rows)
+    for key in ("fpr", "lower", "value", "upper"):
+        assert np.all(np.diff([row[key] for row in rows]) >= 0)
+    assert rows[-1] == {"fpr": 1.0, "lower": 1.0, "value": 1.0, "upper": 1.0}
+
+
+@pytest.mark.parametrize("rows", [1, 6])
+def test_all_scores_equal(rows):
+    found = audit(member=np.ones((rows, 40)), nonmember=np.ones((rows, 50)))
+    assert found.advantage.lower <= 0 <= found.advantage.upper < 0.2
+    assert (found.auc.value, found.epsilon_lower.lower) == (0.5, 0)
+    assert found.tpr_at_fpr[0.1].lower == 0
+
+
+@pytest.mark.parametrize("rows", [1, 6])
+def test_perfect_separation(rows):
+    found = audit(member=np.full((rows, 400), np.inf), nonmember=np.full((rows, 400), -np.inf))
+    assert found.advantage.upper == 1
+    assert found.advantage.lower > 0.98
+    assert (found.auc.value, found.auc.upper) == (1, 1)
+    assert 0.98 < found.auc.lower < 1
+    assert found.tpr_at_fpr[0.1].lower > 0.98
+    assert 3 < found.epsilon_lower.lower < np.log(rows * 400)
+
+
+def test_infinite_scores_are_the_extremes(scores):
+    sure = {name: np.where(x > 1.5, np.inf, np.where(x < -1, -np.inf, x)) for name, x in scores.items()}
+    large = {name: np.where(x > 1.5, 1e300, np.where(x < -1, -1e300, x)) for name, x in scores.items()}
+    for a, b in zip(intervals(audit(**sure))[2:], intervals(audit(**large))[2:], strict=True):
+        if a.kind == b.kind and np.isfinite(a.upper):
+            np.testing.assert_allclose(a.width, b.width, atol=0.05)
+    np.testing.assert_equal(audit(**sure).auc, audit(**large).auc)
+    assert audit(**sure).tpr_at_fpr == audit(**large).tpr_at_fpr
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, object, int])
+def test_other_types_are_read_as_their_values(scores, dtype):
+    rounded = {name: np.round(x * 4).astype(np.float16) for name, x in scores.items()}
+    given = {name: x.astype(np.float64).astype(dtype) for name, x in rounded.items()}
+    as_float64 = {name: x.astype(np.float64) for name, x in rounded.items()}
+    assert audit(**given).to_json() == audit(**as_float64).to_json()
+
+
+GOOD = np.arange(4.0)
+BAD = {
+    "nothing": ({}, "audit: expected member and nonmember, or scores and membership, got none of them"),
+    "half": ({"member": GOOD}, "got member"),
+    "mixed": ({"member": GOOD, "nonmember": GOOD, "scores": GOOD}, "got member, nonmember, scores"),
+    "nan": ({"member": [1, np.nan], "nonmember": GOOD}, r"got 1 NaN, the first member\[1\]"),
+    "empty": ({"member": [], "nonmember": GOOD}, "at least 2 members, got 0"),
+    "one": ({"member": GOOD, "nonmember": [1.0]}, "at least 2 non-members, got 1"),
+    "no member": ({"scores": GOOD, "membership": [0, 0, 0, 0]}, "at least 2 members, got 0"),
+    "lengths": ({"scores": GOOD, "membership": [0, 1]}, r"equal shape, got \(4,\) and \(2,\)"),
+    "membership": ({"scores": GOOD, "membership": GOOD}, "boolean, got values other than 0 and 1"),
+    "rows": ({"member": np.ones((2, 4)), "nonmember": np.ones((3, 4))}, "equal rows .*, got 2 and 3"),
+    "axes": ({"member": np.ones((2, 4, 1)), "nonmember": GOOD}, r"shape \(N,\) or \(T, N\)"),
+    "text": ({"member": ["a", "b"], "nonmember": GOOD}, "member numeric"),
+    "objects": ({"member": np.array([{}, 1.0], object), "nonmember": GOOD}, "member numeric"),
+    "level": ({"member": GOOD, "nonmember": GOOD, "level": 95}, "level a finite number > 0 and < 1"),
+    "delta": ({"member": GOOD, "nonmember": GOOD, "delta": 1.0}, r"delta a number in \[0, 1\)"),
+    "fpr": ({"member": GOOD, "nonmember": GOOD, "fprs": [0.0]}, "fprs a finite number > 0 and < 1"),
+    "halves": (
+        {"scores": np.ones((2, 3)), "membership": [[1, 1, 1], [0, 0, 0]]},
+        "members and non-members in each half of the target models",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD.values(), ids=BAD)
+def test_bad_inputs(arguments, message):
+    with pytest.raises(InvalidInput, match=message) as caught:
+        audit(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_files(tmp_path, scores):
+    path = tmp_path / "scores.npz"
+    np.savez_compressed(path, **scores, other=3)
+    assert audit(**load(path)).to_json() == audit(**scores).to_json()
+    np.savez(path, scores=[1.0, 2.0], membership=[True, False])
+    assert list(load(path)) == ["scores", "membership"]
+
+
+def damaged(path):
+    np.savez(path, member=np.arange(1000.0), nonmember=np.arange(1000.0))
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+FILES = {
+    "missing": (lambda _: None, "cannot be read: No such file"),
+    "damaged": (damaged, "damaged or truncated"),
+    "text": (lambda path: path.write_text("member,nonmember\n"), "expected an .npz file"),
+    "neither": (lambda path: np.savez(path, x=GOOD), "got none of them"),
+    "one side": (lambda path: np.savez(path, member=GOOD), "but not both, got member"),
+    "both": (
+        lambda path: np.savez(path, member=GOOD, nonmember=GOOD, scores=GOOD, membership=GOOD),
+        "but not both",
+    ),
+    "objects": (lambda path: np.savez(path, member=np.array([{}]), nonmember=GOOD), "got Python objects"),
+}
+
+
+@pytest.mark.parametrize(("write", "message"), FILES.values(), ids=FILES)
+def test_bad_files(tmp_path, write, message):
+    path = tmp_path / "scores.npz"
+    write(path)
+    with pytest.raises(InvalidInput, match=message) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_epsilon_of_randomised_response(rng):
+    """Bits kept with probability e / (1 + e): the truth is epsilon = 1, and many records come near it."""
+    keep = np.e / (1 + np.e)
+    n = 200_000
+    found = audit(member=rng.random(n) < keep, nonmember=rng.random(n) > keep, delta=0.0)
+    assert 0.9 < found.epsilon_lower.lower < 1
+    less = audit(member=rng.random(n) < keep, nonmember=rng.random(n) > keep, delta=0.1)
+    assert less.epsilon_lower.lower < np.log((keep - 0.1) / (1 - keep))
+
+
+def test_epsilon_reads_both_directions(rng):
+    """Sure non-members refute as much as sure members."""
+    member, nonmember = rng.normal(size=5000), np.where(rng.random(5000) < 0.2, -9, rng.normal(size=5000))
+    found = audit(member=member, nonmember=nonmember)
+    mirrored = audit(member=-nonmember, nonmember=-member)
+    assert mirrored.epsilon_lower.lower > 4
+    assert found.epsilon_lower.lower > 4
+
+
+def test_more_records_tighten_at_the_root_rate():
+    rng = np.random.default_rng(3)
+    widths = [
+        audit(member=rng.normal(1, 1, n), nonmember=rng.normal(0, 1, n)).advantage.width
+        for n in (1000, 16000)
+    ]
+    assert 3.3 < widths[0] / widths[1] < 6
+
+
+def test_gaussian_truth_with_many_records():
+    """Everything known in closed form, a million records, a few thousandths of room."""
+    rng = np.random.default_rng(11)
+    found = audit(member=rng.normal(1, 1, 500_000), nonmember=rng.normal(0, 1, 500_000))
+    for interval, truth in (
+        (found.advantage, 2 * norm.cdf(0.5) - 1),
+        (found.auc, norm.cdf(np.sqrt(0.5))),
+        (found.tpr_at_fpr[0.01], norm.sf(norm.isf(0.01) - 1)),
+        (found.tpr_at_fpr[0.001], norm.sf(norm.isf(0.001) - 1)),
+        (found.recall, norm.cdf(0.5)),
+    ):
+        assert interval.width < 0.01
+        assert abs(interval.value - truth) < 0.01

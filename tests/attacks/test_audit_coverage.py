@@ -1,0 +1,168 @@
+"""The intervals of every metric cover the truth in 94 to 100% of 2000 repetitions, each by itself."""
+
+import collections
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy.stats import binom, cauchy, norm
+
+from mis.attacks import audit
+
+# Coarse enough for a law of its own in every repetition; what it misses of a truth is below SLACK.
+GRID = np.linspace(-30, 30, 3001)
+SLACK = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Law:
+    """Scores ``shift * member + noise`` of ``targets`` models, all of which may share what ``draw`` returns.
+
+    ``draw(rng)`` returns a sampler of scores and the two survival functions, the truth of this draw.
+    """
+
+    draw: object
+    members: int
+    nonmembers: int
+    targets: int = 1
+
+
+def independent(member, nonmember):
+    """Scores drawn independently from two SciPy laws."""
+
+    def draw(_):
+        def sample(rng, law):
+            size = (law.targets, law.members), (law.targets, law.nonmembers)
+            return member.rvs(size[0], random_state=rng), nonmember.rvs(size[1], random_state=rng)
+
+        return (
+            sample,
+            lambda t: member.sf(t) + atom(member, t),
+            lambda t: nonmember.sf(t) + atom(nonmember, t),
+        )
+
+    return draw
+
+
+def atom(law, t):
+    """P(score = t), so that the survival function is that of score >= t."""
+    return law.pmf(t) if hasattr(law, "pmf") or hasattr(law.dist, "pmf") else 0.0
+
+
+def target_effect(shift, spread):
+    """Every target model moves all of its scores by a common random amount."""
+
+    def draw(_):
+        def sample(rng, law):
+            effect = spread * rng.normal(size=(law.targets, 1))
+            member = rng.normal(shift, 1, (law.targets, law.members)) + effect
+            return member, rng.normal(0, 1, (law.targets, law.nonmembers)) + effect
+
+        scale = np.hypot(1, spread)
+        return sample, lambda t: norm.sf(t, shift, scale), lambda t: norm.sf(t, 0, scale)
+
+    return draw
+
+
+def one_target(shift, spread):
+    """One model, its common amount drawn once: the intervals speak of this model."""
+
+    def draw(rng):
+        effect = spread * rng.normal()
+        return independent(norm(shift + effect, 1), norm(effect, 1))(rng)
+
+    return draw
+
+
+def shared_shadows(shift, spread, examples):
+    """Every example has an amount of its own, from the shadow models, the same for all target models."""
+
+    def draw(rng):
+        amounts = spread * rng.normal(size=examples)
+
+        def sample(rng, law):
+            member = np.array([rng.permutation(examples) < law.members for _ in range(law.targets)])
+            scores = amounts + rng.normal(size=member.shape) + shift * member
+            scores += 0.5 * rng.normal(size=(law.targets, 1))
+            return scores[member].reshape(law.targets, -1), scores[~member].reshape(law.targets, -1)
+
+        scale = np.sqrt(1.25)
+        return (
+            sample,
+            lambda t: norm.sf(np.subtract.outer(t, amounts + shift), 0, scale).mean(-1),
+            lambda t: norm.sf(np.subtract.outer(t, amounts), 0, scale).mean(-1),
+        )
+
+    return draw
+
+
+LAWS = {
+    "gaussian": Law(independent(norm(1, 1), norm(0, 1)), 400, 400),
+    "few": Law(independent(norm(1, 1), norm(0, 1)), 40, 40),
+    "nothing to find": Law(independent(norm(0, 1), norm(0, 1)), 100, 100),
+    "nearly separated": Law(independent(norm(4, 1), norm(0, 1)), 150, 600),
+    "unbalanced spread": Law(independent(norm(0.3, 2), norm(0, 1)), 1000, 200),
+    "heavy tails": Law(independent(cauchy(1), cauchy(0)), 300, 300),
+    "ties": Law(independent(binom(4, 0.6), binom(4, 0.4)), 200, 200),
+    "one bit": Law(independent(binom(1, 0.55), binom(1, 0.5)), 300, 300),
+    "one target's effect": Law(one_target(1, 3), 200, 200),
+    "targets": Law(target_effect(1, 1), 25, 25, targets=12),
+    "many targets": Law(target_effect(0.5, 0.5), 10, 30, targets=64),
+    "four targets": Law(target_effect(1, 0.3), 50, 50, targets=4),
+    "shared shadows": Law(shared_shadows(1, 1, 60), 30, 30, targets=20),
+}
+
+
+def truths(found, tpr, fpr, discrete):
+    """Pairs of interval and truth, by name; the truth of an exchanged pair of thresholds is their mean."""
+    grid = np.arange(-1.0, 6.0) if discrete else GRID
+    tprs, fprs = tpr(grid), fpr(grid)
+    at = np.array(found.thresholds)
+    p, a = tpr(at).mean(), fpr(at).mean()
+    # P(member > nonmember) + P(tie) / 2: the area under the polygon of the ROC.
+    auc = -np.trapezoid(tprs, fprs)
+    pairs = {
+        "advantage": (found.advantage, p - a),
+        "best advantage": (found.advantage, (tprs - fprs).max()),
+        "balanced accuracy": (found.balanced_accuracy, (1 + (tprs - fprs).max()) / 2),
+        "auc": (found.auc, auc + (0.0 if discrete else tail_area(tprs, fprs))),
+        "recall": (found.recall, p),
+        "precision": (found.precision, p / (p + a) if p + a > 0 else 0.5),
+        "f1": (found.f1, 2 * p / (1 + p + a)),
+    }
+    for rate, interval in found.tpr_at_fpr.items():
+        if interval:
+            between = np.interp(rate, fprs[::-1], tprs[::-1])
+            pairs[f"tpr at {rate}"] = interval, tprs[fprs <= rate].max() if discrete else between
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.concatenate([(tprs - found.delta) / fprs, (1 - fprs - found.delta) / (1 - tprs)])
+    pairs["epsilon"] = found.epsilon_lower, np.log(np.nanmax(ratios[ratios > 0]))
+    return pairs
+
+
+def tail_area(tprs, fprs):
+    """Area of the ROC beyond the grid, by trapezes: heavy tails reach far."""
+    return fprs[-1] * tprs[-1] / 2 + (1 - fprs[0]) * (1 + tprs[0]) / 2
+
+
+def misses(law, repetitions, seed):
+    rng = np.random.default_rng(seed)
+    below, above = collections.Counter(), collections.Counter()
+    for _ in range(repetitions):
+        sample, tpr, fpr = law.draw(rng)
+        member, nonmember = sample(rng, law)
+        discrete = np.issubdtype(member.dtype, np.integer)
+        found = audit(member=member, nonmember=nonmember, delta=0.0)
+        for name, (interval, truth) in truths(found, tpr, fpr, discrete).items():
+            below[name] += truth < interval.lower - SLACK
+            above[name] += truth > interval.upper + SLACK
+    return below, above
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
+@pytest.mark.parametrize("repetitions", [100, pytest.param(2000, marks=pytest.mark.slow)])
+def test_coverage(law, repetitions):
+    below, above = misses(law, repetitions, seed=7)
+    allowed = 0.06 * repetitions if repetitions >= 2000 else binom.ppf(1 - 1e-5, repetitions, 0.05)
+    for name in below:
+        assert below[name] + above[name] <= allowed, f"{name}: {below[name]} below, {above[name]} above"
