@@ -10,6 +10,7 @@ from mis.theory.laws import DiscreteLosses, GaussianLosses, LossLaw, SampledLoss
 __all__ = ["indicator"]
 
 NUM_FOLDS = 5
+MIN_EXAMPLES = 20
 
 
 def indicator(law: LossLaw, *, level: float = 0.95, num_resamples: int = 500, seed: int = 0) -> Interval:
@@ -52,7 +53,8 @@ def indicator(law: LossLaw, *, level: float = 0.95, num_resamples: int = 500, se
     Raises
     ------
     UnsupportedSetting
-        Where no two candidates differ at random: there is nothing to learn, and nothing to leak.
+        Where no two candidates differ at random (there is nothing to learn, and nothing to leak), and for a
+        sampled law of fewer than 20 examples.
 
     References
     ----------
@@ -101,6 +103,10 @@ def _sampled(losses: np.ndarray, level: float, num_resamples: int, rng: np.rando
     differences = _from_best(losses, losses)
     if len(differences) == 0:
         raise _nothing_differs()
+    if losses.shape[1] < MIN_EXAMPLES:
+        raise UnsupportedSetting(
+            "theory.indicator", f"{losses.shape[1]} examples say nothing; it takes at least {MIN_EXAMPLES}."
+        )
     ratio = differences.mean(axis=1) / differences.std(axis=1)
     resampled = _resampled_ratios(differences, num_resamples, rng)
     lower, upper, num_contenders = _bounds_of_minimum(ratio, resampled, level)
@@ -150,9 +156,9 @@ def _bounds_of_minimum(ratio: np.ndarray, resampled: np.ndarray, level: float) -
 def _cross_fitted(losses: np.ndarray, rng: np.random.Generator) -> float:
     """Ratio of the pair chosen on the other folds, averaged over folds."""
     num_examples = losses.shape[1]
-    fold = rng.permutation(num_examples) % min(NUM_FOLDS, num_examples // 4)
+    fold = rng.permutation(num_examples) % NUM_FOLDS
     estimates = []
-    for held_out in range(fold.max() + 1):
+    for held_out in range(NUM_FOLDS):
         chosen_on = losses[:, fold != held_out]
         best = chosen_on.mean(axis=1).argmin()
         differences = chosen_on - chosen_on[best]

@@ -1,0 +1,188 @@
+"""Exact advantages against closed forms, enumeration of all data sets, and quadrature of the definition."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy import integrate, special, stats
+
+from mis import theory
+from mis.numerics.checks import InvalidInput, UnsupportedSetting
+from mis.theory.enumeration import compositions
+
+
+def pair(delta, sigma=1.0):
+    return theory.GaussianLosses(mean=[0.0, delta], cov=[[0.0, 0.0], [0.0, sigma**2]])
+
+
+def by_definition(delta, n):
+    """E|p(D) - p| for D ~ N(delta, 1) by adaptive quadrature, each probability relative to p."""
+    log_p = special.log_ndtr(-math.sqrt(n) * delta)
+
+    def relative_shift(u):
+        log_given = special.log_ndtr(-(u + n * delta) / math.sqrt(n - 1))
+        return abs(math.expm1(log_given - log_p)) * stats.norm.pdf(u)
+
+    crossing = -math.sqrt(n) * delta / (math.sqrt(n) + math.sqrt(n - 1))
+    points = [-40, -delta - 2, -delta - 0.5, crossing, 2, 40]
+    parts = [
+        integrate.quad(relative_shift, a, b, epsrel=1e-11, limit=200)[0]
+        for a, b in itertools.pairwise(sorted(points))
+    ]
+    return math.log(sum(parts)) + log_p
+
+
+def naive(losses, probs, n):
+    """Go through every data set, in rational numbers."""
+    num_losses, num_atoms = len(losses), len(probs)
+    given = [[Fraction(0)] * num_losses for _ in range(num_atoms)]
+    for data in itertools.product(range(num_atoms), repeat=n):
+        sums = [sum(row[j] for j in data) for row in losses]
+        weight = math.prod((probs[j] for j in data[1:]), start=Fraction(1))
+        given[data[0]][sums.index(min(sums))] += weight
+    overall = [sum(probs[j] * given[j][k] for j in range(num_atoms)) for k in range(num_losses)]
+    return (
+        sum(probs[j] * abs(given[j][k] - overall[k]) for j in range(num_atoms) for k in range(num_losses)) / 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("delta", "n", "value"),
+    [(0.3, 10, 0.06504830), (0.3, 100, 3.5287282e-4), (0.3, 300, 2.5114645e-8), (1.0, 100, 5.9017399e-24)],
+)
+def test_checked_numbers(delta, n, value):
+    assert theory.exact(pair(delta), n).value == pytest.approx(value, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("delta", "n"),
+    [(0.3, 2), (0.3, 10), (1.0, 100), (1.0, 450), (3.0, 40), (1.0, 1370), (0.01, 5), (20.0, 2)],
+)
+def test_gaussian_pair_against_its_definition(delta, n):
+    result = theory.exact(pair(delta), n)
+    truth = by_definition(delta, n)
+    assert result.details["log_value"] == pytest.approx(truth, abs=1e-9)
+    assert result.lower <= math.exp(truth) * (1 + 1e-9)
+    assert result.upper >= math.exp(truth) * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 100, 10**6])
+def test_an_exact_tie_leaks_arcsine(n):
+    assert theory.exact(pair(0.0), n).value == pytest.approx(math.asin(1 / math.sqrt(n)) / math.pi, rel=1e-13)
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.3, 3.0, 37.0])
+def test_one_example_is_remembered_whole(delta):
+    p = stats.norm.sf(delta)
+    assert theory.exact(pair(delta), 1).value == pytest.approx(2 * p * (1 - p), rel=1e-12)
+
+
+def test_only_the_standardised_difference_matters():
+    reference = theory.exact(pair(0.4), 30).value
+    assert theory.exact(pair(-0.4), 30).value == reference
+    assert theory.exact(pair(1.2, sigma=3.0), 30).value == pytest.approx(reference, rel=1e-12)
+    correlated = theory.GaussianLosses(mean=[5.0, 5.4], cov=[[2.0, 1.0], [1.0, 1.0]])
+    assert theory.exact(correlated, 30).value == pytest.approx(reference, rel=1e-12)
+
+
+def test_a_value_that_underflows_keeps_its_logarithm():
+    result = theory.exact(pair(3.0), 1000)
+    assert result.value == 0.0
+    assert result.details["log_value"] == pytest.approx(by_definition(3.0, 1000), rel=1e-12)
+
+
+TABLES = [
+    ([[0, 0, 0], [-6, 1, 4]], [2, 5, 3]),
+    ([[-6, 1, 4], [0, 0, 0]], [2, 5, 3]),
+    ([[0, 3, 1], [2, 0, 1], [1, 1, 1]], [1, 1, 2]),
+    ([[1, 1, 1], [2, 0, 1], [0, 3, 1]], [1, 1, 2]),
+    ([[0, 2], [1, 1], [1, 1], [2, 0]], [1, 3]),
+    ([[3, 0, 1, 2], [0, 3, 2, 1], [1, 1, 1, 1], [2, 2, 0, 2]], [1, 2, 3, 4]),
+]
+
+
+@pytest.mark.parametrize(("losses", "weights"), TABLES)
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_discrete_against_every_data_set(losses, weights, n):
+    probs = [Fraction(w, sum(weights)) for w in weights]
+    truth = naive(losses, probs, n)
+    law = theory.DiscreteLosses(losses=losses, probs=[float(p) for p in probs])
+    result = theory.exact(law, n)
+    assert result.value == pytest.approx(float(truth), rel=1e-13, abs=1e-15)
+    assert result.lower <= truth <= result.upper
+
+
+@pytest.mark.parametrize(("losses", "weights"), TABLES[:4])
+def test_sums_within_rounding_are_tied(losses, weights):
+    probs = np.array(weights) / sum(weights)
+    whole = theory.exact(theory.DiscreteLosses(losses=losses, probs=probs), 9).value
+    decimal = theory.exact(theory.DiscreteLosses(losses=np.array(losses) * 0.1 + 0.7, probs=probs), 9).value
+    assert decimal == pytest.approx(whole, rel=1e-13)
+
+
+@pytest.mark.parametrize(("p", "n"), [(0.3, 11), (0.2, 1000), (0.05, 800), (0.01, 300), (0.4, 20_000)])
+@pytest.mark.parametrize("minimiser_first", [True, False])
+def test_two_atoms_against_the_binomial(p, n, minimiser_first):
+    # The rare candidate wins if more than half (from half on, if it comes first) of the examples favour it.
+    losses = [[0.0, 1.0], [1.0, 0.0]] if minimiser_first else [[1.0, 0.0], [0.0, 1.0]]
+    law = theory.DiscreteLosses(losses=losses, probs=[1 - p, p])
+    needed = n // 2 + 1 if minimiser_first else (n + 1) // 2
+    log_given = [stats.binom.logsf(needed - 1, n - 1, p), stats.binom.logsf(needed - 2, n - 1, p)]
+    truth = 2 * p * (1 - p) * math.exp(log_given[1]) * -math.expm1(log_given[0] - log_given[1])
+    assert theory.exact(law, n).value == pytest.approx(truth, rel=1e-9)
+
+
+def test_order_of_candidates_matters_only_on_ties(rng):
+    losses, probs = rng.normal(size=(4, 4)), rng.dirichlet(np.ones(4))
+    reference = theory.exact(theory.DiscreteLosses(losses=losses, probs=probs), 12).value
+    shuffled = theory.DiscreteLosses(losses=losses[[2, 0, 3, 1]], probs=probs)
+    doubled = theory.DiscreteLosses(losses=losses[[0, 1, 1, 2, 3, 3]], probs=probs)
+    assert theory.exact(shuffled, 12).value == pytest.approx(reference, rel=1e-12)
+    assert theory.exact(doubled, 12).value == pytest.approx(reference, rel=1e-12)
+
+
+def test_splitting_an_atom_changes_nothing():
+    whole = theory.DiscreteLosses(losses=[[0, 0, 0], [-6, 1, 4]], probs=[0.2, 0.5, 0.3])
+    split = theory.DiscreteLosses(losses=[[0, 0, 0, 0], [-6, 1, 1, 4]], probs=[0.2, 0.1, 0.4, 0.3])
+    assert theory.exact(split, 20).value == pytest.approx(theory.exact(whole, 20).value, rel=1e-12)
+
+
+@pytest.mark.parametrize(("total", "parts"), [(0, 3), (4, 1), (5, 2), (6, 4), (3, 9)])
+@pytest.mark.parametrize("chunk", [1, 7, 10**6])
+def test_compositions_are_all_there_once(total, parts, chunk):
+    blocks = list(compositions(total, parts, chunk))
+    assert max(len(block) for block in blocks) <= chunk
+    found = {tuple(row) for block in blocks for row in block.tolist()}
+    assert found == {c for c in itertools.product(range(total + 1), repeat=parts) if sum(c) == total}
+    assert sum(len(block) for block in blocks) == math.comb(total + parts - 1, parts - 1)
+
+
+def test_compositions_keep_their_ranks_apart_where_binomials_overflow():
+    blocks = list(compositions(2, 150, 10**5))
+    rows = np.concatenate(blocks)
+    assert len(np.unique(rows, axis=0)) == len(rows) == math.comb(151, 2)
+    assert (rows.sum(axis=1) == 2).all()
+    assert rows.min() == 0
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, True])
+def test_refuses_a_bad_sample_size(n):
+    with pytest.raises(InvalidInput, match=r"theory.exact: expected n an integer >= 1, got n="):
+        theory.exact(pair(0.3), n)
+
+
+@pytest.mark.parametrize(
+    ("law", "n", "reason"),
+    [
+        (theory.GaussianLosses(mean=[0, 1], cov=np.ones((2, 2))), 5, "never varies"),
+        (theory.DiscreteLosses(losses=[[0, 1], [1, 2]], probs=[0.5, 0.5]), 5, "never varies"),
+        (theory.DiscreteLosses(losses=[[0, 1], [0, 1]], probs=[0.5, 0.5]), 5, "never varies"),
+        (theory.SampledLosses(losses=[[0, 1], [1, 0]]), 5, "itself an estimate"),
+        (theory.DiscreteLosses(losses=np.eye(8), probs=np.full(8, 1 / 8)), 100, "more than the 5e\\+06"),
+    ],
+)
+def test_refuses_what_has_no_exact_route(law, n, reason):
+    with pytest.raises(UnsupportedSetting, match=f"theory.exact: .*{reason}"):
+        theory.exact(law, n)

@@ -1,0 +1,115 @@
+"""Loss laws: what they hold, what they refuse; loss differences, their tilts and lattices."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import optimize
+
+from mis import theory
+from mis.numerics.checks import InvalidInput
+from mis.theory.differences import Atoms, Normal
+
+
+def atoms(values, probs):
+    return Atoms(np.asarray(values, float), np.log(np.asarray(probs, float)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: theory.GaussianLosses(mean=[0.0], cov=[[1.0]]), "two candidates"),
+        (lambda: theory.GaussianLosses(mean=[0.0, 1.0], cov=[[1.0]]), r"cov of shape \(2, 2\)"),
+        (lambda: theory.GaussianLosses(mean=[0.0, np.nan], cov=np.eye(2)), "mean finite, got 1 NaN"),
+        (lambda: theory.GaussianLosses(mean=[0.0, 1.0], cov=[[1.0, 0.5], [0.0, 1.0]]), "cov symmetric"),
+        (lambda: theory.GaussianLosses(mean=[0.0, 1.0], cov=[[1.0, 2.0], [2.0, 1.0]]), "eigenvalue -1"),
+        (lambda: theory.DiscreteLosses(losses=[[0.0, 1.0]], probs=[0.5, 0.5]), "two candidates"),
+        (lambda: theory.DiscreteLosses(losses=np.eye(2), probs=[1.0]), "one probability per column"),
+        (lambda: theory.DiscreteLosses(losses=np.eye(2), probs=[0.5, 0.4]), "sum to 1, got a sum of 0.9"),
+        (lambda: theory.DiscreteLosses(losses=np.eye(2), probs=[1.5, -0.5]), "probs >= 0, got probs=-0.5"),
+        (lambda: theory.DiscreteLosses(losses=[[0, np.inf], [0, 1]], probs=[0.5, 0.5]), "losses finite"),
+        (lambda: theory.SampledLosses(losses=[[0.0, 1.0]]), "two candidates on two examples"),
+        (lambda: theory.SampledLosses(losses=[[0.0], [1.0]]), "two candidates on two examples"),
+        (lambda: theory.SampledLosses(losses=[0.0, 1.0]), "losses with 2 axes"),
+        (lambda: theory.SampledLosses(losses=[["a", "b"], ["c", "d"]]), "losses numeric"),
+        (lambda: theory.SampledLosses(losses=np.eye(2), names=["a"]), "2 names, one per candidate, got 1"),
+    ],
+)
+def test_refuses(make, message):
+    with pytest.raises(InvalidInput, match=message):
+        make()
+
+
+def test_atoms_of_probability_zero_are_dropped():
+    law = theory.DiscreteLosses(losses=[[0, 1, 9], [1, 0, 9]], probs=[0.25, 0.75, 0.0])
+    assert law.losses.shape == (2, 2)
+    assert law.probs.tolist() == [0.25, 0.75]
+
+
+def test_the_best_is_the_first_of_those_tied_up_to_rounding():
+    law = theory.DiscreteLosses(losses=[[0.5, 0.5], [0.1 + 0.2, 0.3], [0.3, 0.3]], probs=[0.5, 0.5])
+    assert law.best() == 1
+
+
+def test_differences_of_the_three_laws_agree(rng):
+    losses, probs = rng.normal(size=(3, 5)), rng.dirichlet(np.ones(5))
+    discrete = theory.DiscreteLosses(losses=losses, probs=probs).difference(2, 1)
+    gaussian = theory.GaussianLosses(mean=losses @ probs, cov=np.cov(losses, aweights=probs, bias=True))
+    counts = rng.integers(1, 9, size=5)
+    sampled = theory.SampledLosses(losses=np.repeat(losses, counts, axis=1)).difference(2, 1)
+    counted = theory.DiscreteLosses(losses=losses, probs=counts / counts.sum()).difference(2, 1)
+    assert discrete.mean == pytest.approx(gaussian.difference(2, 1).mean, rel=1e-12)
+    assert discrete.variance == pytest.approx(gaussian.difference(2, 1).variance, rel=1e-12)
+    assert sampled.log_mgf(0.7) == pytest.approx(counted.log_mgf(0.7), rel=1e-12)
+
+
+def test_rounding_residues_of_a_difference_are_zero():
+    law = theory.DiscreteLosses(losses=[[0.1 + 0.2, 1.0], [0.3, 2.0]], probs=[0.5, 0.5])
+    assert law.difference(1, 0).values.tolist() == [0.0, 1.0]
+    assert theory.GaussianLosses(mean=[0, 1], cov=np.full((2, 2), 0.1)).difference(1, 0).variance == 0.0
+
+
+@pytest.mark.parametrize("mean", [-0.4, 0.0, 0.3])
+def test_optimal_tilt_minimises_the_cumulant(rng, mean):
+    values = rng.normal(size=50)
+    d = atoms(values - values.mean() + mean, np.full(50, 1 / 50))
+    found = optimize.minimize_scalar(d.log_mgf, bracket=(-1, 1), options={"xtol": 1e-12})
+    assert d.optimal_tilt() == pytest.approx(found.x, abs=1e-6)
+    assert d.tilted(d.optimal_tilt()).mean == pytest.approx(0, abs=1e-12)
+
+
+def test_one_sided_differences_have_no_tilt():
+    assert atoms([0.0, 1.0], [0.5, 0.5]).optimal_tilt() == math.inf
+    assert atoms([0.0, -1.0], [0.5, 0.5]).optimal_tilt() == -math.inf
+
+
+def test_normal_is_the_limit_of_atoms():
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    many = atoms(0.3 + 2 * nodes, weights / weights.sum())
+    normal = Normal(0.3, 4.0)
+    assert many.log_mgf(0.5) == pytest.approx(normal.log_mgf(0.5), rel=1e-12)
+    assert many.optimal_tilt() == pytest.approx(normal.optimal_tilt(), rel=1e-9)
+    assert many.tilted(0.2).variance == pytest.approx(normal.tilted(0.2).variance, rel=1e-9)
+    assert many.tilt_distance(0.2) == pytest.approx(normal.tilt_distance(0.2), abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("values", "origin", "span"),
+    [
+        ([-0.9, 0.15, 0.6], -0.9, 0.15),
+        ([0.1, 0.4, 0.7], 0.1, 0.3),
+        ([-1.0, math.sqrt(2)], -1.0, 1 + math.sqrt(2)),
+        ([-1.0, 0.0, math.sqrt(2)], -1.0, 0.0),
+        ([2.0, 2.0, 5.0, 11.0], 2.0, 3.0),
+        ([1e6, 1e6 + 1, 1e6 + 3], 1e6, 1.0),
+    ],
+)
+def test_lattice(values, origin, span):
+    found = atoms(values, np.full(len(values), 1 / len(values))).lattice()
+    assert found == pytest.approx((origin, span), rel=1e-9)
+
+
+def test_measured_losses_have_no_lattice_but_errors_do(rng):
+    losses = rng.normal(size=(2, 2000))
+    assert theory.SampledLosses(losses=losses).difference(1, 0).lattice()[1] == 0.0
+    assert theory.SampledLosses(losses=losses > 0).difference(1, 0).lattice()[1] == 1.0
