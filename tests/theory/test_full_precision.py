@@ -55,6 +55,13 @@ def test_plane(n):
     assert interval.width <= 1e-13
 
 
+@pytest.mark.parametrize("n", [2, 10**3, 10**6, 10**9, 10**12])
+@pytest.mark.parametrize("dim", [1, 3, 1000])
+def test_quadrature_is_settled(dim, n):
+    # Branch points come within n^(-1/4) of the path in dimension 1.
+    assert full_precision_mean(dim, n).width <= 5e-13
+
+
 @pytest.mark.parametrize("n", [2, 5, 100, 1000])
 def test_line(n):
     assert full_precision_mean(1, n).value == pytest.approx(line(n), abs=1e-11)
