@@ -1,5 +1,6 @@
 """Spec: a fully connected ReLU network; with depth 0 linear, logistic or softmax regression."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -53,7 +54,7 @@ class MLP:
     def shapes(self) -> list[tuple[int, int]]:
         """Shapes of the layers."""
         sizes = [self.num_inputs, *[self.width] * self.depth, self.num_classes or 1]
-        return [(a + 1, b) for a, b in zip(sizes[:-1], sizes[1:], strict=True)]
+        return [(a + 1, b) for a, b in itertools.pairwise(sizes)]
 
     def init(self, key: jax.Array) -> list[jax.Array]:
         """Draw an initial point: He normal weights in hidden layers, LeCun in the last, zero biases."""

@@ -172,7 +172,7 @@ def _release(networks, quantizer) -> list[jax.Array]:
 
 @partial(jax.jit, static_argnames="model")
 def _predict(layers, features, *, model):
-    """Outputs of every network, ``(M, N, classes or 1)``."""
+    """Return the outputs of every network, ``(M, N, classes or 1)``."""
     return jax.lax.map(lambda params: model.predict(params, features), layers, batch_size=BATCH)
 
 

@@ -24,7 +24,7 @@ from mis.ranking.spec import RATES, RankingSpec
 from mis.ranking.table import table
 from mis.store import Store, fingerprint, make_folder
 from mis.theory import predicted_advantage
-from mis.training import CHUNK, Ensemble, Learner, memberships, train_chunk
+from mis.training import CHUNK, Ensemble, Learner, memberships, num_devices, train_chunk
 
 __all__ = ["COLUMNS", "Ranking", "ShardsMissing", "rank"]
 
@@ -190,6 +190,8 @@ def rank(
     ['full', 'sign']
     """
     started = time.time()
+    # Before anything starts JAX.
+    num_devices()
     population = get_population(task, **task_options) if isinstance(task, str) else task
     chosen = _quantizers(quantizers)
     models = integer("rank", "models", models or (QUICK_MODELS if quick else MODELS), at_least=FEWEST_MODELS)

@@ -4,12 +4,19 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from rich.console import Console
+import numpy as np
+from rich.console import Console, Group
 from rich.table import Table
 
-__all__ = ["table"]
+from mis.results import Interval
+from mis.theory import SampledLosses
+
+__all__ = ["indicator_table", "table"]
 
 WIDTH = 118
+
+# Competitors shown of an indicator's candidates.
+SHOWN = 10
 
 
 def table(
@@ -130,3 +137,28 @@ def _agreement(agreements) -> Table:
             )
         grid.add_row(*line)
     return grid
+
+
+def indicator_table(law: SampledLosses, estimate: Interval) -> Group:
+    """Return the indicator with its interval, and the strongest competitors of the best candidate."""
+    best, losses = law.best(), law.losses
+    names = law.names or [str(k) for k in range(law.num_losses)]
+    differences = losses - losses[best]
+    spread = differences.std(axis=1)
+    others = np.flatnonzero(spread > 0.0)
+    ratios = differences.mean(axis=1)[others] ** 2 / (2.0 * spread[others] ** 2)
+    order = np.argsort(ratios, kind="stable")[:SHOWN]
+    grid = _grid(
+        f"Strongest of {len(others)} competitors of {names[best]}",
+        ["candidate", "mean loss", "worse by", "sd of that", "ratio (nats)"],
+    )
+    for k, ratio in zip(others[order], ratios[order], strict=True):
+        row = losses[k].mean(), differences[k].mean(), spread[k], ratio
+        grid.add_row(names[k], *(f"{value:.4g}" for value in row))
+    found = f"r_Q = {estimate.value:.4g} nats per example, {100 * estimate.level:g}% interval "
+    counted = f"{estimate.details['num_candidates']} distinct candidates on {losses.shape[1]} examples"
+    return Group(
+        f"{found}[{estimate.lower:.4g}, {estimate.upper:.4g}]; larger is more private.",
+        f"{counted}; the plain minimum, biased low, is {estimate.details['naive']:.4g}.",
+        grid,
+    )
