@@ -246,24 +246,23 @@ def list_names() -> None:
     for title, registry in (("Tasks", POPULATIONS), ("Quantizers", QUANTIZERS), ("Models", MODELS)):
         grid = Table(title=title, title_justify="left", box=None, show_header=False, pad_edge=False)
         for name, variant in registry.items():
-            grid.add_row(
-                _usage(name, variant), (variant.__doc__ or "").strip().splitlines()[0].replace("``", "")
-            )
+            line = (variant.__doc__ or "").strip().splitlines()[0].replace("``", "")
+            grid.add_row(*_usage(name, line, variant))
         console.print(grid, "")
     console.print("Default quantizers:", ", ".join(q.name for q in DEFAULT))
     console.print("A task may also be the path of an .npz file with features (N, d) and target (N,).")
 
 
-def _usage(name: str, variant: Any) -> str:
-    """Name of a variant with the numbers and words that may follow it, or the options it has."""
-    usage, options = name, []
+def _usage(name: str, line: str, variant: Any) -> tuple[str, str]:
+    """Name of a variant with its number, and its line with the words or options that may follow it."""
+    options = []
     for field in dataclasses.fields(variant):
         word, kind = field.metadata.get("word"), field.metadata.get("kind")
-        number = "" if kind == "flag" else {"integer": "B", "share": "P"}.get(kind or "", "S")
+        number = {"integer": f"-{field.name.upper()}", "share": "-PERCENT", "scale": "-S"}.get(kind or "", "")
         if kind and word is None:
-            usage += f"-{number}"
+            name += number
         elif kind:
-            options.append(f"-{word}" + (f"-{number}" if number else ""))
-        elif field.default is not dataclasses.MISSING:
+            options.append(f"-{word}{number}")
+        elif field.default not in (dataclasses.MISSING, None):
             options.append(f"--{field.name.replace('_', '-')} {field.default}")
-    return usage + "".join(f"\n  {option}" for option in options)
+    return name, line + (f" Options: {' '.join(options)}" if options else "")
