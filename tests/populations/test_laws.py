@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
 
 from mis.numerics.checks import InvalidInput
 from mis.populations import FiniteSupport, LinearTeacher, LogisticTeacher, Modes
@@ -58,6 +59,19 @@ def test_modes_best_accuracy(num_modes, separation):
     features, modes = draw(law)
     right = (features @ law.centres.T).argmax(axis=1) == modes
     within(right.mean() - exact, np.sqrt(exact * (1 - exact) / N))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize(("separation", "accuracy"), [(3.0, 0.46), (4.0, 0.68), (5.0, 0.83)])
+def test_modes_are_interpolated_before_they_are_learnt(separation, accuracy):
+    split = Modes(separation=separation).split(seed=0, pool=256)
+    network = MLPClassifier(
+        32, learning_rate_init=3e-3, batch_size=64, max_iter=150, alpha=0.0, random_state=0
+    )
+    network.fit(split.pool.features, split.pool.targets)
+    assert network.score(split.pool.features, split.pool.targets) == 1.0
+    # Pools and initial weights differ by a few points.
+    assert network.score(split.heldout.features, split.heldout.targets) == pytest.approx(accuracy, abs=0.06)
 
 
 def test_linear_teacher_is_recovered_by_least_squares():
