@@ -232,6 +232,127 @@ def indicator(path: str, /, *, level: float = 0.95, seed: int = 0, json_file: An
         json_file.write_text(json.dumps({**document, **estimate.details}, default=float) + "\n")
 
 
+@app.command
+def audit(
+    path: str,
+    /,
+    *,
+    level: float = 0.95,
+    delta: float = 1e-5,
+    seed: int = 0,
+    plot: Path | None = None,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    csv_file: Annotated[Path | None, Parameter(name="--csv")] = None,
+) -> None:
+    """Measure what scores of any attack prove, with intervals that hold.
+
+    Parameters
+    ----------
+    path
+        An .npz file with arrays member and nonmember, or scores and membership; rows are target models. Larger
+        scores are likelier members.
+    level
+        Level of all intervals.
+    delta
+        Delta of the bound on epsilon.
+    seed
+        Decides the halves on which thresholds are chosen.
+    plot
+        Draw the ROC, on logarithmic axes with its band, into this .pdf, .png or .svg file.
+    json_file
+        Write the metrics to this file.
+    csv_file
+        Write one line per record to this file.
+    """
+    import csv
+
+    from mis.attacks.audit import audit as run
+    from mis.attacks.audit_file import load
+
+    found = run(**load(path), level=level, delta=delta, seed=seed)
+    print(found.table())
+    if json_file is not None:
+        json_file.write_text(json.dumps(found.to_json(), indent=1) + "\n")
+    if csv_file is not None:
+        columns = found.records()
+        with open(csv_file, "w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+    if plot is not None:
+        from mis.figures import audit_roc
+
+        _save(audit_roc(found.roc(), level=level), plot)
+
+
+def _save(figure: Any, path: Path) -> None:
+    from mis.numerics.checks import known
+
+    known(str(path), "suffix", path.suffix, [".pdf", ".png", ".svg"])
+    figure.savefig(path)
+
+
+@app.command
+def verify(
+    *,
+    quick: Annotated[bool, Parameter(negative="")] = False,
+    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+) -> None:
+    """Check every statement of the theory against a truth found another way; exit code 1 if any fails.
+
+    Parameters
+    ----------
+    quick
+        Smaller settings, under a minute.
+    json_file
+        Also write the rows to this file.
+    """
+    from mis.verify import run, table
+
+    rows = run(quick=quick, progress=sys.stderr.isatty())
+    print(table(rows))
+    if json_file is not None:
+        json_file.write_text(json.dumps(rows, indent=1, default=float) + "\n")
+    if any(row["verdict"] != "pass" for row in rows):
+        sys.exit(1)
+
+
+@app.command
+def figure(
+    *names: str, out: Path = Path("results/figures"), quick: Annotated[bool, Parameter(negative="")] = False
+) -> None:
+    """Compute and draw figures of the theory, as .csv, .pdf and .png.
+
+    Parameters
+    ----------
+    names
+        Names of figures; none lists them.
+    out
+        Folder they are written to.
+    quick
+        Fewer points.
+    """
+    from mis.figures import FIGURES
+    from mis.numerics.checks import known
+    from mis.studies import STUDIES, write_rows
+
+    if not names:
+        print(
+            "\n".join(
+                f"{name:<24} {(STUDIES[name].__doc__ or '').strip().splitlines()[0]}" for name in FIGURES
+            )
+        )
+    for name in names:
+        known("figure", "name", name, FIGURES)
+    for name in names:
+        rows = STUDIES[name](quick)
+        out.mkdir(parents=True, exist_ok=True)
+        write_rows(rows, out / f"{name}.csv")
+        for suffix in (".pdf", ".png"):
+            FIGURES[name](rows).savefig(out / f"{name}{suffix}")
+        print(f"Written to {out}: {name}.csv, {name}.pdf, {name}.png")
+
+
 @app.command(name="list")
 def list_names() -> None:
     """List tasks, quantizers and models, a line each."""

@@ -19,14 +19,14 @@ __all__ = ["decoded", "linearised", "ridge"]
 def _moments(params, shadows):
     """Mean and variance over the shadows, two passes: float32 must not cancel."""
     mean = shadows @ params / shadows.sum()
-    centred = params - mean
+    centred = params - mean[None]
     return centred, shadows @ centred**2 / (shadows.sum() - 1.0)
 
 
 def _project(gradients, centred, variance):
     """``-<gradient, centred>`` in units of its standard deviation, were the weights independent; (M, N)."""
     norms = jnp.sqrt(gradients**2 @ variance)
-    return -(centred @ gradients.T) / jnp.where(norms > 0.0, norms, 1.0)
+    return -(centred @ gradients.T) / jnp.where(norms > 0.0, norms, 1.0)[None]
 
 
 def linearised(released: jax.Array, gradients: jax.Array, shadows: jax.Array) -> jax.Array:
@@ -91,7 +91,7 @@ def decoded(released: jax.Array, full: jax.Array, gradients: jax.Array, shadows:
     # A weight that no shadow ever released differently tells nothing that could be estimated.
     matched = jnp.where(variance > 0.0, covariance / jnp.where(variance > 0.0, variance, 1.0), 0.0)
     # The factor goes to the M networks, not to the N gradients: the same products for less memory traffic.
-    return _project(gradients, centred * matched, variance * matched**2)
+    return _project(gradients, centred * matched[None], variance * matched**2)
 
 
 def ridge(
@@ -119,11 +119,14 @@ def ridge(
         use the rows of the other models.
     """
     centred, variance = _moments(released, shadows)
-    standard = jnp.where(variance > 0.0, centred / jnp.sqrt(jnp.where(variance > 0.0, variance, 1.0)), 0.0)
+    standard = (
+        centred
+        * jnp.where(variance > 0.0, 1.0 / jnp.sqrt(jnp.where(variance > 0.0, variance, 1.0)), 0.0)[None]
+    )
     gram = standard @ standard.T
     labels = membership.astype(released.dtype)
-    labels = (labels - shadows @ labels / shadows.sum()) * shadows[:, None]
-    inside = gram * shadows[:, None] * shadows
+    labels = (labels - (shadows @ labels / shadows.sum())[None]) * shadows[:, None]
+    inside = gram * jnp.outer(shadows, shadows)
     size = penalty * jnp.trace(inside) / shadows.sum()
     # With no weight that varies the system would be singular, and every score is 0.
     size = jnp.where(size > 0.0, size, 1.0)

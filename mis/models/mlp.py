@@ -69,8 +69,8 @@ class MLP:
     def predict(self, params: Sequence[jax.Array], x: jax.Array) -> jax.Array:
         """Return the outputs ``(..., num_classes or 1)`` for features ``(..., num_inputs)``."""
         for layer in params[:-1]:
-            x = jnp.maximum(x @ layer[:-1] + layer[-1], 0.0)
-        return x @ params[-1][:-1] + params[-1][-1]
+            x = jnp.maximum(_affine(layer, x), 0.0)
+        return _affine(params[-1], x)
 
     def losses(self, params: Sequence[jax.Array], x: jax.Array, y: jax.Array) -> jax.Array:
         """Return the loss of each example, shape ``(...)``: nats, or half the squared error."""
@@ -78,5 +78,11 @@ class MLP:
         if self.num_classes is None:
             return 0.5 * (outputs[..., 0] - y) ** 2
         # A comparison and a sum compile to vector code on every backend; a gather does not.
-        chosen = jnp.sum(jnp.where(y[..., None] == jnp.arange(self.num_classes), outputs, 0.0), axis=-1)
+        classes = jnp.broadcast_to(jnp.arange(self.num_classes), outputs.shape)
+        chosen = jnp.sum(jnp.where(y[..., None] == classes, outputs, 0.0), axis=-1)
         return jax.nn.logsumexp(outputs, axis=-1) - chosen
+
+
+def _affine(layer, x):
+    products = x @ layer[:-1]
+    return products + jnp.broadcast_to(layer[-1], products.shape)

@@ -149,7 +149,7 @@ def _flat(layers) -> jax.Array:
 @jax.jit
 def _without_two(means):
     """For each fold the mean over all folds but it and the next."""
-    return (means.sum(axis=0) - means - jnp.roll(means, -1, axis=0)) / (len(means) - 2)
+    return (means.sum(axis=0, keepdims=True) - means - jnp.roll(means, -1, axis=0)) / (len(means) - 2)
 
 
 @partial(jax.jit, static_argnames="quantizer")

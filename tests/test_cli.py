@@ -1,0 +1,196 @@
+"""The command line, run in process as a person would type it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mis.cli import main
+
+SMALL = ["--models", "32", "--steps", "20", "--pool", "32", "--width", "4", "--folds", "4", "--batch", "8"]
+SMALL += ["--quantizers", "sign,uniform-3"]
+
+
+def run(capsys, *tokens):
+    """Return exit code, stdout and stderr."""
+    code = 0
+    try:
+        main([str(t) for t in tokens])
+    except SystemExit as stop:
+        code = stop.code or 0
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def table(tmp_path, rng):
+    features = rng.normal(size=(80, 3))
+    path = tmp_path / "mine.npz"
+    np.savez(path, features=features, target=features[:, 0] + 0.1 * rng.normal(size=80))
+    return path
+
+
+def test_rank_writes_all_it_promises(capsys, tmp_path, table):
+    out = tmp_path / "out"
+    code, printed, _ = run(capsys, "rank", table, *SMALL, "--out", out)
+    assert code == 0
+    assert "uniform-3" in printed
+    assert {"ranking.csv", "ranking.json", "ranking.pdf", "ranking.png", "runs"} <= set(os.listdir(out))
+    with open(out / "ranking.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["quantizer"] for row in rows} == {"full", "sign", "uniform-3"}
+    advantages = [float(row["advantage"]) for row in rows]
+    assert advantages == sorted(advantages)
+    document = json.loads((out / "ranking.json").read_text())
+    assert document["spec"]["learner"]["steps"] == 20
+    assert document["spec"]["learner"]["initialisation"] == "fixed"
+
+
+def test_config_is_read_and_the_command_line_wins(capsys, tmp_path, table):
+    config = tmp_path / "c.toml"
+    config.write_text(
+        'steps = 20\nbatch = 8\nwidth = 7\nmodels = 32\npool = 32\nfolds = 4\nquantizers = ["sign"]\n'
+    )
+    out = tmp_path / "out"
+    code, _, _ = run(capsys, "rank", table, "--config", config, "--width", "4", "--out", out)
+    assert code == 0
+    document = json.loads((out / "ranking.json").read_text())
+    assert document["spec"]["width"] == 4
+    assert document["spec"]["learner"]["steps"] == 20
+
+
+def test_shards_in_turn(capsys, tmp_path, table):
+    out = tmp_path / "out"
+    models = [*SMALL, "--models", "64"]
+    code, printed, _ = run(capsys, "rank", table, *models[2:], "--shard", "1/2", "--out", out)
+    assert code == 0
+    assert "shard 1/2 is done" in printed
+    assert not (out / "ranking.csv").exists()
+    code, printed, _ = run(capsys, "rank", table, *models[2:], "--shard", "2/2", "--out", out)
+    assert code == 0
+    assert (out / "ranking.csv").exists()
+
+
+BAD = {
+    "unknown task": (["rank", "solubilty"], "Nearest: solubility"),
+    "unknown quantizer": (["rank", "digits", "--quantizers", "sgn"], "Nearest: sign"),
+    "unknown option": (["rank", "digits", "--modles", "3"], "--models"),
+    "not a number": (["rank", "digits", "--models", "many"], "--models"),
+    "no task": (["rank"], "TASK"),
+    "missing file": (["rank", "nowhere.npz"], "nowhere.npz"),
+    "too large a pool": (["rank", "solubility", "--pool", "9000"], "pool at most"),
+    "unwritable out": (["rank", "digits", "--out", "/dev/null/x"], "can be written"),
+    "bad shard": (["rank", "digits", "--shard", "3/2"], "shard i/n"),
+    "option of another task": (["rank", "solubility", "--num-modes", "3"], "num_modes"),
+    "bad optimiser": (["rank", "digits", "--optimiser", "adamm"], "Nearest: adam"),
+    "missing config": (["rank", "digits", "--config", "nowhere.toml"], "nowhere.toml"),
+    "missing losses": (["indicator", "nowhere.npz"], "nowhere.npz"),
+    "missing scores": (["audit", "nowhere.npz"], "nowhere.npz"),
+    "unknown figure": (["figure", "nothing"], "figure"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_code_2(name, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    tokens, part = BAD[name]
+    code, printed, errors = run(capsys, *tokens)
+    assert code == 2
+    assert printed == ""
+    assert part in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("width = ", "TOML"),
+        ("widht = 3", "Nearest: width"),
+        ('width = "a"', "width int"),
+        ("width = true", "width int"),
+        ("quick = 1", "quick bool"),
+    ],
+)
+def test_bad_config(text, part, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.toml").write_text(text)
+    code, _, errors = run(capsys, "rank", "digits", "--config", "c.toml")
+    assert code == 2
+    assert part in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arrays", "part"),
+    [
+        ({"features": np.full((50, 2), np.nan), "target": np.arange(50.0)}, "finite"),
+        ({"features": np.ones((50, 2)), "target": np.arange(40.0)}, "40"),
+        ({"features": np.random.default_rng(0).normal(size=(50, 2)), "target": np.ones(50)}, "target"),
+        ({"features": np.ones((50, 2))}, "target"),
+    ],
+)
+def test_bad_tables(arrays, part, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("mine.npz", **arrays)
+    code, _, errors = run(capsys, "rank", "mine.npz")
+    assert code == 2
+    assert part in errors
+    assert errors.count("\n") == 1
+
+
+def test_indicator_agrees_with_the_library(capsys, tmp_path, rng):
+    from mis import theory
+
+    losses = rng.normal(size=(3, 400)) + np.array([[0.0], [0.4], [0.6]])
+    np.savez(tmp_path / "losses.npz", losses=losses, names=["a", "b", "c"])
+    code, printed, _ = run(capsys, "indicator", tmp_path / "losses.npz", "--json", tmp_path / "r.json")
+    assert code == 0
+    assert "competitors of a" in printed
+    found = json.loads((tmp_path / "r.json").read_text())
+    assert found["value"] == theory.indicator(theory.SampledLosses(losses=losses)).value
+
+
+def test_audit_writes_what_the_issue_of_a_user_needs(capsys, tmp_path, rng):
+    np.savez(tmp_path / "s.npz", member=rng.normal(1.0, 1.0, 2000), nonmember=rng.normal(size=2000))
+    paths = {name: tmp_path / f"a.{name}" for name in ("json", "csv", "png")}
+    code, printed, _ = run(
+        capsys,
+        "audit",
+        tmp_path / "s.npz",
+        "--json",
+        paths["json"],
+        "--csv",
+        paths["csv"],
+        "--plot",
+        paths["png"],
+    )
+    assert code == 0
+    assert "advantage" in printed
+    found = json.loads(paths["json"].read_text())
+    # The best threshold on N(1, 1) against N(0, 1) has advantage 2 Phi(1/2) - 1 = 0.3829.
+    assert found["advantage"]["lower"] < 0.3829 < found["advantage"]["upper"]
+    assert len(paths["csv"].read_text().splitlines()) == 4001
+    assert paths["png"].stat().st_size > 1000
+
+
+def test_list_names_everything(capsys):
+    from mis.populations import POPULATIONS
+    from mis.quantizers import QUANTIZERS
+
+    code, printed, _ = run(capsys, "list")
+    assert code == 0
+    for name in [*POPULATIONS, *QUANTIZERS, "mlp"]:
+        assert name in printed
+
+
+def test_help_needs_no_heavy_import():
+    loaded = "import sys; from mis.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    loaded += "print(sorted({'jax', 'numpy', 'scipy', 'matplotlib', 'sklearn'} & set(sys.modules)))"
+    printed = subprocess.run(
+        [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.splitlines()[-1] == "[]"
