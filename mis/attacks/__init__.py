@@ -4,8 +4,53 @@ from mis.attacks import statistics
 from mis.attacks.audit import Audit, audit
 from mis.attacks.audit_file import load
 from mis.attacks.base import Attack, Input
+from mis.attacks.calibrated_loss import CalibratedLoss
+from mis.attacks.entropy import Entropy
+from mis.attacks.gap import Gap
+from mis.attacks.label_only import LabelOnly
 from mis.attacks.lira import LiRA
+from mis.attacks.loss_threshold import LossThreshold
+from mis.attacks.max_confidence import MaxConfidence
+from mis.attacks.modified_entropy import ModifiedEntropy
+from mis.attacks.optimal import Optimal, counting_advantage
+from mis.attacks.quantile_regression import QuantileRegression
+from mis.attacks.rmia import RMIA
+from mis.attacks.trained import Trained
 
-__all__ = ["ATTACKS", "Attack", "Audit", "Input", "LiRA", "audit", "load", "statistics"]
+__all__ = [
+    "ATTACKS",
+    "RMIA",
+    "Attack",
+    "Audit",
+    "CalibratedLoss",
+    "Entropy",
+    "Gap",
+    "Input",
+    "LabelOnly",
+    "LiRA",
+    "LossThreshold",
+    "MaxConfidence",
+    "ModifiedEntropy",
+    "Optimal",
+    "QuantileRegression",
+    "Trained",
+    "audit",
+    "counting_advantage",
+    "load",
+    "statistics",
+]
 
-ATTACKS: dict[str, type[Attack]] = {"lira": LiRA}
+ATTACKS: dict[str, type[Attack]] = {
+    "gap": Gap,
+    "loss": LossThreshold,
+    "confidence": MaxConfidence,
+    "entropy": Entropy,
+    "modified-entropy": ModifiedEntropy,
+    "label-only": LabelOnly,
+    "lira": LiRA,
+    "rmia": RMIA,
+    "trained": Trained,
+    "calibrated-loss": CalibratedLoss,
+    "quantile-regression": QuantileRegression,
+    "optimal": Optimal,
+}

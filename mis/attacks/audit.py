@@ -23,6 +23,9 @@ __all__ = ["FPRS", "Audit", "audit"]
 # False positive rates that every audit reports, where it can resolve them.
 FPRS = (0.1, 0.01, 0.001)
 
+# Thresholds tried for the upper end of the advantage.
+CANDIDATES = 32
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -38,7 +41,7 @@ class Sample:
         """Make a sample from scores in any order; ``places`` says where each came from."""
         # Adding zero makes -0.0 and 0.0 the same bytes: they are one score.
         scores = scores + 0.0
-        order = np.argsort(scores, kind="stable")
+        order = np.argsort(scores)
         return cls(scores[order], rows[order], places[order], num_rows)
 
     def __len__(self):
@@ -53,10 +56,12 @@ class Sample:
         """Count the records of each target model for which ``called`` holds, shape (T,)."""
         return np.bincount(self.rows[called], minlength=self.num_rows)
 
-    def above(self, threshold, *, strict):
-        """Count the records of each target model above a threshold, or not below it, shape (T,)."""
-        first = np.searchsorted(self.scores, threshold, "right" if strict else "left")
-        return self.hits(slice(first, None))
+    def above(self, thresholds, *, strict):
+        """Count the records of each target model above thresholds ``(G,)``, or not below them, shape (G, T)."""
+        first = np.searchsorted(self.scores, thresholds, "right" if strict else "left")
+        if self.num_rows == 1:
+            return (len(self) - first)[:, None]
+        return np.stack([self.hits(slice(start, None)) for start in first])
 
     def flip(self):
         """Return the sample with the opposite scores."""
@@ -72,8 +77,8 @@ class Audit:
     advantage
         TPR - FPR at thresholds chosen on other records: on a random half of the records (of the target
         models, where there are several) for the other half, both ways round. ``lower`` and ``value`` belong
-        to these thresholds and so bound the best threshold from below; ``upper`` starts from the largest
-        difference on all records and bounds the best threshold's advantage from above.
+        to these thresholds and so bound the best threshold from below; ``upper`` is the largest
+        upper limit of all thresholds on all records and bounds the best threshold's advantage from above.
     balanced_accuracy
         ``(1 + advantage) / 2``.
     auc
@@ -192,7 +197,10 @@ class Audit:
         member, nonmember = self.samples
         fprs = np.geomspace(1 / len(nonmember), 1, num_points)[:-1]
         tprs, _ = _tpr_limits(member, nonmember, fprs, (1 - self.level) / 2)
-        rows = [{"fpr": float(fpr), **tpr._asdict()} for fpr, tpr in zip(fprs, tprs, strict=True)]
+        rows = [
+            {"fpr": float(fpr)} | {k: float(x) for k, x in tpr._asdict().items()}
+            for fpr, tpr in zip(fprs, tprs, strict=True)
+        ]
         return [*rows, {"fpr": 1.0, "lower": 1.0, "value": 1.0, "upper": 1.0}]
 
 
@@ -386,7 +394,7 @@ def _exchange_thresholds(member, nonmember, seed):
 def _curve(member, nonmember):
     """Every threshold that is a score, ascending, with TPR and FPR of ``score >= threshold``."""
     thresholds = np.concatenate([member, nonmember])
-    thresholds.sort(kind="stable")
+    thresholds.sort()
     tpr = 1 - np.searchsorted(member, thresholds, "left") / len(member)
     return thresholds, tpr, 1 - np.searchsorted(nonmember, thresholds, "left") / len(nonmember)
 
@@ -411,18 +419,28 @@ def _central_threshold(member, nonmember):
 
 
 def _advantage(member, nonmember, hits, false_hits, error):
-    """Limits of TPR - FPR: from the exchanged thresholds below, from the best one above."""
+    """Limits of TPR - FPR: from the exchanged thresholds below, from the best one above.
+
+    The largest upper limit of all thresholds is at least that of the best one, wherever it is; it is sought
+    among those that come first by the normal approximation, and some of all sizes.
+    """
     exchanged = difference_limits(hits, member.sizes, false_hits, nonmember.sizes, error)
     thresholds, tpr, fpr = _curve(member.scores, nonmember.scores)
-    best = thresholds[np.argmax(tpr - fpr)]
-    at_best = difference_limits(
-        member.above(best, strict=False),
+    variance = sum(
+        (p * n + 2) * (n - p * n + 2) / (n + 4) ** 3 for p, n in ((tpr, len(member)), (fpr, len(nonmember)))
+    )
+    reach = tpr - fpr + special.ndtri(1 - error) * np.sqrt(variance)
+    first = np.argpartition(reach, -min(CANDIDATES, len(reach)))[-CANDIDATES:]
+    spread = np.linspace(0, len(reach) - 1, CANDIDATES).astype(int)
+    candidates = np.unique(thresholds[np.concatenate([first, spread])])
+    every = difference_limits(
+        member.above(candidates, strict=False),
         member.sizes,
-        nonmember.above(best, strict=False),
+        nonmember.above(candidates, strict=False),
         nonmember.sizes,
         error,
     )
-    return Limits(exchanged.lower, exchanged.value, max(exchanged.upper, at_best.upper))
+    return Limits(exchanged.lower, exchanged.value, max(exchanged.upper, every.upper.max()))
 
 
 def _precision(member, nonmember, hits, false_hits, error):
@@ -446,26 +464,16 @@ def _tpr_limits(member, nonmember, fprs, error):
     part = error / 2
     count = len(nonmember)
     index = np.floor(fprs * count * (1 + 1e-12)).astype(int)
-    at_index = [_kth_largest(nonmember, i + 1) for i in index]
-    sizes = np.array(
-        [effective_size(nonmember.above(t, strict=True), nonmember.sizes, part) if nonmember.num_rows > 1 else
-        count
-         for t in at_index]
-    )  # fmt: skip
+    at_index = _kth_largest(nonmember, index + 1)
+    sizes = effective_size(nonmember.above(at_index, strict=True), nonmember.sizes, part)
     whole = np.floor(sizes)
     few = np.floor(stats.binom.ppf(part, whole, fprs) / np.maximum(whole, 1) * count).astype(int)
     many = np.ceil((stats.binom.ppf(1 - part, whole, fprs) + 1) / np.maximum(whole, 1) * count).astype(int)
-    limits = []
-    for high, middle, low in zip(few, at_index, many, strict=True):
-        sure = member.above(_kth_largest(nonmember, high), strict=True)
-        most = member.above(_kth_largest(nonmember, low), strict=False)
-        lower, upper = (
-            rate_limits(sure, member.sizes, part).lower,
-            rate_limits(most, member.sizes, part).upper,
-        )
-        value = member.above(middle, strict=True).sum() / len(member)
-        limits.append(Limits(lower, float(np.clip(value, lower, upper)), upper))
-    return limits, whole
+    sure = member.above(_kth_largest(nonmember, few), strict=True)
+    most = member.above(_kth_largest(nonmember, many), strict=False)
+    lower, upper = rate_limits(sure, member.sizes, part).lower, rate_limits(most, member.sizes, part).upper
+    value = member.above(at_index, strict=True).sum(axis=-1) / len(member)
+    return [Limits(*x) for x in zip(lower, np.clip(value, lower, upper), upper, strict=True)], whole
 
 
 def _unresolved(member, nonmember, fprs, worth, error):
@@ -482,10 +490,9 @@ def _unresolved(member, nonmember, fprs, worth, error):
 
 
 def _kth_largest(sample, k):
-    """Return the k-th largest score: infinite at 0, minus infinite beyond the last."""
-    if k < 1:
-        return np.inf
-    return sample.scores[-k] if k <= len(sample) else -np.inf
+    """Return the k-th largest scores: infinite at 0, minus infinite beyond the last."""
+    inside = sample.scores[-np.clip(k, 1, len(sample))]
+    return np.where(k < 1, np.inf, np.where(k > len(sample), -np.inf, inside))
 
 
 def _epsilon(member, nonmember, hits, false_hits, delta, error):
@@ -514,7 +521,8 @@ def _refuted(tpr, fpr, delta):
 
 
 def _interval(limits, *, level):
-    return Interval(lower=limits.lower, value=limits.value, upper=limits.upper, kind="attack", level=level)
+    lower, value, upper = (float(limit) for limit in limits)
+    return Interval(lower=lower, value=value, upper=upper, kind="attack", level=level)
 
 
 def _limits(interval):

@@ -19,11 +19,22 @@ from typing import Any
 
 import numpy as np
 
-from mis.numerics.checks import InvalidInput
+from mis.numerics.checks import InvalidInput, UnsupportedSetting
 
-__all__ = ["Attack", "Input", "read_labels", "read_membership", "read_scores"]
+__all__ = [
+    "Attack",
+    "Input",
+    "finite_scores",
+    "read_labels",
+    "read_membership",
+    "read_scores",
+    "refuse_empty",
+]
 
 OPTIONAL_AXES = ("M", "T")
+
+# Beyond this size a score counts as infinite: its square would overflow.
+SURE = 1e100
 
 
 @dataclass(frozen=True)
@@ -180,3 +191,41 @@ def _match_axes(where, needs, arrays):
                     f"{where}: expected {name} and {giver} with equal {axis}, "
                     f"got {name} with {axis}={length} and {giver} with {axis}={known}."
                 )
+
+
+def finite_scores(reference: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Replace infinite scores by the extremes of the finite ones.
+
+    Those of the reference ``(M, N)`` count as its own extremes; those of the target ``(T, N)`` as the
+    extremes of the reference and their own row, so that rows do not influence each other.
+    """
+    if max(reference.max(), target.max()) < SURE and min(reference.min(), target.min()) > -SURE:
+        return reference, target
+    low, high = _extremes(reference, axis=None)
+    if low > high:
+        low, high = np.full_like(low, -1.0), np.full_like(high, 1.0)
+    row_low, row_high = _extremes(target, axis=1)
+    return np.clip(reference, low, high), np.clip(
+        target, np.minimum(low, row_low), np.maximum(high, row_high)
+    )
+
+
+def _extremes(scores, axis):
+    """Smallest and largest finite score; where there is none, the wrong way round."""
+    finite = np.abs(scores) < SURE
+    low = np.where(finite, scores, np.inf).min(axis=axis, keepdims=True)
+    high = np.where(finite, scores, -np.inf).max(axis=axis, keepdims=True)
+    return low, high
+
+
+def refuse_empty(where: str, side: str, count: np.ndarray) -> None:
+    """Refuse examples without a shadow model that trained on them (``in``) or that did not (``out``)."""
+    if count.all():
+        return
+    empty = np.flatnonzero(count == 0)
+    advice = ", or use online=False" if side == "in" else ""
+    raise UnsupportedSetting(
+        where,
+        f"{len(empty)} of {len(count)} examples have no '{side}' shadow model, the first is number {empty[0]}; "
+        f"leave them out{advice}.",
+    )

@@ -5,15 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mis.attacks.base import Attack, Input
+from mis.attacks.base import Attack, Input, finite_scores, refuse_empty
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, known
 
 __all__ = ["LiRA"]
 
 VARIANCES = ("per-example", "pooled")
-
-# Beyond this size a score counts as infinite: its square would overflow.
-SURE = 1e100
 
 # Smallest standard deviation, as a share of the range of all shadow scores: ties must not divide by zero.
 FLOOR = 1e-10
@@ -85,7 +82,7 @@ class LiRA(Attack):
 
     def evaluate(self, *, shadow_scores, shadow_membership, target_scores) -> np.ndarray:
         """Fit each side, compare the two densities at the target's scores."""
-        shadow_scores, target_scores = _finite(shadow_scores, target_scores)
+        shadow_scores, target_scores = finite_scores(shadow_scores, target_scores)
         # Distances are taken from the first shadow's score: a large common offset costs no digits.
         target_scores = target_scores - shadow_scores[0]
         floor = FLOOR * np.ptp(shadow_scores) or 1.0
@@ -129,37 +126,9 @@ def _fit(scores, membership, asked):
             moment[:, columns] = count, mean, ones @ np.square(deviations, out=deviations)
     for name, (count, _, _) in zip(("in", "out"), moments, strict=True):
         if name in asked:
-            _refuse_empty(name, count)
+            refuse_empty("LiRA", name, count)
+            if count.max() < 2:
+                raise UnsupportedSetting(
+                    "LiRA", f"no example has two '{name}' shadow models, so no variance."
+                )
     return moments
-
-
-def _refuse_empty(side, count):
-    if not count.all():
-        empty = np.flatnonzero(count == 0)
-        advice = ", or use online=False" if side == "in" else ""
-        raise UnsupportedSetting(
-            "LiRA",
-            f"{len(empty)} of {len(count)} examples have no '{side}' shadow model, the first is number "
-            f"{empty[0]}; leave them out{advice}.",
-        )
-    if count.max() < 2:
-        raise UnsupportedSetting("LiRA", f"no example has two '{side}' shadow models, so no variance.")
-
-
-def _finite(shadow, target):
-    """Replace infinite scores by the extremes of the finite ones, row by row for the target."""
-    if max(shadow.max(), target.max()) < SURE and min(shadow.min(), target.min()) > -SURE:
-        return shadow, target
-    low, high = _extremes(shadow, axis=None)
-    if low > high:
-        low, high = np.full_like(low, -1.0), np.full_like(high, 1.0)
-    row_low, row_high = _extremes(target, axis=1)
-    return np.clip(shadow, low, high), np.clip(target, np.minimum(low, row_low), np.maximum(high, row_high))
-
-
-def _extremes(scores, axis):
-    """Smallest and largest finite score; where there is none, the wrong way round."""
-    finite = np.abs(scores) < SURE
-    low = np.where(finite, scores, np.inf).min(axis=axis, keepdims=True)
-    high = np.where(finite, scores, -np.inf).max(axis=axis, keepdims=True)
-    return low, high

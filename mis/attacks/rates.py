@@ -13,7 +13,7 @@ Newcombe (1998), Statistics in Medicine 17 (difference of two proportions). DeLo
 (1988), Biometrics 44, and Obuchowski (1997), Biometrics 53 (AUC, independent and clustered).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
@@ -22,11 +22,11 @@ __all__ = ["Limits", "auc_limits", "clopper_pearson", "difference_limits", "effe
 
 
 class Limits(NamedTuple):
-    """A value between its lower and its upper limit."""
+    """A value between its lower and its upper limit; numbers, or arrays of one shape."""
 
-    lower: float
-    value: float
-    upper: float
+    lower: Any
+    value: Any
+    upper: Any
 
 
 def clopper_pearson(successes, trials, error: float):
@@ -46,55 +46,58 @@ def clopper_pearson(successes, trials, error: float):
     return np.where(none, 0.0, lower), np.where(all_, 1.0, upper)
 
 
-def effective_size(hits, sizes, error: float) -> float:
+def effective_size(hits, sizes, error: float):
     """Return how many independent records would tell as much about the pooled rate as the clusters do.
 
-    Shapes ``(T,)``: hits and records of each cluster. Where the clusters do not differ in the least, which
-    happens when every record or none is a hit, it is the number of records.
+    Hits and records of each cluster, shapes ``(…, T)`` and ``(T,)``. Where the clusters do not differ in the
+    least, which happens when every record or none is a hit, it is the number of records.
     """
     total = sizes.sum()
-    rate = hits.sum() / total
-    return _effective(rate, _cluster_variance((hits - sizes * rate) / total), len(sizes), total, error)
+    rate = hits.sum(axis=-1) / total
+    variance = _cluster_variance((hits - sizes * rate[..., None]) / total)
+    return _effective(rate, variance, len(sizes), total, error)
 
 
 def _cluster_variance(residuals):
-    clusters = len(residuals)
-    return clusters / (clusters - 1) * np.square(residuals).sum() if clusters > 1 else 0.0
+    clusters = residuals.shape[-1]
+    return np.square(residuals).sum(axis=-1) * (clusters / max(clusters - 1, 1))
 
 
 def _effective(rate, variance, clusters, most, error):
-    if variance <= 0:
-        return float(most)
+    if clusters == 1:
+        return np.full_like(rate, most)
     # Student's t in place of the normal widens as few clusters must.
     widening = special.stdtrit(clusters - 1, 1 - error) / special.ndtri(1 - error)
-    return min(float(most), rate * (1 - rate) / (variance * widening**2))
+    known = variance > 0
+    size = rate * (1 - rate) / (np.where(known, variance, 1.0) * widening**2)
+    return np.where(known, np.minimum(most, size), most)
 
 
 def rate_limits(hits, sizes, error: float) -> Limits:
-    """Return the pooled rate of hits with its limits; shapes ``(T,)``."""
+    """Return the pooled rate of hits with its limits; shapes ``(…, T)`` and ``(T,)``."""
     size = effective_size(hits, sizes, error)
-    rate = hits.sum() / sizes.sum()
+    rate = hits.sum(axis=-1) / sizes.sum()
     lower, upper = clopper_pearson(rate * size, size, error)
-    return Limits(float(min(lower, rate)), float(rate), float(max(upper, rate)))
+    return Limits(np.minimum(lower, rate), rate, np.maximum(upper, rate))
 
 
 def difference_limits(hits, sizes, false_hits, false_sizes, error: float) -> Limits:
-    """Return the difference of two pooled rates with its limits; shapes ``(T,)``.
+    """Return the difference of two pooled rates with its limits; shapes ``(…, T)`` and ``(T,)``.
 
     Newcombe's square-and-add with Clopper-Pearson limits; with several clusters, whichever of that and
     Student's t between clusters reaches further on each side. A cluster's two rates may depend on each other.
     """
-    first = rate_limits(hits.sum(keepdims=True), sizes.sum(keepdims=True), error)
-    second = rate_limits(false_hits.sum(keepdims=True), false_sizes.sum(keepdims=True), error)
+    first = rate_limits(hits.sum(axis=-1, keepdims=True), sizes.sum(keepdims=True), error)
+    second = rate_limits(false_hits.sum(axis=-1, keepdims=True), false_sizes.sum(keepdims=True), error)
     value = first.value - second.value
     below = np.hypot(first.value - first.lower, second.upper - second.value)
     above = np.hypot(first.upper - first.value, second.value - second.lower)
     if len(sizes) > 1:
-        residuals = (hits - sizes * first.value) / sizes.sum()
-        residuals = residuals - (false_hits - false_sizes * second.value) / false_sizes.sum()
+        residuals = (hits - sizes * first.value[..., None]) / sizes.sum()
+        residuals = residuals - (false_hits - false_sizes * second.value[..., None]) / false_sizes.sum()
         reach = special.stdtrit(len(sizes) - 1, 1 - error) * np.sqrt(_cluster_variance(residuals))
-        below, above = max(below, reach), max(above, reach)
-    return Limits(float(max(value - below, -1.0)), float(value), float(min(value + above, 1.0)))
+        below, above = np.maximum(below, reach), np.maximum(above, reach)
+    return Limits(np.maximum(value - below, -1.0), value, np.minimum(value + above, 1.0))
 
 
 def auc_limits(member, nonmember, member_rows, nonmember_rows, clusters: int, error: float) -> Limits:

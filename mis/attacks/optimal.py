@@ -1,0 +1,155 @@
+"""Spec and function: the optimal attack by counting, where releases take few values and refits are cheap."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse, special
+
+from mis.attacks.base import Attack, Input, read_labels, refuse_empty
+from mis.attacks.rates import difference_limits
+from mis.numerics.checks import InvalidInput, probability
+from mis.results import Interval
+
+__all__ = ["Optimal", "counting_advantage"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimal(Attack):
+    """Log likelihood ratio of the released parameters themselves, ``log p(code | z) - log p(code)``, by counting.
+
+    The release of every refit is one of K codes, numbered by the user (``np.unique(..., axis=0,
+    return_inverse=True)``). ``p(code | z)`` is counted over refits with z, ``p(code)`` over those without;
+    half a count is added to each code. By Neyman and Pearson no attack on the release does better than the
+    exact ratio, which this tends to as refits grow; the error is one of estimation only and never favours the
+    attack on targets that are not among the refits. A code that no refit released scores 0.
+
+    Notes
+    -----
+    Inputs of ``scores``: ``shadow_codes (M,)``, ``shadow_membership (M, N)``, ``target_codes`` a number or
+    ``(T,)``.
+
+    References
+    ----------
+    Aubinais, Gassiat, Piantanida (2023), Fundamental Limits of Membership Inference Attacks,
+    arXiv:2310.13786.
+
+    Examples
+    --------
+    >>> Optimal().scores(
+    ...     shadow_codes=[1, 1, 0, 0], shadow_membership=[[1], [1], [0], [0]], target_codes=[1, 0]
+    ... )
+    array([[ 1.60943791],
+           [-1.60943791]])
+    """
+
+    @property
+    def needs(self) -> Mapping[str, Input]:
+        """Codes of refits and target, and which examples each refit had."""
+        return {
+            "shadow_codes": Input("M", int),
+            "shadow_membership": Input("M N", bool),
+            "target_codes": Input("T", int),
+        }
+
+    def evaluate(self, *, shadow_codes, shadow_membership, target_codes) -> np.ndarray:
+        """Count each code with and without each example."""
+        codes, numbers = np.unique(shadow_codes, return_inverse=True)
+        refits = sparse.csr_array((np.ones(len(numbers)), (numbers, np.arange(len(numbers)))))
+        num_in = shadow_membership.sum(axis=0)
+        num_out = len(shadow_membership) - num_in
+        refuse_empty("Optimal", "out", num_out)
+        if not num_in.all():
+            raise InvalidInput("Optimal: expected refits with every example, got none for some.")
+        counts_in, counts_out = (
+            refits @ side.astype(np.float64) for side in (shadow_membership, ~shadow_membership)
+        )
+        half = len(codes) / 2
+        ratios = np.log((counts_in + 0.5) / (num_in + half)) - np.log((counts_out + 0.5) / (num_out + half))
+        place = np.searchsorted(codes, target_codes).clip(max=len(codes) - 1)
+        return np.where((codes[place] == target_codes)[:, None], ratios[place], 0.0)
+
+
+def counting_advantage(codes_with: Any, codes_without: Any, *, level: float = 0.95) -> Interval:
+    """Return the optimal attack's advantage on refits, never above the exact value beyond its interval.
+
+    The codes that are likelier with z than without are found on one half of the refits, their frequencies
+    compared on the other half, both ways round. Deciding on refits that do not score makes the expectation at
+    most the exact ``E_z TV(Law(code | z), Law(code))``: the value errs towards a weaker attack, and the
+    missing part vanishes as refits grow. (Plugging the same refits into ``|p(code | z) - p(code)|`` errs the
+    other way and finds an advantage where there is none.)
+
+    Parameters
+    ----------
+    codes_with
+        Codes ``(J, R)`` of R independent refits with each of J examples drawn from the population.
+    codes_without
+        Codes ``(R0,)`` of independent refits without any of them.
+    level
+        Of the interval: Student's t over the examples, plus the variance of the refits without, which all
+        examples share; at least as wide as for independent records (Newcombe's limits).
+
+    Returns
+    -------
+    Interval
+        Of kind ``attack``.
+
+    Raises
+    ------
+    InvalidInput
+        On codes that are no whole numbers >= 0, or fewer than two refits of a kind.
+
+    Examples
+    --------
+    A release that shows the example's sign in three of four refits:
+
+    >>> counting_advantage([[1, 1, 1, 0] * 50, [0, 0, 0, 1] * 50], [0, 1] * 200).value
+    0.25
+    """
+    probability("counting_advantage", "level", level)
+    codes_with = read_labels("counting_advantage", "codes_with", codes_with)
+    codes_without = read_labels("counting_advantage", "codes_without", codes_without)
+    if codes_with.ndim != 2 or codes_without.ndim != 1 or min(codes_with.shape[-1], len(codes_without)) < 2:
+        raise InvalidInput(
+            "counting_advantage: expected codes_with (J, R >= 2) and codes_without (R0 >= 2,), "
+            f"got shapes {codes_with.shape} and {codes_without.shape}."
+        )
+    num_codes = int(max(codes_with.max(), codes_without.max())) + 1
+    halves = [np.arange(n) < n // 2 for n in (codes_with.shape[1], len(codes_without))]
+    hits, false_hits = np.zeros(codes_with.shape), np.zeros((len(codes_with), len(codes_without)))
+    for half in (True, False):
+        chosen, other = [h == half for h in halves], [h != half for h in halves]
+        without = _frequencies(codes_without[None, chosen[1]], num_codes)
+        likelier = _frequencies(codes_with[:, chosen[0]], num_codes) > without
+        hits[:, other[0]] = np.take_along_axis(likelier, codes_with[:, other[0]], axis=1)
+        false_hits[:, other[1]] = likelier[:, codes_without[other[1]]]
+    return _limits(hits, false_hits, level)
+
+
+def _frequencies(codes, num_codes):
+    """Share of each code in each row."""
+    rows = np.arange(len(codes))[:, None] * num_codes
+    return (
+        np.bincount((rows + codes).ravel(), minlength=len(codes) * num_codes).reshape(len(codes), -1)
+        / codes.shape[1]
+    )
+
+
+def _limits(hits, false_hits, level):
+    error = (1 - level) / 2
+    num_examples, num_without = false_hits.shape
+    lower, value, upper = difference_limits(
+        np.array([hits.sum()]),
+        np.array([hits.size]),
+        np.array([false_hits.mean(axis=0).sum()]),
+        np.array([num_without]),
+        error,
+    )
+    if num_examples > 1:
+        differences = hits.mean(axis=1) - false_hits.mean(axis=1)
+        variance = differences.var(ddof=1) / num_examples
+        variance += false_hits.mean(axis=0).var(ddof=1) / num_without
+        reach = special.stdtrit(num_examples - 1, 1 - error) * np.sqrt(variance)
+        lower, upper = max(-1.0, min(lower, value - reach)), min(1.0, max(upper, value + reach))
+    return Interval(lower=float(lower), value=float(value), upper=float(upper), kind="attack", level=level)
