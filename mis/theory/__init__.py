@@ -10,6 +10,7 @@ from mis.theory.limits import (
     finite_support_bound,
     finite_support_limit,
 )
+from mis.theory.local import boundary_information, local, sandwich
 from mis.theory.rate import rate
 from mis.theory.readings import bayes_security, implied_epsilon, private_advantage
 from mis.theory.retained import code_entropy, predicted_advantage, retained_information, weight_error
@@ -20,6 +21,7 @@ __all__ = [
     "GaussianLosses",
     "SampledLosses",
     "bayes_security",
+    "boundary_information",
     "code_entropy",
     "enumerate_learner",
     "exact",
@@ -29,10 +31,12 @@ __all__ = [
     "full_precision_mean",
     "implied_epsilon",
     "indicator",
+    "local",
     "predicted_advantage",
     "private_advantage",
     "rate",
     "retained_information",
+    "sandwich",
     "sharp",
     "weight_error",
 ]
