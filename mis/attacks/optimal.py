@@ -116,40 +116,41 @@ def counting_advantage(codes_with: Any, codes_without: Any, *, level: float = 0.
             f"got shapes {codes_with.shape} and {codes_without.shape}."
         )
     num_codes = int(max(codes_with.max(), codes_without.max())) + 1
-    halves = [np.arange(n) < n // 2 for n in (codes_with.shape[1], len(codes_without))]
-    hits, false_hits = np.zeros(codes_with.shape), np.zeros((len(codes_with), len(codes_without)))
-    for half in (True, False):
-        chosen, other = [h == half for h in halves], [h != half for h in halves]
-        without = _frequencies(codes_without[None, chosen[1]], num_codes)
-        likelier = _frequencies(codes_with[:, chosen[0]], num_codes) > without
-        hits[:, other[0]] = np.take_along_axis(likelier, codes_with[:, other[0]], axis=1)
-        false_hits[:, other[1]] = likelier[:, codes_without[other[1]]]
-    return _limits(hits, false_hits, level)
+    first = [slice(None, n // 2) for n in (codes_with.shape[1], len(codes_without))]
+    second = [slice(n // 2, None) for n in (codes_with.shape[1], len(codes_without))]
+    counts = [
+        (_counts(codes_with[:, a], num_codes), _counts(codes_without[None, b], num_codes))
+        for a, b in (first, second)
+    ]
+    # Calls of each example's refits; of the refits without, for each example; and of each of these, over
+    # examples.
+    hits, false_hits, shared = 0, 0, []
+    for (learn_with, learn_without), (with_, without) in (counts, counts[::-1]):
+        likelier = learn_with * learn_without.sum() > learn_without * learn_with.sum(axis=1, keepdims=True)
+        hits = hits + (with_ * likelier).sum(axis=1)
+        false_hits = false_hits + likelier @ without[0]
+        shared.append(np.repeat(likelier.mean(axis=0), without[0]))
+    rates = hits / codes_with.shape[1], false_hits / len(codes_without), np.concatenate(shared)
+    return _interval(*rates, codes_with.size, level)
 
 
-def _frequencies(codes, num_codes):
-    """Share of each code in each row."""
+def _counts(codes, num_codes):
+    """How often each code occurs in each row."""
     rows = np.arange(len(codes))[:, None] * num_codes
-    return (
-        np.bincount((rows + codes).ravel(), minlength=len(codes) * num_codes).reshape(len(codes), -1)
-        / codes.shape[1]
-    )
+    return np.bincount((rows + codes).ravel(), minlength=len(codes) * num_codes).reshape(len(codes), -1)
 
 
-def _limits(hits, false_hits, level):
+def _interval(hit_rates, false_rates, shared, num_with, level):
     error = (1 - level) / 2
-    num_examples, num_without = false_hits.shape
     lower, value, upper = difference_limits(
-        np.array([hits.sum()]),
-        np.array([hits.size]),
-        np.array([false_hits.mean(axis=0).sum()]),
-        np.array([num_without]),
+        np.array([hit_rates.mean() * num_with]),
+        np.array([num_with]),
+        np.array([shared.sum()]),
+        np.array([len(shared)]),
         error,
     )
-    if num_examples > 1:
-        differences = hits.mean(axis=1) - false_hits.mean(axis=1)
-        variance = differences.var(ddof=1) / num_examples
-        variance += false_hits.mean(axis=0).var(ddof=1) / num_without
-        reach = special.stdtrit(num_examples - 1, 1 - error) * np.sqrt(variance)
+    if len(hit_rates) > 1:
+        variance = np.var(hit_rates - false_rates, ddof=1) / len(hit_rates) + shared.var(ddof=1) / len(shared)
+        reach = special.stdtrit(len(hit_rates) - 1, 1 - error) * np.sqrt(variance)
         lower, upper = max(-1.0, min(lower, value - reach)), min(1.0, max(upper, value + reach))
     return Interval(lower=float(lower), value=float(value), upper=float(upper), kind="attack", level=level)
