@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import stats
@@ -60,7 +61,6 @@ def test_limit_is_half_the_mean_absolute_deviation(probs, n):
 @pytest.mark.parametrize("n", [3, 10**3, 10**6, 10**9, 10**12])
 @pytest.mark.parametrize("p", [1e-9, 1e-6, 1e-3, 0.2, 1 / 3, 0.5, 0.7, 1 - 1e-6, 1 - 1e-9])
 def test_limit_keeps_its_digits_at_any_size(p, n):
-    mpmath = pytest.importorskip("mpmath")
     with mpmath.workdps(50):
         atoms = [mpmath.mpf(p), mpmath.mpf(1 - p)]
         truth = 0
