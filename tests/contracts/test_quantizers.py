@@ -144,6 +144,19 @@ def test_codes_change_exactly_at_the_edges(name, weights):
 
 
 @sharp
+def test_codes_change_exactly_at_the_edges_in_jax(name, weights):
+    grid = parse(name).fit(jnp.asarray(weights, jnp.float32))
+    edges = np.array(np.broadcast_to(rows(np.asarray(grid.edges)), (5, grid.edges.shape[-1]))).T
+    codes = jax.jit(grid.codes)
+    expected = np.arange(len(edges))[:, None] * np.ones((1, 5), int)
+    assert np.array_equal(codes(jnp.asarray(edges)), expected + 1)
+    below = np.nextafter(edges, np.float32(-np.inf))
+    # A compiled program may flush the number below zero to zero.
+    below[edges == 0] = -np.finfo(np.float32).tiny
+    assert np.array_equal(codes(jnp.asarray(below)), expected)
+
+
+@sharp
 def test_agrees_with_a_search_of_the_edges(name, weights):
     grid = parse(name).fit(weights)
     codes = grid.codes(weights)
