@@ -14,10 +14,13 @@ from mis.theory.local import boundary_information, local, sandwich
 from mis.theory.rate import rate
 from mis.theory.readings import bayes_security, implied_epsilon, private_advantage
 from mis.theory.retained import code_entropy, predicted_advantage, retained_information, weight_error
+from mis.theory.saddlepoint import saddlepoint
 from mis.theory.sharp import sharp
+from mis.theory.simulate import FewEffectiveSamples, simulate
 
 __all__ = [
     "DiscreteLosses",
+    "FewEffectiveSamples",
     "GaussianLosses",
     "SampledLosses",
     "bayes_security",
@@ -36,7 +39,9 @@ __all__ = [
     "private_advantage",
     "rate",
     "retained_information",
+    "saddlepoint",
     "sandwich",
     "sharp",
+    "simulate",
     "weight_error",
 ]

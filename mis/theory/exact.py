@@ -7,8 +7,10 @@ import numpy as np
 from mis.numerics.checks import UnsupportedSetting, integer
 from mis.results import Interval
 from mis.theory.enumeration import choices
-from mis.theory.exact_gaussian import log_advantage
+from mis.theory.exact_gaussian import gaussian_roc, log_advantage
+from mis.theory.exact_lattice import wins_on_lattice
 from mis.theory.laws import DiscreteLosses, GaussianLosses, LossLaw
+from mis.theory.roc import Roc
 
 __all__ = ["exact"]
 
@@ -79,27 +81,46 @@ def _gaussian(law: GaussianLosses, n: int) -> Interval:
             "theory.exact",
             f"normal losses of {law.num_losses} candidates have no exact route here; use theory.simulate.",
         )
-    log_value = log_advantage(law.difference(1, 0), n)
+    difference = law.difference(1, 0)
+    log_value = log_advantage(difference, n)
     value = math.exp(log_value)
     return Interval(
         lower=value * (1 - ROUNDING),
         value=value,
         upper=value * (1 + ROUNDING),
         kind="exact",
+        curve=lambda: gaussian_roc(difference, n),
         details={"log_value": log_value},
     )
 
 
 def _discrete(law: DiscreteLosses, n: int) -> Interval:
     _refuse_constant(law)
-    given_z = choices(law, n)
+    given_z = _choices(law, n)
     usual = np.argmax(given_z @ law.probs)
     others = np.delete(given_z, usual, axis=0)
     # The usual choice has probability near one; its differences are the others' with the sign turned.
     shifts = others - (others @ law.probs)[:, None]
     value = 0.5 * float((np.abs(shifts).sum(axis=0) + np.abs(shifts.sum(axis=0))) @ law.probs)
-    error = ROUNDING * value + 64 * np.finfo(float).eps * float((others @ law.probs).sum())
-    return Interval(lower=max(value - error, 0.0), value=value, upper=value + error, kind="exact")
+    eps = np.finfo(float).eps
+    error = (ROUNDING + 8 * n * eps) * value + 64 * eps * float((others @ law.probs).sum())
+    return Interval(
+        lower=max(value - error, 0.0),
+        value=value,
+        upper=value + error,
+        kind="exact",
+        curve=lambda: Roc.discrete(given_z * law.probs, np.outer(given_z @ law.probs, law.probs)),
+    )
+
+
+def _choices(law: DiscreteLosses, n: int) -> np.ndarray:
+    """Probability of each choice given each atom, by convolution where two candidates allow it."""
+    if law.num_losses == 2:
+        best = law.best()
+        wins = wins_on_lattice(law.difference(1 - best, best), best == 1, n)
+        if wins is not None:
+            return np.stack([1 - wins, wins] if best == 0 else [wins, 1 - wins])
+    return choices(law, n)
 
 
 def _refuse_constant(law: LossLaw) -> None:

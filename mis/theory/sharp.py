@@ -7,7 +7,7 @@ from mis.theory.differences import Atoms, Normal
 from mis.theory.laws import LossLaw
 from mis.theory.rate import chernoff, competitors
 
-__all__ = ["lattice_factor", "sharp"]
+__all__ = ["gap", "largest_win", "lattice_factor", "sharp"]
 
 
 def sharp(law: LossLaw, n: int) -> float:
@@ -79,13 +79,17 @@ def lattice_factor(difference: Normal | Atoms, wins_ties: bool, t: float, n: int
 
 def gap(origin: float, span: float, wins_ties: bool, n: int) -> float:
     """Distance from zero down to the largest winning point of the lattice ``n origin + span Z``."""
-    steps = n * origin / span
-    above = steps - math.floor(steps)
+    return -(n * origin + span * largest_win(origin, span, wins_ties, n))
+
+
+def largest_win(origin: float, span: float, wins_ties: bool, n: int) -> int:
+    """Largest integer j at which ``n origin + span j`` is a win: below zero, or at zero if ties win."""
+    zero = -n * origin / span
+    nearest = round(zero)
     # A sum of n rounded numbers is on the lattice point zero if it is within rounding of it.
-    rounding = 1e-9 * (1 + abs(steps))
-    if min(above, 1 - above) <= rounding:
-        return 0.0 if wins_ties else span
-    return (1 - above) * span
+    if abs(zero - nearest) <= min(1e-9 * (1 + abs(zero)), 1e-3):
+        return nearest if wins_ties else nearest - 1
+    return math.floor(zero)
 
 
 def _strongest(law: LossLaw) -> tuple[Normal | Atoms, bool, float, float]:
