@@ -102,6 +102,8 @@ LAWS = {
     "nothing to find": Law(independent(norm(0, 1), norm(0, 1)), 100, 100),
     "nearly separated": Law(independent(norm(4, 1), norm(0, 1)), 150, 600),
     "unbalanced spread": Law(independent(norm(0.3, 2), norm(0, 1)), 1000, 200),
+    "few non-members": Law(independent(norm(1, 1), norm(0, 1)), 5000, 100),
+    "few members": Law(independent(norm(1, 1), norm(0, 1)), 50, 2000),
     "heavy tails": Law(independent(cauchy(1), cauchy(0)), 300, 300),
     "ties": Law(independent(binom(4, 0.6), binom(4, 0.4)), 200, 200),
     "one bit": Law(independent(binom(1, 0.55), binom(1, 0.5)), 300, 300),
@@ -166,3 +168,17 @@ def test_coverage(law, repetitions):
     allowed = 0.06 * repetitions if repetitions >= 2000 else binom.ppf(1 - 1e-5, repetitions, 0.05)
     for name in below:
         assert below[name] + above[name] <= allowed, f"{name}: {below[name]} below, {above[name]} above"
+
+
+def test_thresholds_are_not_chosen_on_the_scored_records():
+    """Where there is nothing to find the value is 0 on average; the best threshold's own would be 0.15."""
+    rng = np.random.default_rng(4)
+    values = [
+        audit(member=rng.normal(size=40), nonmember=rng.normal(size=40)).advantage.value for _ in range(400)
+    ]
+    assert abs(np.mean(values)) < 5 * np.std(values) / np.sqrt(400)
+    clusters = [
+        audit(member=rng.normal(size=(6, 8)), nonmember=rng.normal(size=(6, 8))).advantage.value
+        for _ in range(400)
+    ]
+    assert abs(np.mean(clusters)) < 5 * np.std(clusters) / np.sqrt(400)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from scipy.integrate import quad
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from mis.attacks import Optimal, audit, counting_advantage
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
@@ -58,6 +58,27 @@ def test_without_exchange_it_would_exceed():
     assert found.lower <= 0 <= found.upper < 0.05
 
 
+def test_interval_by_a_loop(rng):
+    """Halves, calls and both variances written out, one refit at a time."""
+    with_each, without = rng.integers(0, 4, (5, 61)), rng.integers(0, 4, 301)
+    with_each[:3, ::2] = 2
+    hits, calls = np.zeros(5), np.zeros((5, 301))
+    halves = (range(30), range(30, 61)), (range(150), range(150, 301))
+    for learn, use in ((0, 1), (1, 0)):
+        for j in range(5):
+            codes, others = with_each[j, halves[0][learn]], without[halves[1][learn]]
+            likelier = [np.mean(codes == k) > np.mean(others == k) for k in range(4)]
+            hits[j] += sum(likelier[with_each[j, r]] for r in halves[0][use]) / 61
+            for r in halves[1][use]:
+                calls[j, r] = likelier[without[r]]
+    differences = hits - calls.mean(axis=1)
+    variance = differences.var(ddof=1) / 5 + calls.mean(axis=0).var(ddof=1) / 301
+    reach = t.ppf(0.975, 4) * np.sqrt(variance)
+    found = counting_advantage(with_each, without)
+    expected = differences.mean() + np.array([-reach, 0, reach])
+    np.testing.assert_allclose([found.lower, found.value, found.upper], expected, rtol=1e-12)
+
+
 def test_one_example_and_certain_release():
     found = counting_advantage([[1] * 500], [0] * 500)
     assert (found.value, found.upper) == (1, 1)
@@ -73,8 +94,8 @@ def test_scores_are_the_log_ratio_of_counts(rng):
         shadow_codes=codes, shadow_membership=membership, target_codes=[0, 3, 10, 13, 99]
     )
     assert scores.shape == (5, 3)
-    for (t, j), score in np.ndenumerate(scores):
-        code = (0, 3, 10, 13, 99)[t]
+    for (i, j), score in np.ndenumerate(scores):
+        code = (0, 3, 10, 13, 99)[i]
         sides = membership[:, j], ~membership[:, j]
         shares = [((codes[side] == code).sum() + 0.5) / (side.sum() + 2) for side in sides]
         expected = np.log(shares[0] / shares[1]) if code != 99 else 0
