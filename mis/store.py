@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from mis.numerics.checks import InvalidInput
 __all__ = ["Store", "fingerprint"]
 
 # Raised whenever the meaning of a stored number changes: older files are then never read.
-FORMAT = 1
+FORMAT = 2
 
 
 def fingerprint(*parts: Any) -> str:
@@ -29,20 +29,29 @@ def fingerprint(*parts: Any) -> str:
     True
     >>> fingerprint(np.zeros(2)) == fingerprint(np.zeros(3))
     False
+    >>> fingerprint(1, 23) == fingerprint(12, 3)
+    False
     """
     digest = hashlib.sha256(str(FORMAT).encode())
     for part in parts:
         if isinstance(part, np.ndarray):
-            digest.update(f"{part.dtype} {part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).tobytes())
+            kind, content = f"{part.dtype} {part.shape}", np.ascontiguousarray(part).tobytes()
         else:
-            digest.update(json.dumps(part, sort_keys=True, default=_plain).encode())
+            kind, content = "spec", json.dumps(part, sort_keys=True, default=_plain).encode()
+        # The length first: no two sequences of parts may read the same when joined.
+        digest.update(f"|{kind} {len(content)}|".encode() + content)
     return digest.hexdigest()[:16]
 
 
 def _plain(spec: Any) -> Any:
     if dataclasses.is_dataclass(spec) and not isinstance(spec, type):
-        return {"type": type(spec).__name__, **dataclasses.asdict(spec)}
+        # Field by field: ``asdict`` would drop the types of specs within specs.
+        return {
+            "type": type(spec).__name__,
+            **{f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)},
+        }
+    if isinstance(spec, np.generic):
+        return spec.item()
     raise TypeError(f"fingerprint: expected specs and arrays, got a {type(spec).__name__}.")
 
 
@@ -62,12 +71,10 @@ class Store:
         self._memory: dict[str, dict[str, np.ndarray]] = {}
         if folder is None:
             return
-        if fresh and folder.exists():
-            shutil.rmtree(folder)
         make_folder("store", folder)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._memory or (self.folder is not None and self._path(name).exists())
+        if fresh:
+            shutil.rmtree(folder)
+            make_folder("store", folder)
 
     def _path(self, name: str) -> Path:
         assert self.folder is not None
@@ -87,17 +94,15 @@ class Store:
             Path(temporary).unlink(missing_ok=True)
             raise
 
-    def read(self, name: str) -> dict[str, np.ndarray] | None:
-        """Return the arrays stored under a name; None where there are none, or where the file is damaged."""
-        if self.folder is None or name in self._memory:
+    def read(self, name: str, keys: Iterable[str]) -> dict[str, np.ndarray] | None:
+        """Return the arrays of these keys stored under a name; None where one is missing or the file is damaged."""
+        if self.folder is None:
             return self._memory.get(name)
         try:
-            with np.load(self._path(name), allow_pickle=False) as file:
-                return {key: file[key] for key in file.files}
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-            # A damaged part is as good as none: it is computed again and replaced.
+            with open(self._path(name), "rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return {key: arrays[key] for key in keys}
+        except Exception:
+            # Damage raises nearly anything, and a damaged part is as good as none: it is computed again and replaced.
             return None
 
 

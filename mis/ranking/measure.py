@@ -31,8 +31,9 @@ REFERENCES = 5
 # Networks quantized or evaluated at a time, which bounds the memory of their intermediate arrays.
 BATCH = 8
 
-# Keys of iterates count from here, those of networks from 0.
-ITERATES = 2**31
+# The stream of stochastic rounding: data and initial points have 1 and 2. Within it the keys of iterates count from
+# 2**31, those of networks from 0.
+ROUNDING, ITERATES = 3, 2**31
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,7 +110,10 @@ class Networks:
     @cached_property
     def spread_of_run(self) -> list[np.ndarray]:
         """Standard deviation of each weight over the last third of one run, by layer: costs no second training."""
-        return [p[0, -(-2 * p.shape[1] // 3) :].std(axis=0, ddof=1) for p in self.trajectories.params]
+        steps, num_snapshots = self.spec.learner.steps, self.trajectories.params[0].shape[1]
+        # The last snapshot is the last step's, and the steps that do not divide went before the first.
+        step = steps - steps // num_snapshots * np.arange(num_snapshots)[::-1]
+        return [p[0, 3 * step > 2 * steps].std(axis=0, ddof=1) for p in self.trajectories.params]
 
 
 def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], np.ndarray]:
@@ -149,7 +153,9 @@ def _flat(layers) -> jax.Array:
 @jax.jit
 def _without_two(means):
     """For each fold the mean over all folds but it and the next."""
-    return (means.sum(axis=0, keepdims=True) - means - jnp.roll(means, -1, axis=0)) / (len(means) - 2)
+    others = 1.0 - jnp.eye(len(means)) - jnp.roll(jnp.eye(len(means)), 1, axis=1)
+    # Summed, not subtracted from the total, which would leave rounding residues of the two in it.
+    return jnp.einsum("fg,gnp->fnp", others, means, precision="highest") / (len(means) - 2)
 
 
 @partial(jax.jit, static_argnames="quantizer")
@@ -163,7 +169,7 @@ def _quantize(layers, keys, *, quantizer):
 
 def _release(networks, quantizer) -> list[jax.Array]:
     """Quantize every network and iterate; stochastic rounding has one key per network, whatever the others are."""
-    start = jax.random.key(networks.spec.seed)
+    start = jax.random.fold_in(jax.random.key(networks.spec.seed), ROUNDING)
     num_iterates = len(networks.batches[0]) - len(networks.flat)
     numbers = np.concatenate([networks.ensemble.indices, ITERATES + np.arange(num_iterates)])
     keys = jax.vmap(lambda i: jax.random.fold_in(start, i))(jnp.asarray(numbers, jnp.uint32))

@@ -24,7 +24,7 @@ from mis.ranking.spec import RATES, RankingSpec
 from mis.ranking.table import table
 from mis.store import Store, fingerprint, make_folder
 from mis.theory import predicted_advantage
-from mis.training import CHUNK, Ensemble, Learner, memberships, num_devices, train_chunk
+from mis.training import CHUNK, Ensemble, Learner, joined, num_devices, train_chunk
 
 __all__ = ["COLUMNS", "Ranking", "ShardsMissing", "rank"]
 
@@ -192,14 +192,22 @@ def rank(
     started = time.time()
     # Before anything starts JAX.
     num_devices()
+    if task_options and not isinstance(task, str):
+        raise InvalidInput(
+            f"rank: expected options within the population, got also {', '.join(task_options)}."
+        )
     population = get_population(task, **task_options) if isinstance(task, str) else task
     chosen = _quantizers(quantizers)
-    models = integer("rank", "models", models or (QUICK_MODELS if quick else MODELS), at_least=FEWEST_MODELS)
+    if models is None:
+        models = QUICK_MODELS if quick else MODELS
+    models = integer("rank", "models", models, at_least=FEWEST_MODELS)
     folds = integer("rank", "folds", folds, at_least=3, at_most=models // 4)
     level = probability("rank", "level", level)
     part, parts = shard
     integer("rank", "shard", parts, at_least=1)
     integer("rank", "shard", part, at_least=1, at_most=parts)
+    if fresh and parts > 1:
+        raise InvalidInput("rank: expected fresh without shard, one shard would erase what the others did.")
     default_rate = RATES["regression" if population.num_classes is None else "classification"]
     learner = Learner(
         optimiser=optimiser,
@@ -225,7 +233,7 @@ def rank(
         )
     arrays = (split.pool.features, split.pool.targets, split.heldout.features, split.heldout.targets)
     key = fingerprint(population.name, spec, *arrays, {"chunk": CHUNK, "runs": [RUNS, SNAPSHOTS]})
-    store = Store(Path(out) / "runs" / key if out is not None else None, fresh=fresh and parts == 1)
+    store = Store(Path(out) / "runs" / key if out is not None else None, fresh=fresh)
     networks, excluded = _networks(spec, split, store, models, (part, parts), folds, level, progress)
     trained = time.time()
     measured = [
@@ -282,35 +290,33 @@ def _networks(spec, split, store, models, shard, folds, level, progress) -> tupl
     names = [f"networks-{chunk:05d}" for chunk in chunks]
 
     def run(name, indices, num_snapshots=0):
-        if _layers(store, name, spec) is None:
+        if _stored(store, name, indices, spec) is None:
             trained = train_chunk(
                 spec.model, spec.learner, x, y, seed=spec.seed, indices=indices, num_snapshots=num_snapshots
             )
-            store.write(name, **{f"layer{i}": p for i, p in enumerate(trained.params)})
+            layers = {f"layer{i}": p for i, p in enumerate(trained.params)}
+            # Who was trained on what is stored, not drawn again: NumPy may change its permutations one day.
+            store.write(name, membership=trained.membership, **layers)
 
     for chunk in _track(chunks[part - 1 :: parts], "networks", progress):
         run(names[chunk], np.arange(chunk * CHUNK, (chunk + 1) * CHUNK))
     if part == 1:
         run("trajectories", np.arange(RUNS), min(SNAPSHOTS, spec.learner.steps))
-    found = [_layers(store, name, spec) for name in [*names, "trajectories"]]
-    loaded = [layers for layers in found if layers is not None]
+    numbers = [*np.arange(len(chunks) * CHUNK).reshape(-1, CHUNK), np.arange(RUNS)]
+    found = [_stored(store, *of, spec) for of in zip([*names, "trajectories"], numbers, strict=True)]
+    loaded = [ensemble for ensemble in found if ensemble is not None]
     missing = len(found) - len(loaded)
     if missing:
         raise ShardsMissing(f"shard {part}/{parts} is done; {missing} parts of the other shards are not yet.")
-    indices = np.arange(models)
-    ensemble = Ensemble(
-        params=[np.concatenate(layers)[:models] for layers in zip(*loaded[:-1], strict=True)],
-        membership=memberships(spec.seed, indices, len(x)),
-        indices=indices,
-    )
-    runs = np.arange(RUNS)
-    trajectories = Ensemble(params=loaded[-1], membership=memberships(spec.seed, runs, len(x)), indices=runs)
-    excluded = [f"network {i}" for i in indices[ensemble.diverged]]
+    ensemble, trajectories = joined(loaded[:-1])[np.arange(models)], loaded[-1]
+    diverged = ensemble.indices[ensemble.diverged]
+    excluded = [f"network {i}" for i in diverged]
     ensemble, trajectories = ensemble[~ensemble.diverged], trajectories[~trajectories.diverged]
     if len(ensemble.indices) < max(FEWEST_MODELS, 2 * folds) or len(trajectories.indices) == 0:
+        named = f"{', '.join(map(str, diverged[:8]))}{', …' if len(diverged) > 8 else ''}"
         raise InvalidInput(
-            f"rank: expected networks that converge, but {len(excluded)} of {models} diverged; lower the rate "
-            f"(rate={spec.learner.rate:g})."
+            f"rank: expected networks that converge, but {len(diverged)} of {models} diverged (numbers {named}); "
+            f"lower the rate (rate={spec.learner.rate:g})."
         )
     return (
         Networks(
@@ -320,18 +326,21 @@ def _networks(spec, split, store, models, shard, folds, level, progress) -> tupl
     )
 
 
-def _layers(store, name, spec) -> list[np.ndarray] | None:
-    arrays = store.read(name)
-    if arrays is None or len(arrays) != len(spec.model.shapes):
+def _stored(store, name, indices, spec) -> Ensemble | None:
+    layers = [f"layer{i}" for i in range(len(spec.model.shapes))]
+    arrays = store.read(name, ["membership", *layers])
+    if arrays is None:
         return None
-    return [arrays[f"layer{i}"] for i in range(len(arrays))]
+    return Ensemble(
+        params=[arrays[layer] for layer in layers], membership=arrays["membership"], indices=indices
+    )
 
 
 def _measured(networks, quantizer, store, models) -> tuple[dict[str, Any], np.ndarray]:
     name = f"row-{quantizer.name}-" + fingerprint(
         {"models": models, "folds": networks.num_folds, "level": networks.level}
     )
-    stored = store.read(name)
+    stored = store.read(name, ["row", "advantage"])
     if stored is None:
         row, advantage = measure(networks, quantizer)
         stored = {"row": np.array(json.dumps(row)), "advantage": advantage}

@@ -1,7 +1,7 @@
 """Functions: thousands of networks, each on a random half of one pool, in chunks of bounded memory."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import jax
@@ -14,10 +14,17 @@ from mis.numerics.checks import InvalidInput, integer
 from mis.training.devices import num_devices, over_models
 from mis.training.learner import Learner
 
-__all__ = ["CHUNK", "Ensemble", "memberships", "train", "train_chunk"]
+__all__ = ["CHUNK", "Ensemble", "joined", "memberships", "train", "train_chunk"]
 
 # Networks per compiled call: memory and the time between two signs of progress are those of one chunk.
 CHUNK = 32
+
+# One seed, several streams that must not meet: data are drawn from JAX's stream 1 and from NumPy's ``[seed]``, which
+# is also ``[seed, 0, 0]``. So no stream here is 0, and initial points do not have 1.
+HALVES, BATCHES, START = 1, 2, 2
+
+# On standardised features a weight beyond this fits nothing, and squares of its outputs overflow in float32.
+LARGEST = 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +47,8 @@ class Ensemble:
 
     @property
     def diverged(self) -> np.ndarray:
-        """Which networks hold a weight that is not finite, shape ``(M,)``."""
-        return ~np.all([np.isfinite(p).reshape(len(p), -1).all(axis=1) for p in self.params], axis=0)
+        """Which networks hold a weight that is not finite or beyond a million, shape ``(M,)``."""
+        return ~np.all([(np.abs(p) <= LARGEST).reshape(len(p), -1).all(axis=1) for p in self.params], axis=0)
 
     def __getitem__(self, keep: np.ndarray) -> "Ensemble":
         return Ensemble(
@@ -49,6 +56,15 @@ class Ensemble:
             membership=self.membership[keep],
             indices=self.indices[keep],
         )
+
+
+def joined(parts: Sequence[Ensemble]) -> Ensemble:
+    """Return the networks of all parts as one ensemble, in order."""
+    return Ensemble(
+        params=[np.concatenate(layers) for layers in zip(*[p.params for p in parts], strict=True)],
+        membership=np.concatenate([p.membership for p in parts]),
+        indices=np.concatenate([p.indices for p in parts]),
+    )
 
 
 def memberships(seed: int, indices: np.ndarray, num_pool: int) -> np.ndarray:
@@ -63,13 +79,13 @@ def memberships(seed: int, indices: np.ndarray, num_pool: int) -> np.ndarray:
     """
     halves = np.zeros((len(indices), num_pool), dtype=bool)
     for row, index in zip(halves, indices, strict=True):
-        row[np.random.default_rng([seed, int(index), 0]).permutation(num_pool)[: num_pool // 2]] = True
+        row[np.random.default_rng([seed, int(index), HALVES]).permutation(num_pool)[: num_pool // 2]] = True
     return halves
 
 
 def _batches(seed: int, index: int, members: np.ndarray, learner: Learner) -> np.ndarray:
     epochs = -(-learner.steps * learner.batch // len(members))
-    order = np.random.default_rng([seed, index, 1]).permuted(np.tile(members, (epochs, 1)), axis=1)
+    order = np.random.default_rng([seed, index, BATCHES]).permuted(np.tile(members, (epochs, 1)), axis=1)
     return order.ravel()[: learner.steps * learner.batch].reshape(learner.steps, learner.batch)
 
 
@@ -155,7 +171,8 @@ def train_chunk(
     )
     fixed = learner.initialisation == "fixed"
     starts = np.zeros_like(padded) if fixed else padded + 1
-    keys = jax.vmap(lambda i: jax.random.fold_in(jax.random.key(seed), i))(jnp.asarray(starts, jnp.uint32))
+    start = jax.random.fold_in(jax.random.key(seed), START)
+    keys = jax.vmap(lambda i: jax.random.fold_in(start, i))(jnp.asarray(starts, jnp.uint32))
     params = _fit_many(
         jnp.asarray(features, jnp.float32),
         jnp.asarray(targets),
@@ -191,9 +208,4 @@ def train(
         train_chunk(model, learner, features, targets, seed=seed, indices=np.arange(first, first + chunk))
         for first in progress(iter(range(0, num_models, chunk)))
     ]
-    whole = Ensemble(
-        params=[np.concatenate(layers) for layers in zip(*[p.params for p in parts], strict=True)],
-        membership=np.concatenate([p.membership for p in parts]),
-        indices=np.concatenate([p.indices for p in parts]),
-    )
-    return whole[np.arange(num_models)]
+    return joined(parts)[np.arange(num_models)]
