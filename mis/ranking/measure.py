@@ -135,8 +135,8 @@ def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], n
     measured = _attack(networks, released, pool_outputs)
     for name in ("lira", "lira_loss", "whitebox", "combined", STRONGEST):
         if name in measured:
-            _put(row, name, mean_over_models(measured[name].advantage, networks.level))
-    _put(row, "tpr_at_fpr_01", mean_over_models(measured[STRONGEST].tpr, networks.level))
+            _put(row, name, mean_over_models(measured[name].advantage, networks.num_folds, networks.level))
+    _put(row, "tpr_at_fpr_01", mean_over_models(measured[STRONGEST].tpr, networks.num_folds, networks.level))
     row["fpr_realised"] = float(measured[STRONGEST].fpr.mean())
     return row, measured[STRONGEST].advantage
 
