@@ -1,0 +1,305 @@
+"""Functions: certified advantage of releases whose coordinates are independent, at any dimension."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from mis.numerics.checks import InvalidInput, finite, integer, number, refuse
+from mis.numerics.convolution import lattice_sum, window
+from mis.results import Interval
+from mis.theory import coordinate, privacy_loss
+from mis.theory.roc import Roc
+
+__all__ = ["Cells", "ToleranceNotMet", "product", "quantized_mean"]
+
+# Beyond 38 standard deviations a cell is never reached in float64; 40 leaves one edge to spare.
+FURTHEST = 40.0
+MOST_EDGES = 100_000
+LARGEST_LATTICE = 2**21
+TAIL = 1e-14
+# Relative error of one coordinate's masses: normal probabilities, their logarithms, and the sums over them.
+ROUNDING = 1e-12
+LARGEST_DIM = 10**7
+
+
+class ToleranceNotMet(UserWarning):
+    """The bounds hold but are further apart than was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cells:
+    """How coordinates of a released mean are quantized; equal coordinates are counted, not repeated.
+
+    Parameters
+    ----------
+    edges
+        Ascending cell edges, in the units of the coordinate; an empty tuple releases nothing, None the mean
+        itself.
+    mean, scale
+        Of one example in this coordinate, normal; known to the attacker.
+    count
+        Number of such coordinates.
+
+    Examples
+    --------
+    >>> Cells(edges=(-0.5, 0.5), count=10)
+    Cells(edges=(-0.5, 0.5), mean=0.0, scale=1.0, count=10)
+    """
+
+    edges: tuple[float, ...] | None
+    mean: float = 0.0
+    scale: float = 1.0
+    count: int = 1
+
+    def __post_init__(self):
+        number("theory.Cells", "mean", self.mean)
+        number("theory.Cells", "scale", self.scale, above=0.0)
+        integer("theory.Cells", "count", self.count, at_least=1, at_most=LARGEST_DIM)
+        if self.edges is None:
+            return
+        if not isinstance(self.edges, tuple):
+            raise refuse("theory.Cells", "edges", "a tuple or None", self.edges)
+        if self.edges and (np.diff(finite("theory.Cells", "edges", self.edges, ndim=1)) <= 0).any():
+            raise refuse("theory.Cells", "edges", "ascending", self.edges)
+
+
+class _Coordinate(NamedTuple):
+    """Edges in standard units of the estimate; which regions are one cell; how many such coordinates."""
+
+    edges: np.ndarray
+    whole: np.ndarray
+    copies: int
+
+
+def product(cells: Sequence[Cells], n: int, *, tolerance: float = 1e-4) -> Interval:
+    r"""Advantage of the best attack on a quantized mean with independent coordinates, between proved bounds.
+
+    *Setting.* ``z_1..z_n`` are i.i.d. with independent normal coordinates, law known to the attacker;
+    released is the mean, each coordinate replaced by the cell of its own quantizer that it lies in. Then
+    ``(codes, z)`` is a product over coordinates under members and under non-members, and log likelihood
+    ratios add.
+
+    *Claim.* The advantage lies in ``[lower, upper]``, and ``roc()`` encloses the whole optimal ROC, hence the
+    hockey-stick divergence of every prior and cost: proved at every point, and about as tight as the advantage,
+    a few times less where the curve is steep.
+
+    *Proof.* For each coordinate, what the attacker sees is divided into classes, cell times a bin of z, with
+    the masses under both laws and the range of the likelihood ratio within (``coordinate.outcomes``). Lower
+    bound: only the class is seen (post-processing), and classes are merged until their ratios lie on a common
+    lattice (``privacy_loss.contract``). Upper bound: the mass of a class moves to the ends of its range,
+    means kept, and on to the lattice (``privacy_loss.spread``). Both are statements about ``E_Q (X - t)^+``
+    that survive products, so the d coordinates may be replaced one after the other. The loss of the product
+    then lies on the lattice and its law under members is a convolution, by FFT on a circle; ``h(t) = E_P (1 -
+    t e^-L)^+`` has weights in [0, 1]. Off the exact ``h`` by at most ``slack``, the sum of
+
+    - twice the mass outside the circle's window, by Chernoff's bound, 1e-14 each; - the rounding of the FFT,
+    as bounded in ``lattice_sum``; - per coordinate, mass of members in no class, quadrature (together
+    ``missed``) and a relative 1e-12 for the
+      rounding of masses and ratios: ``q`` off by a factor ``1 + e`` moves ``(p - t q)^+`` by at most ``e p``;
+    - the rounding of the last sum.
+
+    The advantage is also at least that of any one coordinate and at most the sum over coordinates, which are
+    known with small *relative* error (``coordinate.advantage``): leakage far below the slack is still
+    bracketed, up to a factor of the dimension. The convolution and the ROC are accurate to an absolute error
+    only.
+
+    Parameters
+    ----------
+    cells
+        One or more ``Cells``.
+    n
+        Number of examples in the mean, >= 2.
+    tolerance
+        Largest wanted ``upper - lower``, in 1e-8..0.1. Where rounding or memory stands against it, the bounds
+        hold all the same and a ``ToleranceNotMet`` warning says so.
+
+    Returns
+    -------
+    Interval
+        Kind ``certified``; ``details`` holds ``slack``, the lattice ``step`` in nats and its ``size``.
+
+    Raises
+    ------
+    InvalidInput
+        No cells, ``n < 2``, or a tolerance out of range.
+
+    References
+    ----------
+    Koskela, Jälkö, Honkela (2020), Computing tight differential privacy guarantees using FFT,
+    arXiv:1906.03049. Doroshenko et al. (2022), arXiv:2207.04380. Gopi, Lee, Wutschitz (2021),
+    arXiv:2106.02848.
+
+    Examples
+    --------
+    Ten signs leak more than ten coordinates of which each releases whether it is far from zero:
+
+    >>> product([Cells(edges=(0.0,), count=10)], n=100)
+    Interval(0.100698 in [0.100691, 0.100705], certified, level=1)
+    >>> product([Cells(edges=(-0.3, 0.3), count=10)], n=100).upper < 0.02
+    True
+    """
+    where = "theory.product"
+    cells = [cells] if isinstance(cells, Cells) else list(cells)
+    if not cells or not all(isinstance(c, Cells) for c in cells):
+        raise InvalidInput(f"{where}: expected cells a non-empty sequence of Cells, got cells={cells!r}.")
+    n = integer(where, "n", n, at_least=2, at_most=10**12)
+    counts: dict[tuple, int] = {}
+    for c in cells:
+        key = (c.edges, c.mean, c.scale)
+        counts[key] = counts.get(key, 0) + c.count
+    coordinates = [_standardised(*key, n=n, copies=copies) for key, copies in counts.items()]
+    return _certified(where, coordinates, n, tolerance)
+
+
+def quantized_mean(
+    n: int, dim: int, width: float, offset: float = 0.0, *, tolerance: float = 1e-4
+) -> Interval:
+    r"""Advantage of the best attack on a mean of n normal vectors, released on a uniform grid.
+
+    *Setting.* ``z_i`` i.i.d. ``N(0, I)`` in ``R^dim``, the law known to the attacker; released is the mean
+    with each coordinate rounded to its cell, edges at ``(k - offset) * width`` for all integers k. So
+    ``offset`` is where the true mean lies in its cell, in units of its width: 0 on an edge, 0.5 in the
+    middle. ``width=0`` releases the mean itself.
+
+    *Claim, proof, errors:* see ``product``. In dimension 1 the value has a relative error below 1e-10 at any
+    size, without convolution: ``arcsin(1/sqrt(n)) / pi`` on an edge between wide cells.
+
+    Parameters
+    ----------
+    n
+        Number of examples, >= 2.
+    dim
+        Dimension, 1..1e7.
+    width
+        Cell width in standard deviations of one example, >= 0.
+    offset
+        Position of the true mean in its cell; any number, only its fractional part matters.
+    tolerance
+        Largest wanted ``upper - lower``.
+
+    Returns
+    -------
+    Interval
+        Kind ``certified``.
+
+    Examples
+    --------
+    A mean that sits on cell edges leaks, one in the middle of its cell does not:
+
+    >>> on_edge = quantized_mean(n=100, dim=100, width=0.5, offset=0)
+    >>> on_edge
+    Interval(0.311001 in [0.310981, 0.311022], certified, level=1)
+    >>> print(f"{on_edge.roc().tpr(0.001).lower:.3f}")
+    0.011
+    >>> quantized_mean(n=100, dim=1, width=2, offset=0.5)
+    Interval(9.09591e-24 in [9.09591e-24, 9.09591e-24], certified, level=1)
+    """
+    where = "theory.quantized_mean"
+    n = integer(where, "n", n, at_least=2, at_most=10**12)
+    dim = integer(where, "dim", dim, at_least=1, at_most=LARGEST_DIM)
+    offset = number(where, "offset", offset) % 1.0
+    width = number(where, "width", width)
+    if width < 0:
+        raise refuse(where, "width", ">= 0", width)
+    return _certified(where, [_grid(width * math.sqrt(n), offset, dim)], n, tolerance)
+
+
+def _standardised(
+    edges: tuple[float, ...] | None, mean: float, scale: float, n: int, copies: int
+) -> _Coordinate:
+    if edges is None:
+        return _grid(0.0, 0.0, copies)
+    standard = math.sqrt(n) * (np.asarray(edges, float) - mean) / scale
+    return _Coordinate(standard, np.ones(len(standard) + 1, bool), copies)
+
+
+def _grid(width: float, offset: float, copies: int) -> _Coordinate:
+    """Return all edges within reach, or so many of them that the regions between are still very narrow."""
+    if width * MOST_EDGES > 2 * FURTHEST:
+        first, last = math.floor(-FURTHEST / width), math.ceil(FURTHEST / width)
+        edges = (np.arange(first, last + 1) - offset) * width
+        return _Coordinate(edges, np.ones(len(edges) + 1, bool), copies)
+    stride = width * max(1, round(1e-3 / width)) if width else 1e-3
+    last = math.ceil(FURTHEST / stride)
+    edges = np.arange(-last, last + 1) * stride - offset * width
+    return _Coordinate(edges, np.zeros(len(edges) + 1, bool), copies)
+
+
+def _certified(where: str, coordinates: list[_Coordinate], n: int, tolerance: float) -> Interval:
+    if not 1e-8 <= number(where, "tolerance", tolerance) <= 0.1:
+        raise refuse(where, "tolerance", "in 1e-8..0.1", tolerance)
+    r = 1 / math.sqrt(n)
+    least, most = _one_by_one(coordinates, r)
+    # Measured: the gap stays below 0.2 resolution^2 whatever the advantage.
+    resolution = 2 * math.sqrt(tolerance)
+    while True:
+        roc, details = _roc(coordinates, r, resolution)
+        bounds = roc.advantage()
+        lower, upper = max(bounds.lower, least), min(bounds.upper, most)
+        gap = upper - lower
+        if gap <= tolerance or details["capped"] or resolution < math.sqrt(tolerance) / 50:
+            break
+        resolution *= min(0.7, max(0.1, 0.9 * math.sqrt(tolerance / gap)))
+    if gap > tolerance:
+        warnings.warn(
+            f"{where}: the bounds are {gap:.2g} apart, more than tolerance={tolerance:g}.",
+            ToleranceNotMet,
+            stacklevel=3,
+        )
+    value = (lower + upper) / 2
+    return Interval(
+        lower=lower, value=value, upper=upper, kind="certified", curve=lambda: roc, details=details
+    )
+
+
+def _one_by_one(coordinates: list[_Coordinate], r: float) -> tuple[float, float]:
+    """Bracket the advantage by those of the single coordinates: the largest, and the sum."""
+    least, most = 0.0, 0.0
+    for edges, whole, copies in coordinates:
+        alone = coordinate.advantage(edges, r) if whole.all() else None
+        least = max(least, (alone or 0.0) * (1 - 1e-11))
+        most += copies * (1.0 if alone is None else alone * (1 + 1e-11) + 1e-300)
+    return least, min(most, 1.0)
+
+
+def _roc(coordinates: list[_Coordinate], r: float, resolution: float) -> tuple[Roc, dict]:
+    """Enclose the ROC of the product, with classes and lattice of ``resolution`` standard deviations."""
+    counts = [c.copies for c in coordinates]
+    seen = [coordinate.outcomes(c.edges, c.whole, r, min(resolution, coordinate.WIDEST)) for c in coordinates]
+    second = [float(o.members @ np.square(np.log(o.members / o.others))) for o in seen]
+    finest = step = max(resolution * math.sqrt(np.dot(counts, second) / sum(counts)), 1e-12)
+    while True:
+        above = [_dense(*privacy_loss.spread(o.members, o.loss, o.low, o.high, step)) for o in seen]
+        below = [_dense(*privacy_loss.contract(o.members, o.others, step)) for o in seen]
+        ends = [
+            window([(step * (k + np.arange(len(m))), m) for k, m in laws], counts, TAIL)
+            for laws in (above, below)
+        ]
+        first = math.floor(min(low for low, _ in ends) / step)
+        size = 2 ** max(4, math.ceil(math.log2(max(high for _, high in ends) / step - first + 2)))
+        if size <= LARGEST_LATTICE:
+            break
+        step *= size / LARGEST_LATTICE
+    sums = [lattice_sum([_wrapped(*law, size) for law in laws], counts) for laws in (below, above)]
+    # Residue k modulo size stands for the one index first..first + size - 1 that is congruent to it.
+    ratio = np.exp(np.clip(step * (first + np.arange(size)), -700, 700))
+    lower, upper = ((m[::-1], (m / ratio)[::-1]) for m in (np.roll(m, -(first % size)) for m, _ in sums))
+    slack = 4 * TAIL + max(error for _, error in sums) + size * 2.3e-16
+    slack += sum(c * (o.missed + ROUNDING) for c, o in zip(counts, seen, strict=True))
+    details = {"slack": slack, "step": step, "size": size, "capped": step > finest}
+    return Roc(lower=lower, upper=upper, slack=slack, kind="certified"), details
+
+
+def _dense(index: np.ndarray, mass: np.ndarray) -> tuple[int, np.ndarray]:
+    """Return the first index and the masses from there on."""
+    first = int(index.min())
+    return first, np.bincount(index - first, mass)
+
+
+def _wrapped(first: int, mass: np.ndarray, size: int) -> np.ndarray:
+    """Return the masses of the residues modulo ``size``."""
+    return np.bincount((first + np.arange(len(mass))) % size, mass, minlength=size)

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from mis.numerics.convolution import lattice_sum, power, window
+
+
+def wrapped(mass, size):
+    return np.bincount(np.arange(len(mass)) % size, mass, minlength=size)
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 16), (7, 64), (1000, 1024), (100_000, 2**17)])
+def test_sum_of_coins_is_binomial_within_the_stated_error(count, size):
+    masses, error = lattice_sum([wrapped(np.array([0.7, 0.3]), size)], [count])
+    exact = wrapped(stats.binom.pmf(np.arange(count + 1), count, 0.3), size)
+    assert np.abs(masses - exact).sum() <= error + 1e-11
+    assert error < 1e-5
+
+
+def test_stated_error_covers_the_rounding_of_a_law_with_dyadic_powers():
+    """Fair coins: every mass is binomial / 2^d, so SciPy's values are right to the last bits."""
+    size, count = 512, 400
+    masses, error = lattice_sum([wrapped(np.array([0.5, 0.5]), size)], [count])
+    from fractions import Fraction
+    from math import comb
+
+    exact = np.array([float(Fraction(comb(count, k), 2**count)) for k in range(count + 1)])
+    assert 0 < np.abs(masses - wrapped(exact, size)).sum() <= error
+
+
+def test_sum_of_different_laws_is_their_convolution(rng):
+    laws, counts = [rng.dirichlet(np.ones(5)), 0.9 * rng.dirichlet(np.ones(9))], [2, 3]
+    naive = np.array([1.0])
+    for law, count in zip(laws, counts, strict=True):
+        for _ in range(count):
+            naive = np.convolve(naive, law)
+    masses, error = lattice_sum([wrapped(law, 32) for law in laws], counts)
+    np.testing.assert_allclose(masses, wrapped(naive, 32), atol=error)
+    assert error < 1e-11
+
+
+@pytest.mark.parametrize("exponent", [1, 2, 3, 10, 1000, 1023])
+def test_power_is_repeated_multiplication(exponent):
+    base = np.exp(2j * np.pi * np.linspace(0, 1, 7)) * np.linspace(0.99, 1, 7)
+    np.testing.assert_allclose(power(base, exponent), base**exponent, rtol=1e-12)
+
+
+@pytest.mark.parametrize("tail", [1e-3, 1e-14])
+@pytest.mark.parametrize(("count", "prob"), [(1, 0.5), (40, 0.1), (10_000, 0.7)])
+def test_window_leaves_out_no_more_than_the_tail(count, prob, tail):
+    law = (np.array([0.0, 2.0]), np.array([1 - prob, prob]))
+    low, high = window([law], [count], tail)
+    total = stats.binom(count, prob)
+    assert total.sf(np.floor(high / 2)) <= tail
+    assert total.cdf(np.ceil(low / 2) - 1) <= tail
+    assert high - low < 2 * (count * 2 + 1)
+    if count == 10_000:
+        assert high - low < 40 * 2 * total.std()
+
+
+def test_window_of_different_laws_adds_them(rng):
+    laws = [(rng.normal(size=6), rng.dirichlet(np.ones(6))), (rng.normal(size=4), rng.dirichlet(np.ones(4)))]
+    low, high = window(laws, [3, 2], 1e-2)
+    draws = sum(
+        rng.choice(values, p=masses, size=(count, 20_000)).sum(0)
+        for (values, masses), count in zip(laws, [3, 2], strict=True)
+    )
+    assert np.mean(draws > high) <= 1e-2
+    assert np.mean(draws < low) <= 1e-2
