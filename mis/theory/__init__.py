@@ -11,18 +11,23 @@ from mis.theory.limits import (
     finite_support_limit,
 )
 from mis.theory.local import boundary_information, local, sandwich
+from mis.theory.product import Cells, ToleranceNotMet, product, quantized_mean
 from mis.theory.rate import rate
 from mis.theory.readings import bayes_security, implied_epsilon, private_advantage
 from mis.theory.retained import code_entropy, predicted_advantage, retained_information, weight_error
+from mis.theory.roc import Roc
 from mis.theory.saddlepoint import saddlepoint
 from mis.theory.sharp import sharp
 from mis.theory.simulate import FewEffectiveSamples, simulate
 
 __all__ = [
+    "Cells",
     "DiscreteLosses",
     "FewEffectiveSamples",
     "GaussianLosses",
+    "Roc",
     "SampledLosses",
+    "ToleranceNotMet",
     "bayes_security",
     "boundary_information",
     "code_entropy",
@@ -37,6 +42,8 @@ __all__ = [
     "local",
     "predicted_advantage",
     "private_advantage",
+    "product",
+    "quantized_mean",
     "rate",
     "retained_information",
     "saddlepoint",
