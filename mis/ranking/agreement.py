@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 __all__ = ["INDICATORS", "agreement", "kendall", "partial"]
 
@@ -45,10 +46,11 @@ def kendall(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def partial(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Return the partial Kendall tau of ``x`` and ``y`` given ``given``; 0 where ``given`` orders one of them fully.
+    """Return the partial Kendall tau of ``x`` and ``y`` given ``given``; NaN where ``given`` orders one of them fully.
 
     ``(t_xy - t_xz t_yz) / sqrt((1 - t_xz^2)(1 - t_yz^2))``: what is left of the agreement among pairs once the part
-    that follows from the third order is removed.
+    that follows from the third order is removed. A description: where ``x`` and ``y`` are independent given the
+    third, it is near 0 but not 0 (0.2 for normal variables that each correlate 0.9 with it).
 
     References
     ----------
@@ -62,7 +64,7 @@ def partial(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> np.ndarray:
     """
     xy, xz, yz = kendall(x, y), kendall(x, given), kendall(y, given)
     rest = (1.0 - xz**2) * (1.0 - yz**2)
-    return np.where(rest > 1e-12, (xy - xz * yz) / np.sqrt(np.where(rest > 1e-12, rest, 1.0)), 0.0)
+    return np.where(rest > 1e-12, (xy - xz * yz) / np.sqrt(np.where(rest > 1e-12, rest, 1.0)), np.nan)
 
 
 def agreement(
@@ -94,7 +96,16 @@ def agreement(
     list of dict
         For each indicator, for ``given`` nothing, performance and weight error: ``tau``, signed so that +1 is perfect
         agreement; a bootstrap interval over models (the same for all quantizers, as they share models) and over
-        quantizers, so it speaks of quantizers like these; a two-sided permutation p-value.
+        quantizers, so it speaks of quantizers like these; a two-sided permutation p-value. Given a third column, what
+        is permuted are the residuals of the indicator's ranks on that column's ranks: permuting the indicator itself
+        would call an agreement that both owe to the third column significant, in 41% of the cases at 11 quantizers
+        and rank correlations near 0.95. A perfect order of few quantizers has an interval without width; its p-value
+        says how little it proves.
+
+    References
+    ----------
+    Freedman, Lane (1983), A nonstochastic interpretation of reported significance levels, Journal of Business and
+    Economic Statistics 1: permutation of residuals.
     """
     rng = np.random.default_rng(seed)
     num_models = advantages.shape[1]
@@ -116,11 +127,13 @@ def agreement(
                 np.take_along_axis(resampled[:, keep], picks, axis=1),
                 z if z is None else z[picks],
             )
-            # Permuting the indicator alone keeps what the advantage owes to the third column.
-            chance = _tau(rng.permuted(np.tile(x, (num_resamples, 1)), axis=1), y, z)
+            chance = _tau(_shuffled(rng, x, z, num_resamples), y, z)
             tau = float(_tau(x, y, z))
+            if not np.isfinite(tau):
+                continue
             tail = (1.0 - level) / 2.0
-            lower, upper = np.quantile(spread, [tail, 1.0 - tail])
+            # Resamples in which the third column orders one of the two fully say nothing of what is left.
+            lower, upper = np.nanquantile(np.append(spread, tau), [tail, 1.0 - tail])
             found.append(
                 {
                     "indicator": name,
@@ -128,7 +141,7 @@ def agreement(
                     "tau": tau,
                     "lower": min(float(lower), tau),
                     "upper": max(float(upper), tau),
-                    "p_value": float((1 + np.sum(np.abs(chance) >= abs(tau) - 1e-12)) / (1 + num_resamples)),
+                    "p_value": _p_value(tau, chance),
                     "quantizers": int(keep.sum()),
                 }
             )
@@ -137,6 +150,21 @@ def agreement(
 
 def _tau(x, y, z):
     return kendall(x, y) if z is None else partial(x, y, z)
+
+
+def _shuffled(rng, x, given, num):
+    """Return indicators that owe nothing to the advantage but, through the third column, as much as ``x`` does."""
+    kept = 0.0
+    if given is not None and np.ptp(given) > 0.0:
+        x, z = (stats.rankdata(values) - (len(x) + 1) / 2 for values in (x, given))
+        kept = (x @ z) / (z @ z) * z
+    return kept + rng.permuted(np.tile(x - kept, (num, 1)), axis=1)
+
+
+def _p_value(tau, chance):
+    chance = chance[np.isfinite(chance)]
+    tail = min(np.sum(chance >= tau - 1e-12), np.sum(chance <= tau + 1e-12))
+    return float(min(1.0, 2.0 * (1 + tail) / (1 + len(chance))))
 
 
 def _number(value: Any) -> float:
