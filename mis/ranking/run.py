@@ -3,6 +3,7 @@
 import csv
 import json
 import platform
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,11 +15,13 @@ import jax
 import numpy as np
 
 from mis import quantizers as zoo
-from mis.numerics.checks import InvalidInput, integer, probability
+from mis.numerics.checks import InvalidInput, UnsupportedSetting, integer, known, probability
 from mis.populations import Population
 from mis.populations import get as get_population
 from mis.quantizers import Quantizer
 from mis.ranking.agreement import agreement
+from mis.ranking.black_box import BLACK_BOX
+from mis.ranking.compare import given_performance, pairwise, tied
 from mis.ranking.measure import Networks, measure
 from mis.ranking.spec import RATES, RankingSpec
 from mis.ranking.table import table
@@ -26,7 +29,7 @@ from mis.store import Store, fingerprint, make_folder
 from mis.theory import predicted_advantage
 from mis.training import CHUNK, Ensemble, Learner, joined, num_devices, train_chunk
 
-__all__ = ["COLUMNS", "Ranking", "ShardsMissing", "rank"]
+__all__ = ["ATTACKS", "COLUMNS", "Ranking", "ShardsMissing", "rank"]
 
 
 def _ends(name: str) -> list[str]:
@@ -48,7 +51,10 @@ COLUMNS = [
     *("tpr_at_fpr_01", *_ends("tpr_at_fpr_01"), "fpr_realised", "combined", *_ends("combined")),
     *(*_ends("lira"), "lira_loss", *_ends("lira_loss"), *_ends("whitebox")),
     *("indicator_naive", *_ends("predicted"), *_ends("retained_ensemble")),
+    *("given_performance", *_ends("given_performance"), "tied_with"),
 ]
+
+ATTACKS = (*BLACK_BOX, "whitebox", "combined")
 
 FEWEST_MODELS = 32
 FEWEST_HELDOUT = 16
@@ -88,6 +94,11 @@ class Ranking:
         """Return how far each indicator orders the quantizers as the advantage does; see ``mis.ranking.agreement``."""
         return agreement(self.rows, self.advantages, level=self.about.get("level", 0.95))
 
+    def pairs(self) -> list[dict[str, Any]]:
+        """Return which quantizers can be told apart, paired by network; see ``mis.ranking.compare.pairwise``."""
+        names = [row["quantizer"] for row in self.rows]
+        return pairwise(names, self.advantages, level=self.about.get("level", 0.95))
+
     def figure(self) -> Any:
         """Return a matplotlib figure: privacy against performance, and indicators against advantage."""
         from mis.figures import ranking_figure
@@ -98,11 +109,19 @@ class Ranking:
         """Write ``ranking.csv``, ``ranking.json``, ``ranking.pdf`` and ``ranking.png`` into a folder."""
         folder = Path(folder)
         make_folder("Ranking.save", folder)
+        # Each file whole or not at all, also where two shards end at once.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".") as draft:
+            self._write(Path(draft))
+            for path in Path(draft).iterdir():
+                path.replace(folder / path.name)
+
+    def _write(self, folder):
         with open(folder / "ranking.csv", "w", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, restval="", extrasaction="raise")
+            extra = [name for name in self.rows[0] if name not in COLUMNS]
+            writer = csv.DictWriter(file, [*COLUMNS, *extra], restval="")
             writer.writeheader()
             writer.writerows([{k: "" if v is None else v for k, v in row.items()} for row in self.rows])
-        document = {**self.about, "agreement": self.agreement(), "rows": self.rows}
+        document = {**self.about, "agreement": self.agreement(), "pairs": self.pairs(), "rows": self.rows}
         (folder / "ranking.json").write_text(json.dumps(document, indent=1, default=float) + "\n")
         figure = self.figure()
         for suffix in ("pdf", "png"):
@@ -128,6 +147,7 @@ def rank(
     rate: float | None = None,
     weight_decay: float = 0.0,
     initialisation: str = "fixed",
+    attacks: Sequence[str] | None = None,
     folds: int = 8,
     level: float = 0.95,
     progress: bool = False,
@@ -163,6 +183,9 @@ def rank(
     width, depth, steps, batch, optimiser, rate, weight_decay, initialisation
         The network and the learner, see ``MLP`` and ``Learner``; rate 1e-3 for regression and 3e-3 for classification
         if None.
+    attacks
+        Names in ``ATTACKS``; ``lira``, ``lira_loss`` (where it differs), ``whitebox`` and ``combined`` if None.
+        ``combined`` joins all the others; the advantage is that of the strongest, chosen on other networks.
     folds
         Folds of the cross-fitted attacks.
     level
@@ -198,6 +221,7 @@ def rank(
         )
     population = get_population(task, **task_options) if isinstance(task, str) else task
     chosen = _quantizers(quantizers)
+    named = _attacks(attacks, population)
     if models is None:
         models = QUICK_MODELS if quick else MODELS
     models = integer("rank", "models", models, at_least=FEWEST_MODELS)
@@ -234,13 +258,14 @@ def rank(
     arrays = (split.pool.features, split.pool.targets, split.heldout.features, split.heldout.targets)
     key = fingerprint(population.name, spec, *arrays, {"chunk": CHUNK, "runs": [RUNS, SNAPSHOTS]})
     store = Store(Path(out) / "runs" / key if out is not None else None, fresh=fresh)
-    networks, excluded = _networks(spec, split, store, models, (part, parts), folds, level, progress)
+    networks, excluded = _networks(spec, split, store, models, (part, parts), folds, level, named, progress)
     trained = time.time()
     measured = [
         _measured(networks, quantizer, store, models) for quantizer in _track(chosen, "quantizers", progress)
     ]
     rows, advantages = [row for row, _ in measured], np.stack([values for _, values in measured])
     _predict(rows)
+    _compare(rows, advantages, level)
     order = np.argsort([row["advantage"] for row in rows], kind="stable")
     about = {
         "task": population.name,
@@ -274,6 +299,23 @@ def _quantizers(asked: Sequence[str | Quantizer] | None) -> list[Quantizer]:
     return list(dict.fromkeys([zoo.Full(), *specs]))
 
 
+def _attacks(asked: Sequence[str] | None, population: Population) -> tuple[str, ...]:
+    if asked is None:
+        regression = population.num_classes is None
+        return ("lira", *(("lira_loss",) if regression else ()), "whitebox", "combined")
+    asked = asked.split(",") if isinstance(asked, str) else list(asked)
+    names = tuple(dict.fromkeys(name.strip().replace("-", "_") for name in asked))
+    if not names:
+        raise InvalidInput("rank: expected at least one attack, got none.")
+    for name in names:
+        known("rank", "attack", name, ATTACKS)
+    if "rmia" in names and population.num_classes is None:
+        raise UnsupportedSetting(
+            "rank", "attack rmia compares probabilities of classes; the task is a regression."
+        )
+    return names
+
+
 def _track(items: Iterable, what: str, progress: bool) -> Iterator:
     from rich.console import Console
     from rich.progress import track
@@ -282,7 +324,9 @@ def _track(items: Iterable, what: str, progress: bool) -> Iterator:
     return iter(track(list(items), description=f"{what:<12}", console=console, disable=not progress))
 
 
-def _networks(spec, split, store, models, shard, folds, level, progress) -> tuple[Networks, list[str]]:
+def _networks(
+    spec, split, store, models, shard, folds, level, attacks, progress
+) -> tuple[Networks, list[str]]:
     """Train what the store lacks, chunk by chunk, then load everything."""
     part, parts = shard
     x, y = split.pool.features, split.pool.targets
@@ -320,7 +364,13 @@ def _networks(spec, split, store, models, shard, folds, level, progress) -> tupl
         )
     return (
         Networks(
-            spec=spec, split=split, ensemble=ensemble, trajectories=trajectories, num_folds=folds, level=level
+            spec=spec,
+            split=split,
+            ensemble=ensemble,
+            trajectories=trajectories,
+            num_folds=folds,
+            level=level,
+            attacks=attacks,
         ),
         excluded,
     )
@@ -338,7 +388,7 @@ def _stored(store, name, indices, spec) -> Ensemble | None:
 
 def _measured(networks, quantizer, store, models) -> tuple[dict[str, Any], np.ndarray]:
     name = f"row-{quantizer.name}-" + fingerprint(
-        {"models": models, "folds": networks.num_folds, "level": networks.level}
+        {"models": models, "folds": networks.num_folds, "level": networks.level, "attacks": networks.attacks}
     )
     stored = store.read(name, ["row", "advantage"])
     if stored is None:
@@ -358,3 +408,14 @@ def _predict(rows: list[dict[str, Any]]) -> None:
                     row[f"retained_ensemble{end}"], min(max(full[f"advantage{end}"], 0.0), 1.0)
                 )
             )
+
+
+def _compare(rows: list[dict[str, Any]], advantages: np.ndarray, level: float) -> None:
+    """Add what performance does not explain, and which quantizers cannot be told apart, in place."""
+    pairs = pairwise([row["quantizer"] for row in rows], advantages, level=level)
+    performance, advantage = (np.array([row[name] for row in rows]) for name in ("performance", "advantage"))
+    explained = given_performance(performance, advantage, level=level)
+    for row, (lower, value, upper) in zip(rows, explained, strict=True):
+        row["tied_with"] = " ".join(tied(pairs).get(row["quantizer"], []))
+        for name, number in (("", value), ("_lower", lower), ("_upper", upper)):
+            row[f"given_performance{name}"] = number if np.isfinite(number) else None
