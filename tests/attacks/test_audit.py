@@ -328,6 +328,19 @@ def test_epsilon_reads_both_directions(rng):
     assert found.epsilon_lower.lower > 4
 
 
+def test_upper_end_is_the_largest_of_all_thresholds(rng):
+    """Whichever threshold is best, its own upper limit is not larger; by SciPy, one threshold at a time."""
+    for _ in range(20):
+        member, nonmember = rng.normal(0.5, 1, 14), rng.normal(0, 1, 17)
+        limits = []
+        for threshold in [*member, *nonmember]:
+            hits, false_hits = int((member >= threshold).sum()), int((nonmember >= threshold).sum())
+            tpr, fpr = binomtest(hits, 14), binomtest(false_hits, 17)
+            reach = np.hypot(tpr.proportion_ci().high - hits / 14, false_hits / 17 - fpr.proportion_ci().low)
+            limits.append(min(hits / 14 - false_hits / 17 + reach, 1.0))
+        assert audit(member=member, nonmember=nonmember).advantage.upper >= max(limits) - 1e-12
+
+
 def test_more_records_tighten_at_the_root_rate():
     rng = np.random.default_rng(3)
     widths = [
