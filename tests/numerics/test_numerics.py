@@ -1,0 +1,82 @@
+"""Sums of exponentials, seeds, and the sentence of every refusal."""
+
+import jax
+import numpy as np
+import pytest
+from scipy import special
+
+from mis.numerics import checks
+from mis.numerics.logspace import normalise
+from mis.numerics.seeds import generator
+
+
+@pytest.mark.parametrize("shift", [-5000.0, 0.0, 5000.0])
+def test_normalise(rng, shift):
+    log_weights = rng.normal(size=100) * 50 + shift
+    log_sum, weights = normalise(log_weights)
+    assert log_sum == pytest.approx(special.logsumexp(log_weights), rel=1e-14)
+    assert weights == pytest.approx(special.softmax(log_weights), rel=1e-12)
+
+
+def test_normalise_has_nothing_to_say_of_no_weight():
+    with pytest.raises(FloatingPointError, match="largest weight is zero or infinite"):
+        normalise(np.array([-np.inf, -np.inf]))
+
+
+def test_one_key_one_stream():
+    typed, raw = jax.random.key(3), jax.random.PRNGKey(3)
+    assert generator("here", typed).random() == generator("here", raw).random()
+    assert generator("here", jax.random.key(4)).random() != generator("here", typed).random()
+    assert generator("here", 3).random() == np.random.default_rng(3).random()
+    assert generator("here", np.int64(3)).random() == generator("here", 3).random()
+
+
+@pytest.mark.parametrize(
+    "key", [-1, 1.5, True, "seed", None, np.zeros(2), jax.random.split(jax.random.key(0), 2)]
+)
+def test_refuses_what_is_no_key(key):
+    with pytest.raises(
+        checks.InvalidInput, match="here: expected key an int >= 0 or a single JAX key, got key="
+    ):
+        generator("here", key)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: checks.integer("f", "n", 0, at_least=1), "f: expected n an integer >= 1, got n=0."),
+        (lambda: checks.integer("f", "n", 9, at_least=1, at_most=8), r"n an integer in 1\.\.8, got n=9\."),
+        (lambda: checks.integer("f", "n", True, at_least=0), "n an integer >= 0, got n=True"),
+        (lambda: checks.integer("f", "n", 2.0, at_least=0), r"n an integer >= 0, got n=2\.0"),
+        (lambda: checks.number("f", "x", "a"), "x a finite number, got x='a'"),
+        (lambda: checks.number("f", "x", np.nan), "x a finite number, got x=nan"),
+        (lambda: checks.number("f", "x", 0, above=0), "x a finite number > 0, got x=0"),
+        (lambda: checks.number("f", "x", 3, below=2), "x a finite number < 2, got x=3"),
+        (lambda: checks.probability("f", "p", 1.0), r"p a finite number > 0 and < 1, got p=1\.0"),
+        (lambda: checks.finite("f", "a", "text"), "a numeric, got a str"),
+        (lambda: checks.finite("f", "a", [[1.0]], ndim=1), r"a with 1 axes, got a\.shape=\(1, 1\)"),
+        (lambda: checks.finite("f", "a", 1.0, ndim=(1, 2)), "a with 1 or 2 axes"),
+        (lambda: checks.finite("f", "a", []), "a not empty"),
+        (
+            lambda: checks.finite("f", "a", [1, np.inf, np.nan]),
+            r"2 NaN or infinite values, the first a\[1\]=inf",
+        ),
+        (
+            lambda: checks.known("f", "q", "sing", ["sign", "full"]),
+            r"one of sign, full, got q='sing'\. Nearest: sign\.",
+        ),
+        (lambda: checks.known("f", "q", "zzz", ["sign"]), r"got q='zzz'\.$"),
+    ],
+)
+def test_refusals_name_argument_condition_and_value(call, message):
+    with pytest.raises(checks.InvalidInput, match=message):
+        call()
+
+
+def test_what_is_right_comes_back():
+    assert checks.integer("f", "n", np.int32(3), at_least=1) == 3
+    assert checks.number("f", "x", "1.5") == 1.5
+    assert checks.finite("f", "a", [1, 2], ndim=1).dtype == np.float64
+    assert checks.known("f", "q", "sign", ["sign"]) == "sign"
+    error = checks.UnsupportedSetting("theory.exact", "no route.")
+    assert (error.part, error.reason, str(error)) == ("theory.exact", "no route.", "theory.exact: no route.")
