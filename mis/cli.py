@@ -66,6 +66,7 @@ def rank(
     config: Path | None = None,
     shard: str | None = None,
     fresh: Annotated[bool, Parameter(negative="")] = False,
+    attacks: str | None = None,
     folds: int | None = None,
     level: float | None = None,
     pool: Annotated[int | None, Parameter(alias="--n", group=LEARNER)] = None,
@@ -112,6 +113,9 @@ def rank(
         i/n: train only the i-th of n parts, e.g. in n processes with the same --out.
     fresh
         Forget what --out holds for this specification.
+    attacks
+        Of lira, lira_loss, loss, calibrated_loss, rmia, whitebox and combined, with commas between [lira, lira_loss
+        in a regression, whitebox, combined].
     folds
         Folds of the cross-fitted attacks [8].
     level
@@ -269,7 +273,8 @@ def audit(
     from mis.attacks.audit import audit as run
     from mis.attacks.audit_file import load
 
-    found = run(**load(path), level=level, delta=delta, seed=seed)
+    arrays: dict[str, Any] = load(path)
+    found = run(**arrays, level=level, delta=delta, seed=seed)
     print(found.table())
     if json_file is not None:
         json_file.write_text(json.dumps(found.to_json(), indent=1) + "\n")
@@ -280,7 +285,7 @@ def audit(
             writer.writerow(columns)
             writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
     if plot is not None:
-        from mis.figures import audit_roc
+        from mis.figures.audit import audit_roc
 
         _save(audit_roc(found.roc(), level=level), plot)
 

@@ -12,12 +12,12 @@ import numpy as np
 from scipy import stats
 
 from mis import quantizers, theory
-from mis.attacks import LiRA, statistics
 from mis.attacks.crossfit import STRONGEST, cross_fit, deal, mean_over_models
 from mis.attacks.whitebox import decoded, linearised, ridge
 from mis.numerics.checks import UnsupportedSetting
 from mis.populations import Split
 from mis.quantizers import Quantizer
+from mis.ranking.black_box import BLACK_BOX, Outputs, calibrated
 from mis.ranking.spec import RankingSpec
 from mis.results import Interval
 from mis.training import Ensemble
@@ -54,6 +54,8 @@ class Networks:
         Folds of the cross-fitted attacks.
     level
         Level of all intervals.
+    attacks
+        Names in ``BLACK_BOX``, ``whitebox`` and ``combined``: all the others together.
     """
 
     spec: RankingSpec
@@ -62,6 +64,7 @@ class Networks:
     trajectories: Ensemble
     num_folds: int
     level: float
+    attacks: tuple[str, ...]
 
     @cached_property
     def batches(self) -> list[jax.Array]:
@@ -132,10 +135,16 @@ def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], n
     _put(row, "performance", _performance(heldout_outputs, heldout.targets, networks.level))
     row["train_performance"] = _train_performance(pool_outputs, networks)
     row |= _theory_columns(networks, quantizer, theory.SampledLosses(losses=candidates))
-    measured = _attack(networks, released, pool_outputs)
-    for name in ("lira", "lira_loss", "whitebox", "combined", STRONGEST):
-        if name in measured:
-            _put(row, name, mean_over_models(measured[name].advantage, networks.num_folds, networks.level))
+    outputs = Outputs(
+        pool=pool_outputs,
+        targets=pool.targets,
+        members=networks.ensemble.membership,
+        heldout=heldout_outputs,
+        heldout_targets=heldout.targets,
+    )
+    measured = _attack(networks, released, outputs)
+    for name in (*networks.attacks, STRONGEST):
+        _put(row, name, mean_over_models(measured[name].advantage, networks.num_folds, networks.level))
     _put(row, "tpr_at_fpr_01", mean_over_models(measured[STRONGEST].tpr, networks.num_folds, networks.level))
     row["fpr_realised"] = float(measured[STRONGEST].fpr.mean())
     return row, measured[STRONGEST].advantage
@@ -216,32 +225,25 @@ def _train_performance(outputs, networks) -> float:
 
 def _attack(networks, released, outputs):
     """Measure every attack by cross-fitting; all of them see the released networks only."""
-    targets, members = networks.split.pool.targets, networks.ensemble.membership
-    if networks.spec.model.num_classes is None:
-        # The residual's law is fitted on both sides with its sign, which the loss throws away.
-        black = {
-            "lira": statistics.signed_residual(outputs[..., 0], targets),
-            "lira_loss": statistics.negative_squared_error(outputs[..., 0], targets),
-        }
-    else:
-        black = {"lira": statistics.logit_confidence(outputs, targets)}
+    members, black = outputs.members, [name for name in networks.attacks if name in BLACK_BOX]
     bounds = np.cumsum([0] + [int(np.prod(p.shape[1:])) for p in released])
     spans = tuple((int(a), int(b)) for a, b in itertools.pairwise(bounds))
     flat, membership = _flat(released), jnp.asarray(members, jnp.float32)
+    white = [f"{kind}-{layer}" for layer in range(len(spans)) for kind in ("linearised", "decoded")]
+    groups: dict[str, Sequence[str]] = {name: [name] for name in black}
+    groups |= {"whitebox": [*white, "ridge"], "combined": [*black, *white, "ridge"]}
+    groups = {name: groups[name] for name in networks.attacks}
 
     def features(fold, is_shadow):
-        white = _white(flat, networks.flat, networks.gradients[fold], membership, is_shadow, spans=spans)
-        fitted = {**black, **{name: np.asarray(scores) for name, scores in white.items()}}
-        ridged = fitted.pop("ridge")
-        calibrate = partial(_calibrated, members[is_shadow], is_shadow)
+        scores = {name: BLACK_BOX[name](outputs, is_shadow) for name in black}
+        if set(groups) <= set(black):
+            return scores
+        arrays = _white(flat, networks.flat, networks.gradients[fold], membership, is_shadow, spans=spans)
+        found = {name: np.asarray(values) for name, values in arrays.items()}
         # The ridge has seen the labels of its shadows, so no law of its scores can be fitted on them.
-        return {**{name: calibrate(scores) for name, scores in fitted.items()}, "ridge": ridged[~is_shadow]}
+        scores["ridge"] = found.pop("ridge")[~is_shadow]
+        return scores | {name: calibrated(values, members, is_shadow) for name, values in found.items()}
 
-    white = [f"{kind}-{layer}" for layer in range(len(spans)) for kind in ("linearised", "decoded")] + [
-        "ridge"
-    ]
-    groups: dict[str, Sequence[str]] = {name: [name] for name in black}
-    groups |= {"whitebox": white, "combined": [*black, *white]}
     return cross_fit(features, members, groups, num_folds=networks.num_folds)
 
 
@@ -254,13 +256,6 @@ def _white(released, full, gradients, membership, is_shadow, *, spans):
         scores[f"linearised-{layer}"] = linearised(released[:, a:b], gradients[:, a:b], shadows)
         scores[f"decoded-{layer}"] = decoded(released[:, a:b], full[:, a:b], gradients[:, a:b], shadows)
     return scores
-
-
-def _calibrated(shadow_members, is_shadow, scores) -> np.ndarray:
-    """Log likelihood ratio, in nats, of the other models' scores under Gaussians fitted to the shadows'."""
-    return LiRA().scores(
-        shadow_scores=scores[is_shadow], shadow_membership=shadow_members, target_scores=scores[~is_shadow]
-    )
 
 
 def _theory_columns(networks, quantizer, law) -> dict[str, Any]:

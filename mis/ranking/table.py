@@ -36,6 +36,7 @@ def table(
         console.print(f"Excluded because they diverged: {', '.join(excluded)}.")
     console.print(_attacks(rows, about.get("performance", "performance")))
     console.print(_theory(rows))
+    console.print(_ties(rows))
     console.print(_agreement(agreements))
     return out.getvalue()
 
@@ -85,6 +86,17 @@ def _attacks(rows, performance) -> Table:
             _half(row, "tpr_at_fpr_01"),
         )
     return grid
+
+
+def _ties(rows) -> str:
+    """Neighbours that the paired comparison, corrected for all pairs, cannot tell apart."""
+    pairs = [
+        f"{row['quantizer']} and {other['quantizer']}"
+        for i, row in enumerate(rows)
+        for other in rows[i + 1 :]
+        if other["quantizer"] in (row.get("tied_with") or "").split()
+    ]
+    return f"Cannot be told apart (paired by network, Holm): {'; '.join(pairs) or 'none'}.\n"
 
 
 def _theory(rows) -> Table:
