@@ -1,0 +1,24 @@
+"""Floor 3: studies, one file for each paper figure. Each computes rows; ``mis.figures`` draws them.
+
+To add one: write ``NAME(quick) -> rows`` in a file of its own, add it to ``STUDIES``, and its figure to ``FIGURES`` of
+``mis.figures`` under the same name.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from mis.studies.certified_bands import certified_bands
+from mis.studies.delta_vs_n import delta_vs_n
+from mis.studies.edge_leakage import edge_leakage
+from mis.studies.predicted_vs_empirical import predicted_vs_empirical
+from mis.studies.rows import write_rows
+
+__all__ = ["STUDIES", "write_rows"]
+
+# Each takes ``quick`` (fewer points, wider intervals) and returns rows.
+STUDIES: dict[str, Callable[[bool], list[dict[str, Any]]]] = {
+    "delta-vs-n": delta_vs_n,
+    "certified-bands": certified_bands,
+    "edge-leakage": edge_leakage,
+    "predicted-vs-empirical": predicted_vs_empirical,
+}
