@@ -92,7 +92,9 @@ def read_npz(
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}.") from None
     except DAMAGE as error:
-        raise InvalidInput(f"{path}: the file is damaged or truncated: {_line(error) or 'it ends early'}.") from None
+        raise InvalidInput(
+            f"{path}: the file is damaged or truncated: {_line(error) or 'it ends early'}."
+        ) from None
 
 
 def _member(path, arrays, name):

@@ -62,7 +62,14 @@ def test_modes_best_accuracy(num_modes, separation):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.parametrize(("separation", "accuracy"), [(3.0, 0.46), (4.0, 0.68), (5.0, 0.83)])
+@pytest.mark.parametrize(
+    ("separation", "accuracy"),
+    [
+        pytest.param(3.0, 0.46, marks=pytest.mark.slow),
+        (4.0, 0.68),
+        pytest.param(5.0, 0.83, marks=pytest.mark.slow),
+    ],
+)
 def test_modes_are_interpolated_before_they_are_learnt(separation, accuracy):
     split = Modes(separation=separation).split(seed=0, pool=256)
     network = MLPClassifier(

@@ -111,7 +111,16 @@ def test_falls_with_n_and_grows_with_dim(dim):
     assert full_precision_mean(dim + 1, 100).value > full_precision_mean(dim, 100).value
 
 
-@pytest.mark.parametrize(("dim", "n"), [(1, 2), (1, 10**9), (2, 100), (100, 100), (1000, 2), (10**6, 10**6)])
+@pytest.mark.parametrize(
+    ("dim", "n"),
+    [
+        (1, 2),
+        (1, 10**9),
+        (100, 100),
+        pytest.param(1000, 2, marks=pytest.mark.slow),
+        pytest.param(10**6, 10**6, marks=pytest.mark.slow),
+    ],
+)
 def test_roc_holds_the_advantage(dim, n):
     interval, roc = full_precision_mean(dim, n), full_precision_mean(dim, n).roc()
     advantage = roc.advantage()
