@@ -250,12 +250,19 @@ def audit(
 
     Notes
     -----
-    *Rates* are bounded by Clopper and Pearson's limits, for several rows with Korn and Graubard's effective
-    size: exact for one row, asymptotic in the number of rows. *TPR at an FPR*: half the error is spent on
-    finding, from order statistics of the non-members, a threshold whose FPR is surely at most (at least) the
-    rate, half on the TPR there: no assumption on the law, no choice on the scored points. *Epsilon*: such
-    bounds on a fixed grid of rates, both for members and for non-members, the error divided among them
-    (Bonferroni); a test with TPR ``p`` at FPR ``a`` refutes every ``epsilon < log((p - delta) / a)``.
+    *TPR at an FPR*: half the error is spent on finding, from order statistics of the non-members, a threshold
+    whose FPR is surely at most (at least) the rate, half on the TPR there, by Clopper and Pearson: exact for
+    one row, no assumption on the law, no choice on the scored points; for several rows with Korn and
+    Graubard's effective size, asymptotic in their number. *Advantage, recall, precision, F1*: rates at the
+    exchanged thresholds, Newcombe's difference, precision and F1 from limits of both rates that hold
+    together. Each half's decision is independent of its choice; that the two halves choose for each other is
+    neglected (the tests find no trace of it in the coverage). *AUC*: DeLong's variance as an effective size.
+    *Epsilon*: TPR bounds as above on a fixed grid of rates, for members and for non-members, and the rates at
+    the exchanged thresholds, the error divided among them (Bonferroni). A test with TPR ``p`` at FPR ``a``
+    refutes every ``epsilon < log((p - delta) / a)``.
+
+    Between rows everything rests on their variance: a few models that are all alike cannot show that one in a
+    hundred leaks far more.
 
     References
     ----------
@@ -273,7 +280,8 @@ def audit(
     {}
     """
     level = probability("audit", "level", level)
-    if isinstance(delta, bool) or not isinstance(delta, int | float) or not 0 <= delta < 1:
+    real = isinstance(delta, int | float | np.number) and not isinstance(delta, bool)
+    if not real or not 0 <= delta < 1:
         raise refuse("audit", "delta", "a number in [0, 1)", delta)
     fprs = [probability("audit", "fprs", fpr) for fpr in fprs]
     seed = integer("audit", "seed", seed, at_least=0)

@@ -112,6 +112,10 @@ class Attack(abc.ABC):
         arrays = {name: need.read(where, name, inputs[name]) for name, need in needs.items()}
         _match_axes(where, needs, arrays)
         scores = self.evaluate(**arrays)
+        if np.isnan(scores).any():
+            raise InvalidInput(
+                f"{where}: expected inputs of a size that float64 can work with, got an overflow."
+            )
         target = next((name for name, need in needs.items() if need.axes.startswith("T")), None)
         single = target is None or np.ndim(inputs[target]) < arrays[target].ndim
         return scores[0] if single else scores

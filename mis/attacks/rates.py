@@ -3,8 +3,9 @@
 Counts come per cluster (one cluster: the records are independent). With several clusters the variance is
 estimated between them (linearised, ``T - 1`` degrees of freedom) and turned into an effective sample size for
 Clopper and Pearson's limits, never above the number of records. ``error`` is always one-sided: each limit
-alone is wrong with at most this probability, exactly for independent records and, for clusters, as their
-number grows.
+alone is wrong with at most this probability. That is exact for a rate from independent records; for
+differences and AUC, and for clusters, it is an approximation that improves with their number and that the
+tests hold to at least 94% in all at level 95%.
 
 References
 ----------

@@ -63,3 +63,9 @@ def test_callable_inputs():
     assert need.read("here", "predict", predict) is predict
     with pytest.raises(InvalidInput, match="predict callable, got a int"):
         need.read("here", "predict", 3)
+
+
+def test_overflow_is_said_and_not_returned():
+    tiny = GOOD | {"shadow_scores": np.multiply(GOOD["shadow_scores"], 1e-300), "target_scores": [1e99, 1e99]}
+    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(InvalidInput, match="got an overflow"):
+        LiRA().scores(**tiny)
