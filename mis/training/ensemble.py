@@ -89,6 +89,20 @@ def _batches(seed: int, index: int, members: np.ndarray, learner: Learner) -> np
     return order.ravel()[: learner.steps * learner.batch].reshape(learner.steps, learner.batch)
 
 
+@functools.partial(jax.jit, static_argnames="model")
+def _init(key, number, *, model):
+    return model.init(jax.random.fold_in(key, number))
+
+
+def _initial(seed: int, indices: np.ndarray, model: MLP, learner: Learner) -> list[np.ndarray]:
+    """Return the initial points of these networks by layer, drawn one by one: a mapped draw compiles for seconds."""
+    key = jax.random.fold_in(jax.random.key(seed), START)
+    numbers = [0] if learner.initialisation == "fixed" else [int(i) + 1 for i in indices]
+    points = [_init(key, np.uint32(number), model=model) for number in numbers]
+    layers = [np.stack(layer) for layer in zip(*points, strict=True)]
+    return [np.broadcast_to(layer, (len(indices), *layer.shape[1:])) for layer in layers]
+
+
 @functools.partial(jax.jit, static_argnames=("model", "learner", "num_snapshots"))
 def _fit_many(features, targets, initial, batches, *, model, learner, num_snapshots):
     """Train the networks of one chunk; ``num_snapshots`` 0 returns the last iterates only."""
@@ -169,14 +183,10 @@ def train_chunk(
             for i, half in zip(padded, membership, strict=True)
         ]
     )
-    fixed = learner.initialisation == "fixed"
-    starts = np.zeros_like(padded) if fixed else padded + 1
-    start = jax.random.fold_in(jax.random.key(seed), START)
-    keys = jax.vmap(lambda i: jax.random.fold_in(start, i))(jnp.asarray(starts, jnp.uint32))
     params = _fit_many(
         jnp.asarray(features, jnp.float32),
         jnp.asarray(targets),
-        jax.vmap(model.init)(keys),
+        _initial(seed, padded, model, learner),
         jnp.asarray(batches, jnp.int32),
         model=model,
         learner=learner,
