@@ -147,11 +147,11 @@ def product(cells: Sequence[Cells], n: int, *, tolerance: float = 1e-4) -> Inter
     if not cells or not all(isinstance(c, Cells) for c in cells):
         raise InvalidInput(f"{where}: expected cells a non-empty sequence of Cells, got cells={cells!r}.")
     n = integer(where, "n", n, at_least=2, at_most=10**12)
-    counts: dict[tuple, int] = {}
+    counts: dict[tuple[tuple[float, ...] | None, float, float], int] = {}
     for c in cells:
         key = (c.edges, c.mean, c.scale)
         counts[key] = counts.get(key, 0) + c.count
-    coordinates = [_standardised(*key, n=n, copies=copies) for key, copies in counts.items()]
+    coordinates = [_standardised(*key, n, copies) for key, copies in counts.items()]
     return _certified(where, coordinates, n, tolerance)
 
 

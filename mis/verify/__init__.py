@@ -1,0 +1,6 @@
+"""Floor 3: every statement of the theory against a second route to the same number."""
+
+from mis.verify import candidates, cells, limits
+from mis.verify.registry import CLAIMS, claim, claims, run
+
+__all__ = ["CLAIMS", "candidates", "cells", "claim", "claims", "limits", "run"]

@@ -1,0 +1,191 @@
+"""Functions: claims about minimisers over a finite codebook; only the law of the losses matters."""
+
+import itertools
+import math
+
+import numpy as np
+from scipy import integrate, optimize, stats
+
+from mis import theory
+from mis.verify.registry import LEVEL, claim
+
+__all__: list[str] = []
+
+THREE_ATOMS = theory.DiscreteLosses(losses=[[0.0, 0.0, 0.0], [-0.9, 0.15, 0.6]], probs=[0.2, 0.5, 0.3])
+LATTICE = theory.DiscreteLosses(losses=[[0.0, 0.0, 0.0], [-1.0, 1.0, 2.0]], probs=[0.3, 0.4, 0.3])
+FIVE = theory.DiscreteLosses(
+    losses=[[0.0, 0.0, 0.0], [0.7, -0.5, 0.3], [1.1, 0.4, -0.6], [-0.4, 0.5, 0.8], [0.9, 0.9, -0.2]],
+    probs=[0.5, 0.3, 0.2],
+)
+BAHADUR_RAO = "Bahadur, Rao (1960)"
+GAME = "Aubinais, Gassiat, Piantanida, arXiv:2310.13786"
+
+
+def gaussian(delta):
+    """Two candidates whose losses differ by N(delta, 1)."""
+    return theory.GaussianLosses(mean=[0.0, delta], cov=[[0.0, 0.0], [0.0, 1.0]])
+
+
+@claim(
+    "Exact advantage, two candidates, normal losses: one quadrature of |p(D) - p|",
+    GAME,
+    [{"delta": 0.3, "n": n} for n in (2, 10, 100)] + [{"delta": 1.0, "n": 20}],
+)
+def exact_gaussian(delta, n):
+    def given(d):
+        return stats.norm.cdf((-d - (n - 1) * delta) / math.sqrt(n - 1))
+
+    marginal = stats.norm.cdf(-delta * math.sqrt(n))
+    # p(d) falls through p at this point.
+    crossing = delta * math.sqrt(n) * math.sqrt(n - 1) - (n - 1) * delta
+    total = sum(
+        integrate.quad(lambda d: abs(given(d) - marginal) * stats.norm.pdf(d, delta), *ends, epsabs=0)[0]
+        for ends in itertools.pairwise([delta - 12, crossing, delta + 12])
+    )
+    return theory.exact(gaussian(delta), n), total, 1e-7
+
+
+@claim(
+    "Two candidates that tie leak arcsin(1/sqrt(n))/pi, not something exponential",
+    "Plackett (1954); theory.md, section 2",
+    [{"n": n} for n in (1, 10, 1000)],
+)
+def tie(n):
+    return theory.exact(gaussian(0.0), n), math.asin(1 / math.sqrt(n)) / math.pi, 1e-12
+
+
+@claim(
+    "Exact advantage, discrete losses: a sum over all samples in their order",
+    GAME,
+    [{"K": 5, "n": 6}],
+    full=[{"K": 5, "n": 9}],
+)
+def exact_discrete(K, n):
+    samples = np.array(list(itertools.product(range(3), repeat=n)))
+    prob = FIVE.probs[samples].prod(1)
+    sums = FIVE.losses[:, samples].sum(-1)
+    chosen = np.argmax(sums <= sums.min(0) + 1e-9, axis=0)
+    joint = np.array([[prob[(chosen == k) & (samples[:, 0] == z)].sum() for z in range(3)] for k in range(K)])
+    return theory.exact(FIVE, n), np.abs(joint - joint.sum(1)[:, None] * FIVE.probs).sum() / 2, 1e-11
+
+
+@claim(
+    "Rate: Chernoff's exponent by maximising -log E exp(-tD) numerically",
+    BAHADUR_RAO,
+    [{"law": "normal, delta=0.3"}, {"law": "three atoms"}, {"law": "five candidates"}],
+)
+def rate(law):
+    chosen = {"normal, delta=0.3": gaussian(0.3), "three atoms": THREE_ATOMS, "five candidates": FIVE}[law]
+    if law.startswith("normal"):
+        exponents = [optimize.minimize_scalar(lambda t: t * t / 2 - 0.3 * t).fun * -1]
+    else:
+        best = np.argmin(chosen.losses @ chosen.probs)
+        differences = np.delete(chosen.losses - chosen.losses[best], best, axis=0)
+        exponents = [
+            -math.log(optimize.minimize_scalar(lambda t, d=d: chosen.probs @ np.exp(-t * d)).fun)
+            for d in differences
+        ]
+    return theory.rate(chosen), min(exponents), 1e-6
+
+
+@claim(
+    "Rate: the limit of -log(Delta_n)/n, from exact values at n and 2n with the n^(-1/2) taken out",
+    BAHADUR_RAO,
+    [{"delta": 0.3, "n": 10_000}],
+)
+def rate_is_the_limit(delta, n):
+    first, second = (theory.exact(gaussian(delta), m).details["log_value"] for m in (n, 2 * n))
+    return theory.rate(gaussian(delta)), (first - second - math.log(2) / 2) / n, 1e-6
+
+
+@claim(
+    "Sharp asymptotics, constant included, against the exact value",
+    BAHADUR_RAO,
+    [
+        {"law": "normal", "n": 10, "within": 0.017},
+        {"law": "normal", "n": 300, "within": 0.0006},
+        {"law": "three atoms", "n": 400, "within": 0.03},
+        {"law": "lattice", "n": 100, "within": 0.05},
+    ],
+    full=[{"law": "normal", "n": 10_000, "within": 2e-5}],
+)
+def sharp(law, n, within):
+    chosen = {"normal": gaussian(0.3), "three atoms": THREE_ATOMS, "lattice": LATTICE}[law]
+    return theory.sharp(chosen, n), theory.exact(chosen, n), within
+
+
+@claim(
+    "The first-order bound exp(-nI) is many times too large, and more so as n grows",
+    "theory.md, section 2",
+    [{"n": 5, "times": 7}, {"n": 400, "times": 50}],
+    relation=">=",
+)
+def first_order(n, times):
+    return math.exp(-n * theory.rate(THREE_ATOMS)) / theory.exact(THREE_ATOMS, n).value, times
+
+
+@claim(
+    "Saddlepoint, uniform in n: within 4% of the exact value at every n from 5",
+    "Lugannani, Rice (1980); Daniels (1987)",
+    [{"n": n} for n in (5, 20, 80, 400)],
+)
+def saddlepoint(n):
+    return theory.saddlepoint(THREE_ATOMS, n), theory.exact(THREE_ATOMS, n), 0.04
+
+
+@claim(
+    "Near ties the advantage is phi(sqrt(n) delta) E|D - delta| / sqrt(n): the local limit",
+    "theory.md, section 2",
+    [{"delta": 0.05, "n": 400}, {"delta": 0.01, "n": 10_000}],
+)
+def near_ties(delta, n):
+    predicted = stats.norm.pdf(math.sqrt(n) * delta) * math.sqrt(2 / math.pi) / math.sqrt(n)
+    return predicted, theory.exact(gaussian(delta), n), 3 / n + delta
+
+
+@claim(
+    "Rare events: tilted simulation against the exact value, interval of five standard errors",
+    "Sadowsky, Bucklew (1990)",
+    [
+        {"law": "normal, delta=1", "n": 100},
+        {"law": "normal, delta=1", "n": 450},
+        {"law": "five candidates", "n": 25},
+    ],
+    full=[{"law": "normal, delta=1", "n": 1300}, {"law": "five candidates", "n": 120}],
+)
+def rare_events(law, n):
+    chosen = gaussian(1.0) if law.startswith("normal") else FIVE
+    return theory.exact(chosen, n), theory.simulate(0, chosen, n, 100_000, level=LEVEL)
+
+
+@claim(
+    "Indicator of known losses: min over k of delta_k^2 / (2 sigma_k^2)",
+    "Aubinais, Formont, Piantanida, Gassiat, arXiv:2502.06567",
+    [{"K": 4}],
+)
+def indicator(K):
+    mean = np.array([0.0, 0.4, 0.3, 0.9])[:K]
+    cov = np.diag([0.5, 2.0, 0.2, 0.3])[:K, :K]
+    known = min(mean[k] ** 2 / (2 * (cov[0, 0] + cov[k, k])) for k in range(1, K))
+    return theory.indicator(theory.GaussianLosses(mean=mean, cov=cov)), known, 1e-12
+
+
+@claim(
+    "Indicator from sampled losses: the bootstrap interval covers the truth",
+    "Chernozhukov, Lee, Rosen (2013)",
+    [{"N": 400, "seed": 1}, {"N": 4000, "seed": 2}],
+)
+def sampled_indicator(N, seed):
+    losses = np.random.default_rng(seed).normal(loc=[[0.0], [0.5], [1.0]], size=(3, N))
+    return 0.5**2 / 4, theory.indicator(theory.SampledLosses(losses=losses), level=0.999)
+
+
+@claim(
+    "MIS_n >= 1 - exp(-n r_Q): holds at finite n for normal losses",
+    "Aubinais, Formont, Piantanida, Gassiat, arXiv:2502.06567",
+    [{"delta": 0.3, "n": 5}, {"delta": 0.3, "n": 200}],
+    relation=">=",
+)
+def indicator_bounds_security(delta, n):
+    law = gaussian(delta)
+    return 1 - theory.exact(law, n).value, 1 - math.exp(-n * theory.indicator(law).value)

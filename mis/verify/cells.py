@@ -1,0 +1,212 @@
+"""Functions: claims about estimates released through cells: product laws, local asymptotics, information."""
+
+import math
+
+import numpy as np
+from scipy import integrate, special, stats
+
+from mis import quantizers, theory
+from mis.results import Interval
+from mis.verify.registry import LEVEL, claim
+
+__all__: list[str] = []
+
+PRODUCT = "theory.md, section 3; Doroshenko et al. (2022), arXiv:2207.04380"
+LOCAL = "van der Vaart (1998), chapters 7 and 9"
+
+
+def simulated(n, dim, width, offset, epsilon=0.0, num_draws=20_000, seed=0):
+    """Mean of (1 - e^epsilon / ratio)^+ over members, drawn; no lattice, no convolution."""
+    rng, r = np.random.default_rng(seed), 1 / math.sqrt(n)
+    sd, loss = math.sqrt(1 - r * r), np.zeros(num_draws)
+    for _ in range(dim):
+        z = rng.standard_normal(num_draws)
+        y = r * z + sd * rng.standard_normal(num_draws)
+        low = (np.floor(y / width / math.sqrt(n) + offset) - offset) * width * math.sqrt(n)
+        high = low + width * math.sqrt(n)
+        loss += np.log(special.ndtr((high - r * z) / sd) - special.ndtr((low - r * z) / sd))
+        loss -= np.log(special.ndtr(high) - special.ndtr(low))
+    gain = np.maximum(1 - np.exp(epsilon - loss), 0.0)
+    margin = stats.norm.isf((1 - LEVEL) / 2) * gain.std() / math.sqrt(num_draws)
+    value = float(gain.mean())
+    return Interval(lower=value - margin, value=value, upper=value + margin, kind="monte-carlo", level=LEVEL)
+
+
+@claim(
+    "One coordinate, truth on an edge: arcsin(1/sqrt(n))/pi, whatever the width",
+    "Plackett (1954); theory.md, section 3",
+    [{"n": 100, "width": 2.0}, {"n": 10_000, "width": 0.5}],
+)
+def on_an_edge(n, width):
+    return theory.quantized_mean(n, 1, width, 0.0), math.asin(1 / math.sqrt(n)) / math.pi, 1e-9
+
+
+@claim(
+    "One coordinate, truth in mid-cell: exponentially little, by quadrature of half the sum |p_q(z) - p_q|",
+    "theory.md, section 3",
+    [{"n": 100, "width": w} for w in (0.5, 1.0, 2.0, 4.0)],
+)
+def in_mid_cell(n, width):
+    edge, r = width * math.sqrt(n) / 2, 1 / math.sqrt(n)
+    sd, tail = math.sqrt(1 - r * r), special.ndtr(-edge)
+
+    def integrand(z):
+        below, above = special.ndtr((-edge - r * z) / sd) - tail, special.ndtr((r * z - edge) / sd) - tail
+        return (abs(below) + abs(above) + abs(below + above)) / 2 * stats.norm.pdf(z)
+
+    total = sum(
+        integrate.quad(integrand, a, a + 0.25, epsabs=1e-9 * tail)[0] for a in np.arange(-16, 16, 0.25)
+    )
+    # Cells beyond the neighbours add less than their probability does to this one.
+    return theory.quantized_mean(n, 1, width, 0.5), total, 1e-6 + special.ndtr(-3 * edge) / tail
+
+
+@claim(
+    "Certified product law against simulated likelihood ratios",
+    PRODUCT,
+    [
+        {"n": 100, "dim": 10, "width": 0.5, "offset": 0.0},
+        {"n": 30, "dim": 100, "width": 0.5, "offset": 0.4},
+    ],
+    full=[{"n": 100, "dim": 1000, "width": 0.5, "offset": 0.0}],
+)
+def product_law(n, dim, width, offset):
+    return theory.quantized_mean(n, dim, width, offset), simulated(n, dim, width, offset)
+
+
+@claim(
+    "Hockey-stick divergence of the certified ROC against simulated likelihood ratios",
+    PRODUCT,
+    [{"n": 30, "dim": 50, "width": 0.5, "offset": 0.0, "epsilon": e} for e in (-0.5, 1.0)],
+)
+def product_hockey_stick(n, dim, width, offset, epsilon):
+    roc = theory.quantized_mean(n, dim, width, offset).roc()
+    return roc.hockey_stick(epsilon), simulated(n, dim, width, offset, epsilon)
+
+
+@claim(
+    "Certified bounds enclose the mean in full precision, whose law is a quadratic form",
+    PRODUCT,
+    [{"n": 100, "dim": 100}, {"n": 5, "dim": 3}],
+    full=[{"n": 100, "dim": 1000}],
+)
+def full_precision(n, dim):
+    return theory.quantized_mean(n, dim, 0.0, tolerance=1e-3), theory.full_precision_mean(dim, n)
+
+
+@claim(
+    "TPR at 0.1% FPR, full precision: certified convolution against the quadratic form",
+    PRODUCT,
+    [{"n": 100, "dim": 100, "fpr": 0.001}],
+)
+def full_precision_tpr(n, dim, fpr):
+    roc = theory.quantized_mean(n, dim, 0.0, tolerance=1e-3).roc()
+    return roc.tpr(fpr), theory.full_precision_mean(dim, n).roc().tpr(fpr)
+
+
+@claim(
+    "Data processing: coarser cells leak no more",
+    "Cover, Thomas, section 2.8",
+    [{"n": 50, "dim": 20, "width": 0.25}],
+    relation="<=",
+)
+def coarser_cells(n, dim, width):
+    return theory.quantized_mean(n, dim, 2 * width), theory.quantized_mean(n, dim, width)
+
+
+@claim(
+    "Data processing: quantized leaks no more than full precision",
+    "Cover, Thomas, section 2.8",
+    [{"n": 50, "dim": 20, "width": 0.25}],
+    relation="<=",
+)
+def quantized_below_full(n, dim, width):
+    return theory.quantized_mean(n, dim, width, 0.2), theory.full_precision_mean(dim, n)
+
+
+@claim(
+    "Full precision tends to 2 Phi(sqrt(d/n)/2) - 1",
+    "Dong, Roth, Su (2022)",
+    [{"n": 10_000, "dim": 2000}],
+)
+def gaussian_limit(n, dim):
+    return 2 * stats.norm.cdf(math.sqrt(dim / n) / 2) - 1, theory.full_precision_mean(dim, n), 1e-3
+
+
+@claim(
+    "Local asymptotics of quantized weights against the certified product law",
+    LOCAL,
+    [
+        {"quantizer": "sign", "n": 400, "method": "diagonal"},
+        {"quantizer": "sign", "n": 400, "method": "cells"},
+        {"quantizer": "ternary-50", "n": 400, "method": "diagonal"},
+        {"quantizer": "uniform-2", "n": 400, "method": "diagonal"},
+    ],
+)
+def local(quantizer, n, method):
+    dim = 60
+    # Within three standard deviations of the estimate around zero, so that some weights are near an edge.
+    mean = np.linspace(-3, 3, dim) / math.sqrt(n)
+    spec = quantizers.parse(quantizer)
+    edges = np.asarray(spec.fit(mean).edges, float)
+    cells = [theory.Cells(edges=tuple(edges), mean=m) for m in mean.tolist()]
+    psi = np.random.default_rng(0).standard_normal((2000, dim))
+    predicted = theory.local(
+        influence=psi,
+        covariance=np.ones(dim),
+        mean=mean,
+        quantizer=spec,
+        n=n,
+        method=method,
+        num_samples=20_000,
+        level=LEVEL,
+    )
+    return predicted, theory.product(cells, n, tolerance=1e-3), 0.03
+
+
+@claim(
+    "Full covariance without correlation: the linear score keeps what the diagonal does",
+    LOCAL,
+    [{"quantizer": "uniform-3", "n": 100}],
+)
+def local_linear(quantizer, n):
+    rng, dim = np.random.default_rng(3), 12
+    mean, psi = rng.normal(size=dim) / math.sqrt(n), rng.standard_normal((500, dim))
+    common = {"influence": psi, "mean": mean, "quantizer": quantizers.parse(quantizer), "n": n}
+    full, diagonal = (theory.local(covariance=v, **common).value for v in (np.eye(dim), np.ones(dim)))
+    return full, diagonal, 1e-9
+
+
+@claim(
+    "A weight on the edge of sign keeps 2/pi of its information",
+    "Kulldorff (1961)",
+    [{"spread": 0.01}],
+)
+def information_at_the_edge(spread):
+    weights = np.zeros(4)
+    return theory.retained_information(weights, spread, quantizers.Sign()), 2 / math.pi, 1e-9
+
+
+@claim(
+    "Retained information: the slope of the mean code over its standard deviation, squared, by differences",
+    "Kulldorff (1961)",
+    [{"weight": w, "spread": 0.3} for w in (0.0, 0.35, -0.8)],
+)
+def information_of_a_sign(weight, spread):
+    def positive(w):
+        return stats.norm.cdf(w / spread)
+
+    slope = (positive(weight + 1e-5) - positive(weight - 1e-5)) / 2e-5
+    share = (slope * spread) ** 2 / (positive(weight) * (1 - positive(weight)))
+    return theory.retained_information(np.full(3, weight), spread, quantizers.Sign()), share, 1e-6
+
+
+@claim(
+    "Boundary law: mean retained information is 1.806 times spread times density at the edges",
+    "theory.md, section 3",
+    [{"spread": 0.01}],
+)
+def boundary(spread):
+    weights = stats.norm.ppf((np.arange(200_001) + 0.5) / 200_001)
+    seen = theory.retained_information(weights, spread, quantizers.Sign())
+    return theory.boundary_information([stats.norm.pdf(0.0)], spread), seen.value, 1e-3
