@@ -67,6 +67,7 @@ def rank(
     shard: str | None = None,
     fresh: Annotated[bool, Parameter(negative="")] = False,
     attacks: str | None = None,
+    early: Annotated[bool, Parameter(negative="")] = False,
     folds: int | None = None,
     level: float | None = None,
     pool: Annotated[int | None, Parameter(alias="--n", group=LEARNER)] = None,
@@ -116,6 +117,9 @@ def rank(
     attacks
         Of lira, lira_loss, loss, calibrated_loss, rmia, whitebox and combined, with commas between [lira, lira_loss
         in a regression, whitebox, combined].
+    early
+        Also show what a full-precision network leaks that was stopped early, where it performs as well as the quantized
+        one. Doubles the time.
     folds
         Folds of the cross-fitted attacks [8].
     level

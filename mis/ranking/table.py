@@ -72,6 +72,8 @@ def _attacks(rows, performance) -> Table:
         "advantage",
         "TPR at 1% FPR",
     ]
+    early = any("matched" in row for row in rows)
+    columns += ["stopped early"] if early else []
     grid = _grid("What the attacks reach (advantage of the strongest, chosen on other networks)", columns)
     for row in rows:
         grid.add_row(
@@ -84,6 +86,7 @@ def _attacks(rows, performance) -> Table:
             _half(row, "whitebox"),
             _half(row, "advantage"),
             _half(row, "tpr_at_fpr_01"),
+            *([_half(row, "matched")] if early else []),
         )
     return grid
 
