@@ -5,67 +5,28 @@ these intervals speaks of that.
 """
 
 import functools
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import special, stats
 
-from mis.attacks.base import read_membership, read_scores
-from mis.attacks.rates import Limits, auc_limits, difference_limits, effective_size, rate_limits
-from mis.numerics.checks import InvalidInput, integer, probability, refuse
+from mis.attacks.metrics import (
+    advantage_limits,
+    epsilon_bound,
+    needed_nonmembers,
+    precision_limits,
+    tpr_limits,
+)
+from mis.attacks.rates import Limits, auc_limits
+from mis.attacks.samples import Sample, exchange_thresholds, read_samples
+from mis.numerics.checks import integer, probability, refuse
 from mis.results import Interval
 
 __all__ = ["FPRS", "Audit", "audit"]
 
 # False positive rates that every audit reports, where it can resolve them.
 FPRS = (0.1, 0.01, 0.001)
-
-# Thresholds tried for the upper end of the advantage.
-CANDIDATES = 32
-
-
-@dataclass(frozen=True)
-class Sample:
-    """Scores of members or of non-members, ascending, each with the number of its target model."""
-
-    scores: np.ndarray
-    rows: np.ndarray
-    places: np.ndarray
-    num_rows: int
-
-    @classmethod
-    def sort(cls, scores, rows, places, num_rows):
-        """Make a sample from scores in any order; ``places`` says where each came from."""
-        # Adding zero makes -0.0 and 0.0 the same bytes: they are one score.
-        scores = scores + 0.0
-        order = np.argsort(scores)
-        return cls(scores[order], rows[order], places[order], num_rows)
-
-    def __len__(self):
-        return len(self.scores)
-
-    @functools.cached_property
-    def sizes(self):
-        """Number of records of each target model, shape (T,)."""
-        return np.bincount(self.rows, minlength=self.num_rows)
-
-    def hits(self, called):
-        """Count the records of each target model for which ``called`` holds, shape (T,)."""
-        return np.bincount(self.rows[called], minlength=self.num_rows)
-
-    def above(self, thresholds, *, strict):
-        """Count the records of each target model above thresholds ``(G,)``, or not below them, shape (G, T)."""
-        first = np.searchsorted(self.scores, thresholds, "right" if strict else "left")
-        if self.num_rows == 1:
-            return (len(self) - first)[:, None]
-        return np.stack([self.hits(slice(start, None)) for start in first])
-
-    def flip(self):
-        """Return the sample with the opposite scores."""
-        return Sample(-self.scores[::-1], self.rows[::-1], self.places[::-1], self.num_rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +157,7 @@ class Audit:
         integer("Audit.roc", "num_points", num_points, at_least=2)
         member, nonmember = self.samples
         fprs = np.geomspace(1 / len(nonmember), 1, num_points)[:-1]
-        tprs, _ = _tpr_limits(member, nonmember, fprs, (1 - self.level) / 2)
+        tprs, _ = tpr_limits(member, nonmember, fprs, (1 - self.level) / 2)
         rows = [
             {"fpr": float(fpr)} | {k: float(x) for k, x in tpr._asdict().items()}
             for fpr, tpr in zip(fprs, tprs, strict=True)
@@ -285,20 +246,20 @@ def audit(
         raise refuse("audit", "delta", "a number in [0, 1)", delta)
     fprs = [probability("audit", "fprs", fpr) for fpr in fprs]
     seed = integer("audit", "seed", seed, at_least=0)
-    members, nonmembers = _samples(member, nonmember, scores, membership)
+    members, nonmembers = read_samples(member, nonmember, scores, membership)
     # Each end of an interval errs with at most this probability.
     error = (1 - level) / 2
 
     interval = functools.partial(_interval, level=level)
-    thresholds, called, false_called = _exchange_thresholds(members, nonmembers, seed)
+    thresholds, called, false_called = exchange_thresholds(members, nonmembers, seed)
     hits, false_hits = members.hits(called), nonmembers.hits(false_called)
-    advantage = _advantage(members, nonmembers, hits, false_hits, error)
+    advantage = advantage_limits(members, nonmembers, hits, false_hits, error)
     rows = members.rows, nonmembers.rows
     auc = auc_limits(members.scores, nonmembers.scores, *rows, members.num_rows, error)
-    recall, precision, f1 = _precision(members, nonmembers, hits, false_hits, error)
-    tprs, worth = _tpr_limits(members, nonmembers, np.array(fprs), error)
+    recall, precision, f1 = precision_limits(members, nonmembers, hits, false_hits, error)
+    tprs, worth = tpr_limits(members, nonmembers, np.array(fprs), error)
     unresolved = _unresolved(members, nonmembers, fprs, worth, error)
-    epsilon = _epsilon(members, nonmembers, hits, false_hits, delta, 1 - level)
+    epsilon = epsilon_bound(members, nonmembers, hits, false_hits, delta, 1 - level)
     if not np.any(hits) and not np.any(false_hits):
         unresolved["precision"] = "no record is called a member"
     return Audit(
@@ -325,207 +286,17 @@ def audit(
     )
 
 
-def _samples(member, nonmember, scores, membership):
-    """Read either form of input as the two samples."""
-    given = [name for name, x in zip(("member", "nonmember", "scores", "membership"),
-             (member, nonmember, scores, membership), strict=True) if x is not None]  # fmt: skip
-    if given == ["member", "nonmember"]:
-        sides = [_read_rows(name, x) for name, x in (("member", member), ("nonmember", nonmember))]
-        if len(sides[0]) != len(sides[1]):
-            raise InvalidInput(
-                f"audit: expected member and nonmember with equal rows (target models), "
-                f"got {len(sides[0])} and {len(sides[1])}."
-            )
-        pairs = [(x.ravel(), np.repeat(np.arange(len(x)), x.shape[1])) for x in sides]
-        places = [np.tile(np.arange(x.shape[1]), len(x)) for x in sides]
-    elif given == ["scores", "membership"]:
-        all_scores = _read_rows("scores", scores)
-        is_member = read_membership("audit", "membership", membership)
-        if np.shape(scores) != is_member.shape:
-            raise InvalidInput(
-                f"audit: expected scores and membership of equal shape, "
-                f"got {np.shape(scores)} and {is_member.shape}."
-            )
-        found = [np.nonzero(side.reshape(all_scores.shape)) for side in (is_member, ~is_member)]
-        pairs = [(all_scores[index], index[0]) for index in found]
-        places = [index[1] for index in found]
-    else:
-        raise InvalidInput(
-            "audit: expected member and nonmember, or scores and membership, "
-            f"got {', '.join(given) if given else 'none of them'}."
-        )
-    num_rows = len(sides[0]) if given[0] == "member" else len(all_scores)
-    for name, (values, _) in zip(("members", "non-members"), pairs, strict=True):
-        if len(values) < 2:
-            raise InvalidInput(f"audit: expected at least 2 {name}, got {len(values)}.")
-    return [Sample.sort(*pair, place, num_rows) for pair, place in zip(pairs, places, strict=True)]
-
-
-def _read_rows(name, values):
-    """Return scores of shape (T, N)."""
-    values = read_scores("audit", name, values)
-    if values.ndim not in (1, 2):
-        shape = f"{name}.shape={values.shape}"
-        raise InvalidInput(f"audit: expected {name} of shape (N,) or (T, N), got {shape}.")
-    return np.atleast_2d(values)
-
-
-def _exchange_thresholds(member, nonmember, seed):
-    """Choose a threshold on each random half, let it decide about the other half.
-
-    The halves depend on the seed and on the scores as a set: a fixed pattern over sorted scores would tie the
-    halves to each other.
-    """
-    mark = zlib.crc32(nonmember.scores.tobytes(), zlib.crc32(member.scores.tobytes()))
-    rng = np.random.default_rng([seed, mark])
-    if member.num_rows > 1:
-        half_of_row = rng.permutation(member.num_rows) % 2
-        halves = half_of_row[member.rows], half_of_row[nonmember.rows]
-    else:
-        halves = rng.permutation(len(member)) % 2, rng.permutation(len(nonmember)) % 2
-    thresholds = []
-    for half in (0, 1):
-        sides = [side.scores[which != half] for side, which in zip((member, nonmember), halves, strict=True)]
-        if not all(len(side) for side in sides):
-            raise InvalidInput(
-                "audit: expected members and non-members in each half of the target models (rows), "
-                "between which thresholds are exchanged."
-            )
-        thresholds.append(_central_threshold(*sides))
-    decided = [
-        side.scores >= np.array(thresholds)[which]
-        for side, which in zip((member, nonmember), halves, strict=True)
-    ]
-    return tuple(thresholds), *decided
-
-
-def _curve(member, nonmember):
-    """Every threshold that is a score, ascending, with TPR and FPR of ``score >= threshold``."""
-    thresholds = np.concatenate([member, nonmember])
-    thresholds.sort()
-    tpr = 1 - np.searchsorted(member, thresholds, "left") / len(member)
-    return thresholds, tpr, 1 - np.searchsorted(nonmember, thresholds, "left") / len(nonmember)
-
-
-def _central_threshold(member, nonmember):
-    """Return the median of the thresholds whose TPR - FPR is within a standard error of the largest.
-
-    The largest itself is a noisy place: its middle generalises better and depends on fewer single records.
-    """
-    thresholds, tpr, fpr = _curve(member, nonmember)
-    difference = tpr - fpr
-    best = np.argmax(difference)
-    slack = np.sqrt(tpr[best] * (1 - tpr[best]) / len(member) + fpr[best] * (1 - fpr[best]) / len(nonmember))
-    near = np.flatnonzero(difference >= difference[best] - slack)
-    at = near[len(near) // 2]
-    threshold, neighbour = thresholds[at], thresholds[max(at - 1, 0)]
-    # Half way down to the next record: the best guess for those not seen.
-    if np.isfinite(neighbour) and np.isfinite(threshold):
-        middle = threshold / 2 + neighbour / 2
-        threshold = middle if neighbour < middle < threshold else threshold
-    return float(threshold)
-
-
-def _advantage(member, nonmember, hits, false_hits, error):
-    """Limits of TPR - FPR: from the exchanged thresholds below, from the best one above.
-
-    The largest upper limit of all thresholds is at least that of the best one, wherever it is; it is sought
-    among those that come first by the normal approximation, and some of all sizes.
-    """
-    exchanged = difference_limits(hits, member.sizes, false_hits, nonmember.sizes, error)
-    thresholds, tpr, fpr = _curve(member.scores, nonmember.scores)
-    variance = sum(
-        (p * n + 2) * (n - p * n + 2) / (n + 4) ** 3 for p, n in ((tpr, len(member)), (fpr, len(nonmember)))
-    )
-    reach = tpr - fpr + special.ndtri(1 - error) * np.sqrt(variance)
-    first = np.argpartition(reach, -min(CANDIDATES, len(reach)))[-CANDIDATES:]
-    spread = np.linspace(0, len(reach) - 1, CANDIDATES).astype(int)
-    candidates = np.unique(thresholds[np.concatenate([first, spread])])
-    every = difference_limits(
-        member.above(candidates, strict=False),
-        member.sizes,
-        nonmember.above(candidates, strict=False),
-        nonmember.sizes,
-        error,
-    )
-    return Limits(exchanged.lower, exchanged.value, max(exchanged.upper, every.upper.max()))
-
-
-def _precision(member, nonmember, hits, false_hits, error):
-    """Limits of recall, precision and F1 at balanced sides, from limits of TPR and FPR that hold together."""
-    recall = rate_limits(hits, member.sizes, error)
-    tpr = rate_limits(hits, member.sizes, error / 2)
-    fpr = rate_limits(false_hits, nonmember.sizes, error / 2)
-    worst, middle, best = zip(tpr, reversed(fpr), strict=True)
-    precision = Limits(*(p / (p + a) if p + a > 0 else default for (p, a), default in
-                         zip((worst, middle, best), (0.0, 0.5, 1.0), strict=True)))  # fmt: skip
-    return recall, precision, Limits(*(2 * p / (1 + p + a) for p, a in (worst, middle, best)))
-
-
-def _tpr_limits(member, nonmember, fprs, error):
-    """Limits of the TPR at each FPR, and how many independent non-members those given are worth there.
-
-    At the true threshold t of an FPR: with probability 1 - error / 2 an order statistic of the non-members is
-    at least t, so the TPR there is at most the TPR at t; with probability 1 - error / 2 its lower limit is
-    below it. The upper end likewise. Members and non-members may depend on each other.
-    """
-    part = error / 2
-    count = len(nonmember)
-    index = np.floor(fprs * count * (1 + 1e-12)).astype(int)
-    at_index = _kth_largest(nonmember, index + 1)
-    sizes = effective_size(nonmember.above(at_index, strict=True), nonmember.sizes, part)
-    whole = np.floor(sizes)
-    few = np.floor(stats.binom.ppf(part, whole, fprs) / np.maximum(whole, 1) * count).astype(int)
-    many = np.ceil((stats.binom.ppf(1 - part, whole, fprs) + 1) / np.maximum(whole, 1) * count).astype(int)
-    sure = member.above(_kth_largest(nonmember, few), strict=True)
-    most = member.above(_kth_largest(nonmember, many), strict=False)
-    lower, upper = rate_limits(sure, member.sizes, part).lower, rate_limits(most, member.sizes, part).upper
-    value = member.above(at_index, strict=True).sum(axis=-1) / len(member)
-    return [Limits(*x) for x in zip(lower, np.clip(value, lower, upper), upper, strict=True)], whole
-
-
 def _unresolved(member, nonmember, fprs, worth, error):
     """Which rates lie below what the non-members can resolve, and why."""
     reasons = {}
     for fpr, size in zip(fprs, worth, strict=True):
-        needed = int(np.ceil(np.log(error / 2) / np.log1p(-fpr)))
+        needed = needed_nonmembers(fpr, error)
         if size < needed:
             got = f"got {len(nonmember)}"
             if member.num_rows > 1:
                 got += f" in {member.num_rows} target models, worth {int(size)}"
             reasons[_tpr_name(fpr)] = f"needs at least {needed} independent non-members, {got}"
     return reasons
-
-
-def _kth_largest(sample, k):
-    """Return the k-th largest scores: infinite at 0, minus infinite beyond the last."""
-    inside = sample.scores[-np.clip(k, 1, len(sample))]
-    return np.where(k < 1, np.inf, np.where(k > len(sample), -np.inf, inside))
-
-
-def _epsilon(member, nonmember, hits, false_hits, delta, error):
-    """Lower bound on epsilon: from the exchanged thresholds, and from a grid of rates both ways round.
-
-    Each of the three has a third of the error; on the grid, half of that is for the smallest rate.
-    """
-    share = error / 3
-    tpr = rate_limits(hits, member.sizes, share / 2).lower
-    fpr = rate_limits(false_hits, nonmember.sizes, share / 2).upper
-    bounds = [_refuted(tpr, fpr, delta), _refuted(1 - fpr, 1 - tpr, delta)]
-    for positives, negatives in ((member, nonmember), (nonmember.flip(), member.flip())):
-        # The smallest rate that the largest score of all can resolve, and its doubles.
-        smallest = min(-special.expm1(np.log(share / 4) / len(negatives)) * (1 + 1e-9), 0.5)
-        doubles = smallest * 2.0 ** np.arange(1, 1 + int(np.log2(0.5 / smallest)))
-        shares = share / 2, share / 2 / max(len(doubles), 1)
-        for fprs, part in zip((np.array([smallest]), doubles), shares, strict=True):
-            tprs, _ = _tpr_limits(positives, negatives, fprs, part)
-            bounds += [_refuted(found.lower, rate, delta) for found, rate in zip(tprs, fprs, strict=True)]
-    return float(max(bounds))
-
-
-def _refuted(tpr, fpr, delta):
-    """Return the largest epsilon, at least 0, that a test with these rates refutes."""
-    return np.log(max(tpr - delta, fpr) / fpr) if fpr > 0 else 0.0
 
 
 def _interval(limits, *, level):

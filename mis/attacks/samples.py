@@ -1,0 +1,154 @@
+"""Value and functions: the scores of members and of non-members, and thresholds that part them."""
+
+import functools
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from mis.attacks.base import read_membership, read_scores
+from mis.numerics.checks import InvalidInput
+
+__all__ = ["Sample", "exchange_thresholds", "read_samples", "roc_curve"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Scores of members or of non-members, ascending, each with the number of its target model."""
+
+    scores: np.ndarray
+    rows: np.ndarray
+    places: np.ndarray
+    num_rows: int
+
+    @classmethod
+    def sort(cls, scores, rows, places, num_rows):
+        """Make a sample from scores in any order; ``places`` says where each came from."""
+        # Adding zero makes -0.0 and 0.0 the same bytes: they are one score.
+        scores = scores + 0.0
+        order = np.argsort(scores)
+        return cls(scores[order], rows[order], places[order], num_rows)
+
+    def __len__(self):
+        return len(self.scores)
+
+    @functools.cached_property
+    def sizes(self):
+        """Number of records of each target model, shape (T,)."""
+        return np.bincount(self.rows, minlength=self.num_rows)
+
+    def hits(self, called):
+        """Count the records of each target model for which ``called`` holds, shape (T,)."""
+        return np.bincount(self.rows[called], minlength=self.num_rows)
+
+    def above(self, thresholds, *, strict):
+        """Count the records of each target model above thresholds ``(G,)``, or not below them, shape (G, T)."""
+        first = np.searchsorted(self.scores, thresholds, "right" if strict else "left")
+        if self.num_rows == 1:
+            return (len(self) - first)[:, None]
+        return np.stack([self.hits(slice(start, None)) for start in first])
+
+    def flip(self):
+        """Return the sample with the opposite scores."""
+        return Sample(-self.scores[::-1], self.rows[::-1], self.places[::-1], self.num_rows)
+
+
+def read_samples(member, nonmember, scores, membership):
+    """Read either form of input as the two samples."""
+    given = [name for name, x in zip(("member", "nonmember", "scores", "membership"),
+             (member, nonmember, scores, membership), strict=True) if x is not None]  # fmt: skip
+    if given == ["member", "nonmember"]:
+        sides = [_read_rows(name, x) for name, x in (("member", member), ("nonmember", nonmember))]
+        if len(sides[0]) != len(sides[1]):
+            raise InvalidInput(
+                f"audit: expected member and nonmember with equal rows (target models), "
+                f"got {len(sides[0])} and {len(sides[1])}."
+            )
+        pairs = [(x.ravel(), np.repeat(np.arange(len(x)), x.shape[1])) for x in sides]
+        places = [np.tile(np.arange(x.shape[1]), len(x)) for x in sides]
+    elif given == ["scores", "membership"]:
+        all_scores = _read_rows("scores", scores)
+        is_member = read_membership("audit", "membership", membership)
+        if np.shape(scores) != is_member.shape:
+            raise InvalidInput(
+                f"audit: expected scores and membership of equal shape, "
+                f"got {np.shape(scores)} and {is_member.shape}."
+            )
+        found = [np.nonzero(side.reshape(all_scores.shape)) for side in (is_member, ~is_member)]
+        pairs = [(all_scores[index], index[0]) for index in found]
+        places = [index[1] for index in found]
+    else:
+        raise InvalidInput(
+            "audit: expected member and nonmember, or scores and membership, "
+            f"got {', '.join(given) if given else 'none of them'}."
+        )
+    num_rows = len(sides[0]) if given[0] == "member" else len(all_scores)
+    for name, (values, _) in zip(("members", "non-members"), pairs, strict=True):
+        if len(values) < 2:
+            raise InvalidInput(f"audit: expected at least 2 {name}, got {len(values)}.")
+    return [Sample.sort(*pair, place, num_rows) for pair, place in zip(pairs, places, strict=True)]
+
+
+def _read_rows(name, values):
+    """Return scores of shape (T, N)."""
+    values = read_scores("audit", name, values)
+    if values.ndim not in (1, 2):
+        shape = f"{name}.shape={values.shape}"
+        raise InvalidInput(f"audit: expected {name} of shape (N,) or (T, N), got {shape}.")
+    return np.atleast_2d(values)
+
+
+def exchange_thresholds(member, nonmember, seed):
+    """Choose a threshold on each random half, let it decide about the other half.
+
+    The halves depend on the seed and on the scores as a set: a fixed pattern over sorted scores would tie the
+    halves to each other.
+    """
+    mark = zlib.crc32(nonmember.scores.tobytes(), zlib.crc32(member.scores.tobytes()))
+    rng = np.random.default_rng([seed, mark])
+    if member.num_rows > 1:
+        half_of_row = rng.permutation(member.num_rows) % 2
+        halves = half_of_row[member.rows], half_of_row[nonmember.rows]
+    else:
+        halves = rng.permutation(len(member)) % 2, rng.permutation(len(nonmember)) % 2
+    thresholds = []
+    for half in (0, 1):
+        sides = [side.scores[which != half] for side, which in zip((member, nonmember), halves, strict=True)]
+        if not all(len(side) for side in sides):
+            raise InvalidInput(
+                "audit: expected members and non-members in each half of the target models (rows), "
+                "between which thresholds are exchanged."
+            )
+        thresholds.append(_central_threshold(*sides))
+    decided = [
+        side.scores >= np.array(thresholds)[which]
+        for side, which in zip((member, nonmember), halves, strict=True)
+    ]
+    return tuple(thresholds), *decided
+
+
+def roc_curve(member, nonmember):
+    """Every threshold that is a score, ascending, with TPR and FPR of ``score >= threshold``."""
+    thresholds = np.concatenate([member, nonmember])
+    thresholds.sort()
+    tpr = 1 - np.searchsorted(member, thresholds, "left") / len(member)
+    return thresholds, tpr, 1 - np.searchsorted(nonmember, thresholds, "left") / len(nonmember)
+
+
+def _central_threshold(member, nonmember):
+    """Return the median of the thresholds whose TPR - FPR is within a standard error of the largest.
+
+    The largest itself is a noisy place: its middle generalises better and depends on fewer single records.
+    """
+    thresholds, tpr, fpr = roc_curve(member, nonmember)
+    difference = tpr - fpr
+    best = np.argmax(difference)
+    slack = np.sqrt(tpr[best] * (1 - tpr[best]) / len(member) + fpr[best] * (1 - fpr[best]) / len(nonmember))
+    near = np.flatnonzero(difference >= difference[best] - slack)
+    at = near[len(near) // 2]
+    threshold, neighbour = thresholds[at], thresholds[max(at - 1, 0)]
+    # Half way down to the next record: the best guess for those not seen.
+    if np.isfinite(neighbour) and np.isfinite(threshold):
+        middle = threshold / 2 + neighbour / 2
+        threshold = middle if neighbour < middle < threshold else threshold
+    return float(threshold)
