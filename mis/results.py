@@ -59,9 +59,7 @@ class Interval:
             )
 
     def __repr__(self) -> str:
-        return (
-            f"Interval({self.value:.6g} in [{self.lower:.6g}, {self.upper:.6g}], {self.kind}, level={self.level:g})"
-        )
+        return f"Interval({self.value:.6g} in [{self.lower:.6g}, {self.upper:.6g}], {self.kind}, level={self.level:g})"
 
     @property
     def width(self) -> float:
