@@ -6,7 +6,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["InvalidInput", "UnsupportedSetting", "finite", "integer", "known", "number", "probability", "refuse"]
+__all__ = [
+    "InvalidInput",
+    "UnsupportedSetting",
+    "finite",
+    "integer",
+    "known",
+    "number",
+    "probability",
+    "refuse",
+]
 
 
 class InvalidInput(ValueError):
