@@ -316,9 +316,14 @@ def verify(
     json_file
         Also write the rows to this file.
     """
+    from rich.console import Console
+    from rich.progress import Progress
+
     from mis.verify import run, table
 
-    rows = run(quick=quick, progress=sys.stderr.isatty())
+    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("claims")
+        rows = run(quick=quick, progress=lambda done, total: bar.update(task, completed=done, total=total))
     print(table(rows))
     if json_file is not None:
         json_file.write_text(json.dumps(rows, indent=1, default=float) + "\n")
