@@ -9,7 +9,7 @@ from scipy import special
 from mis.theory.differences import Normal
 from mis.theory.roc import Roc
 
-__all__ = ["gaussian_roc", "log_advantage"]
+__all__ = ["cell_bounds", "gaussian_roc", "log_advantage"]
 
 
 def log_advantage(difference: Normal, n: int) -> float:
@@ -84,10 +84,19 @@ def _cell_masses(edges: np.ndarray, mass: np.ndarray, sign: float, d: float, n: 
     density = np.exp(-(u**2) / 2) * weights
     mean_ratio = (density * ratio(u)).sum(axis=1) / density.sum(axis=1)
     low, high = np.sort([ratio(edges[:-1]), ratio(edges[1:])], axis=0)
-    mean_ratio = np.clip(mean_ratio, low, high)
-    share = np.divide(mean_ratio - low, high - low, out=np.zeros_like(low), where=high > low)
-    spread = np.concatenate([others * (1 - share) * low, others * share * high])
-    return (others * mean_ratio, others), (spread, np.concatenate([others * (1 - share), others * share]))
+    return cell_bounds(others, mean_ratio, low, high)
+
+
+def cell_bounds(others: np.ndarray, ratio: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple:
+    """Masses ``(members, others)`` for a lower and an upper bound, from cells with a mean and two extreme ratios.
+
+    All of one shape. The upper bound puts each cell's mass on the extreme likelihood ratios ``low`` and
+    ``high`` and keeps both laws' masses of the cell.
+    """
+    ratio = np.clip(ratio, low, high)
+    share = np.divide(ratio - low, high - low, out=np.zeros_like(low), where=high > low)
+    spread = np.stack([others * (1 - share), others * share])
+    return (others * ratio, others), (spread * np.stack([low, high]), spread)
 
 
 @cache
