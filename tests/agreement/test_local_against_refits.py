@@ -130,16 +130,19 @@ def ridge(theta, penalty, rng):
     return Estimator(centre, lambda rng, shape: draw("linear", theta, rng, shape), estimate, influence)
 
 
-def attack(seen, shares, members, others):
-    """Advantage of thresholding the best linear score at half its information, and the standard error over refits."""
+def attack(seen, response, members, others):
+    """Advantage of thresholding the best linear score at half its information, and the standard error over refits.
+
+    ``seen`` is what each refit releases, ``response(learn)`` its derivative in the estimate, ``(released, d)``.
+    """
     gain = np.empty(len(seen))
     for score in np.array_split(np.arange(len(seen)), 10):
         learn = np.setdiff1d(np.arange(len(seen)), score)
-        kept = seen[learn].var(axis=0) > 0.3 * np.maximum(shares, 0.02)
-        s = seen[:, kept]
-        factor = np.linalg.cholesky(np.cov(s[learn].T).reshape(s.shape[1], -1))
-        white = np.linalg.solve(factor, (s[score] - s[learn].mean(axis=0)).T).T.astype(np.float32)
-        moves = np.linalg.solve(factor, np.diag(shares)[kept]).T.astype(np.float32)
+        values, vectors = np.linalg.eigh(np.cov(seen[learn].T).reshape(seen.shape[1], -1))
+        kept = values > 1e-3 * values.max()
+        half = (vectors[:, kept] / np.sqrt(values[kept])).T
+        white = ((seen[score] - seen[learn].mean(axis=0)) @ half.T).astype(np.float32)
+        moves = (half @ response(learn)).T.astype(np.float32)
 
         def rate(shifts, moves=moves, white=white):
             moved = shifts @ moves
@@ -149,15 +152,28 @@ def attack(seen, shares, members, others):
     return gain.mean(), gain.std() / math.sqrt(len(gain))
 
 
-def compare(estimator, n, num_refits, names, rng, believed=None):
-    """Yield name, prediction by cells and by the linear score's normal limit, attack, its standard error.
+def on_cells(cells, estimates, members, others):
+    """The attack on codes of a fixed grid: scores of the cells that enough refits reach, in their own deviation."""
+    seen = cells.seen(estimates)
+    kept = seen.var(axis=0) > 0.3 * np.maximum(cells.shares, 0.02)
+    root = np.sqrt(cells.shares[kept])
+    response = np.diag(np.sqrt(cells.shares))[kept]
+    return attack(seen[:, kept] / root, lambda _: response, members, others)
 
-    ``believed`` is an influence function to predict from where it is not the true one.
-    """
-    x, y = estimator.draw(rng, (100_000,))
-    true = estimator.influence(x, y)
-    used = true if believed is None else believed(x, y)
-    covariance = used.T @ used / len(used)
+
+def on_weights(released, estimates, members, others):
+    """The attack on released weights as they are, scale and all; what they tell of the estimate is learned."""
+
+    def response(learn):
+        centred = [a[learn] - a[learn].mean(axis=0) for a in (estimates, released)]
+        return np.linalg.lstsq(*centred)[0].T
+
+    return attack(released, response, members, others)
+
+
+def simulate(estimator, n, num_refits, rng):
+    """Standard deviation of the estimate, refits in units of it, shifts of their members and of as many others."""
+    true = estimator.influence(*estimator.draw(rng, (100_000,)))
     sd = np.sqrt(np.square(true).mean(axis=0) / n)
     parts = []
     for _ in range(num_refits // 250):
@@ -166,15 +182,25 @@ def compare(estimator, n, num_refits, names, rng, believed=None):
             (estimator.influence(*sample) / (n * sd)).astype(np.float32) for sample in (members, others)
         ]
         parts.append(((estimator.estimate(*members) - estimator.centre) / sd, *shifts))
-    estimates, members, others = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return sd, *(np.concatenate(part) for part in zip(*parts, strict=True))
+
+
+def compare(estimator, n, num_refits, names, rng, believed=None):
+    """Yield name, prediction by cells and by the linear score's normal limit, attack, its standard error.
+
+    ``believed`` is an influence function to predict from where it is not the true one.
+    """
+    influence = (believed or estimator.influence)(*estimator.draw(rng, (100_000,)))
+    covariance = influence.T @ influence / len(influence)
+    sd, *sample = simulate(estimator, n, num_refits, rng)
     for name in names:
         quantizer = parse(name)
         cells = _Cells.of([estimator.centre], [quantizer.fit(estimator.centre)], sd)
         setting = {"covariance": covariance, "mean": estimator.centre, "quantizer": quantizer, "n": n}
         predicted = [
-            theory.local(influence=used[:5000], method=m, **setting).value for m in ("cells", "linear")
+            theory.local(influence=influence[:5000], method=m, **setting).value for m in ("cells", "linear")
         ]
-        yield name, *predicted, *attack(cells.seen(estimates), cells.shares, members, others)
+        yield name, *predicted, *on_cells(cells, *sample)
 
 
 def agrees(predicted, found, error):
@@ -217,7 +243,7 @@ def test_early_stopping_needs_the_influence_of_the_path(num_steps, rng):
     names = ["full", "sign", "ternary-90", "uniform-3"]
     for name, cells, _, found, error in compare(estimator, 200, 1000, names, rng):
         assert agrees(cells, found, error), name
-    for name, cells, _, found, error in compare(estimator, 200, 1000, names[1:], rng, believed=sandwich):
+    for name, cells, _, found, error in compare(estimator, 200, 1000, names[1:3], rng, believed=sandwich):
         assert agrees(cells, found, error) == (num_steps == 30), name
 
 
@@ -242,6 +268,26 @@ def test_a_penalty_needs_its_damping(rng):
 def test_the_normal_limit_fails_where_few_weights_matter(rng):
     """Two bits of sixteen weights, 800 examples: one or two weights are near an edge, and only the cells tell it."""
     estimator = maximum_likelihood("linear", rng.standard_normal(16) * 0.25, rng)
-    ((_, cells, linear, found, error),) = compare(estimator, 800, 1000, ["uniform-2"], rng)
+    ((_, cells, linear, found, error),) = compare(estimator, 800, 2000, ["uniform-2"], rng)
     assert agrees(cells, found, error)
-    assert linear > 1.3 * found + 3 * error
+    assert linear > found + 5 * error
+
+
+@pytest.mark.slow
+def test_a_fitted_scale_is_a_release_too(rng):
+    """Each refit on the grid that it fits itself, against codes on the grid of the mean: the scale leaks beside them.
+
+    Most where codes tell least; nothing of note where there are many or the scale is rounded to a power of two.
+    """
+    estimator = maximum_likelihood("linear", rng.standard_normal(16) * 0.25, rng)
+    sd, estimates, members, others = simulate(estimator, 200, 2000, rng)
+    leaks = {}
+    for name in ("sign", "uniform-2", "uniform-3", "uniform-3-pow2"):
+        quantizer = parse(name)
+        cells = _Cells.of([estimator.centre], [quantizer.fit(estimator.centre)], sd)
+        codes, error = on_cells(cells, estimates, members, others)
+        released = np.stack([quantizer(estimator.centre + sd * x) for x in estimates]) / sd
+        whole, _ = on_weights(released, estimates, members, others)
+        leaks[name] = (whole - codes) / error
+    assert leaks["uniform-2"] > 3
+    assert abs(leaks["uniform-3-pow2"]) < 3

@@ -230,6 +230,18 @@ def test_many_correlated_weights_at_a_coarse_and_a_fine_grid(rng):
 # --- structure ---
 
 
+def test_effective_weights_count_those_near_an_edge():
+    """Five weights on an edge, five far away, influences alike."""
+    mean = np.repeat([0.0, 9.0], 5)
+    psi = np.array([np.ones(10), -np.ones(10)])
+    for method in ("diagonal", "cells"):
+        setting = {"covariance": np.ones(10), "mean": mean, "quantizer": Sign(), "n": 100, "method": method}
+        assert local(influence=psi, **setting).details["effective_weights"] == pytest.approx(5, rel=1e-6)
+    nowhere = local(influence=psi, covariance=np.ones(10), mean=np.full(10, 9.0), quantizer=Sign(), n=10**4)
+    assert nowhere.details["effective_weights"] == 0
+    assert nowhere.value == 0
+
+
 @pytest.mark.parametrize("method", ["diagonal", "linear"])
 def test_units_of_the_weights_do_not_matter(method, rng):
     psi, covariance = with_covariance(rng, 100, 4)
