@@ -122,9 +122,9 @@ assert abs(played - by_hand) < 5 * error
 # %% [markdown]
 # ## The same for a minimiser over a codebook
 #
-# A learner that minimises the empirical loss over candidates $\theta_1, \dots, \theta_K$ is known by the law of
-# its loss vector alone. Majority is one: its losses are $\ell(k, z) = 1[z \ne k]$, and ties go to the smallest
-# index.
+# A learner that minimises the empirical loss over candidates $\theta_1, \dots, \theta_K$ is known by the law
+# of its loss vector alone. Majority is one: its losses are $\ell(k, z) = 1[z \ne k]$, and ties go to the
+# smallest index.
 
 # %%
 law = theory.DiscreteLosses(losses=1.0 - np.eye(3), probs=probs)
@@ -160,10 +160,10 @@ tprs = [found[name].roc().tpr(0.01).value for name in ("the majority", "atoms se
 assert [f"{tpr:.3f}" for tpr in tprs] == ["0.031", "0.022"]
 
 # %% [markdown]
-# The advantages are 0.2457, 0.1787 and 0.1568, but at 1% FPR the best attack on the majority finds 3.1% of the
-# members and the best attack on the atoms seen only 2.2%: the order by advantage is not the order at low false
-# positive rates. `1 - advantage` *is* the Bayes security at a prior of one half (Chatzikokolakis, Cherubin,
-# Palamidessi, Troncoso, arXiv:2011.03396).
+# The advantages are 0.2457, 0.1787 and 0.1568, but at 1% FPR the best attack on the majority finds 3.1% of
+# the members and the best attack on the atoms seen only 2.2%: the order by advantage is not the order at low
+# false positive rates. `1 - advantage` *is* the Bayes security at a prior of one half (Chatzikokolakis,
+# Cherubin, Palamidessi, Troncoso, arXiv:2011.03396).
 
 # %%
 fprs = np.geomspace(1e-3, 1, 200)

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 2. Exact small cases
 #
-# A learner that minimises the empirical loss over candidates $\theta_1, \dots, \theta_K$ leaks what the *law of
-# the losses* $(\ell(\theta_1, Z), \dots, \ell(\theta_K, Z))$ and $n$ determine, and nothing else does:
+# A learner that minimises the empirical loss over candidates $\theta_1, \dots, \theta_K$ leaks what the *law
+# of the losses* $(\ell(\theta_1, Z), \dots, \ell(\theta_K, Z))$ and $n$ determine, and nothing else does:
 #
 # $$ \Delta_n = \tfrac12\, E_z \sum_k |p_k(z) - p_k|, \qquad p_k(z) = P(\hat\theta = \theta_k \mid z_1 = z). $$
 #
@@ -40,9 +40,9 @@ def gaussian(delta):
 # $p(d)$ falls in $d$ and crosses $p$ once, at $d^*$, so $\Delta_n = 2 E (p(D) - p)_+$ is an integral over
 # $d < d^*$: no cancellation, and SciPy's quadrature does it.
 #
-# The library takes another route. In standard units, with $a$ the crossing point and $b = -\sqrt n\,\delta/\sigma$,
-# $\Delta_n = 2\,[P(D \le a, S_n < 0) - P(D \le a) P(S_n < 0)]$ where $D$ and $S_n$ have correlation
-# $1/\sqrt n$; by Plackett's identity this is twice the integral of the bivariate normal density
+# The library takes another route. In standard units, with $a$ the crossing point and $b = -\sqrt
+# n\,\delta/\sigma$, $\Delta_n = 2\,[P(D \le a, S_n < 0) - P(D \le a) P(S_n < 0)]$ where $D$ and $S_n$ have
+# correlation $1/\sqrt n$; by Plackett's identity this is twice the integral of the bivariate normal density
 # $\varphi_r(a, b)$ over $r$ from 0 to $1/\sqrt n$, taken in logarithms.
 
 
@@ -91,8 +91,9 @@ assert -5010 < tiny.details["log_value"] < -5000
 
 # %% [markdown]
 # **A tie leaks polynomially.** At $\delta = 0$ both points $a$, $b$ are zero and the integral of
-# $1/(2\pi\sqrt{1-r^2})$ is an arc sine: $\Delta_n = \arcsin(1/\sqrt n)/\pi \sim 1/(\pi\sqrt n)$. At $n = 100$,
-# 0.03188: a learner whose two best candidates are equally good leaks like this, and not exponentially little.
+# $1/(2\pi\sqrt{1-r^2})$ is an arc sine: $\Delta_n = \arcsin(1/\sqrt n)/\pi \sim 1/(\pi\sqrt n)$. At $n =
+# 100$, 0.03188: a learner whose two best candidates are equally good leaks like this, and not exponentially
+# little.
 
 # %%
 for n in (2, 10, 100, 10_000):
@@ -104,8 +105,8 @@ assert f"{theory.exact(gaussian(0.0), 100).value:.5f}" == "0.03188"
 # %% [markdown]
 # ## A fair coin
 #
-# Two candidates, $\ell(k, z) = 1[z \ne k]$: the learner releases the majority. It depends on $z_1$ only if $z_1$
-# is pivotal, which happens with the largest binomial probability of the other $n - 1$:
+# Two candidates, $\ell(k, z) = 1[z \ne k]$: the learner releases the majority. It depends on $z_1$ only if
+# $z_1$ is pivotal, which happens with the largest binomial probability of the other $n - 1$:
 #
 # $$ \Delta_n = \tfrac12 \binom{n-1}{\lfloor (n-1)/2 \rfloor} 2^{-(n-1)} \sim \frac1{\sqrt{2\pi n}}. $$
 #

@@ -130,15 +130,17 @@ def rare_events(rows: Rows) -> Any:
                     ratio,
                     yerr=_bars(lower, ratio, upper),
                     fmt=MARKERS[i],
+                    markersize=4,
+                    elinewidth=1.0 if tilted else 0.6,
                     color=COLOURS[i],
                     markerfacecolor=COLOURS[i] if tilted else "white",
                     label=f"{law}, {method}",
                 )
         axes.axhline(1, color="0.5", linewidth=0.8, zorder=0)
-        axes.set(xscale="log", ylim=(-0.1, 2.1))
+        axes.set(xscale="log", ylim=(-0.1, 2.1), xticks=[10.0**-k for k in range(0, 101, 20)])
         axes.invert_xaxis()
         axes.set(xlabel=r"exact advantage $\Delta_n$", ylabel="simulated / exact, 95%")
-        axes.legend(loc="upper left", ncols=2)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return _closed(figure)
 
 

@@ -30,7 +30,7 @@ def delta_vs_n(quick: bool = False) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     for name, (law, last) in LAWS.items():
-        ns = np.unique(np.round(np.geomspace(2, last, 8 if quick else 30)).astype(int)).tolist()
+        ns = np.unique(np.round(np.geomspace(3, last, 8 if quick else 30)).astype(int)).tolist()
         exact = {n: theory.exact(law, n).value for n in ns}
         exponent = theory.rate(law)
         routes = {
@@ -42,7 +42,7 @@ def delta_vs_n(quick: bool = False) -> list[dict[str, Any]]:
         for route, values in routes.items():
             rows += [_row(name, route, n, (value, value, value), exact[n]) for n, value in values.items()]
         for n in ns[1 :: 3 if quick else 2]:
-            found = theory.simulate(n, law, n, num_samples=4000 if quick else 100_000)
+            found = theory.simulate(n, law, n, num_samples=40_000 if quick else 100_000)
             rows.append(_row(name, "simulated", n, (found.lower, found.value, found.upper), exact[n]))
     return rows
 
