@@ -10,7 +10,7 @@ from scipy import integrate, special, stats
 
 from mis import theory
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
-from mis.theory.enumeration import compositions
+from mis.theory.enumeration import choices, compositions
 
 
 def pair(delta, sigma=1.0):
@@ -132,6 +132,16 @@ def test_two_atoms_against_the_binomial(p, n, minimiser_first):
     log_given = [stats.binom.logsf(needed - 1, n - 1, p), stats.binom.logsf(needed - 2, n - 1, p)]
     truth = 2 * p * (1 - p) * math.exp(log_given[1]) * -math.expm1(log_given[0] - log_given[1])
     assert theory.exact(law, n).value == pytest.approx(truth, rel=1e-9)
+
+
+def test_enumeration_keeps_its_digits_at_large_n():
+    p, n = 0.4, 100_001
+    law = theory.DiscreteLosses(losses=[[0.0, 1.0], [1.0, 0.0]], probs=[1 - p, p])
+    truth = stats.binom.sf([n // 2, n // 2 - 1], n - 1, p)
+    assert choices(law, n)[1] == pytest.approx(truth, rel=1e-10)
+    near = theory.DiscreteLosses(losses=law.losses, probs=[0.501, 0.499])
+    truth = stats.binom.sf([n // 2, n // 2 - 1], n - 1, 0.499)
+    assert choices(near, n)[1] == pytest.approx(truth, rel=1e-11)
 
 
 def test_order_of_candidates_matters_only_on_ties(rng):

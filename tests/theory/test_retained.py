@@ -116,6 +116,15 @@ def test_mirror_image(rng):
         assert there == pytest.approx(here, rel=1e-9, abs=1e-15)
 
 
+@pytest.mark.parametrize("stochastic", [False, True])
+def test_mirror_image_far_out(stochastic):
+    w, s = np.array([-4.0, -3.0, -2.5]), np.full(3, 0.3)
+    here = retained_shares(w, s, Fixed(LEVELS, stochastic=stochastic).fit(None))
+    there = retained_shares(-w, s, Fixed(-LEVELS[::-1], stochastic=stochastic).fit(None))
+    assert (here > 0).all()
+    assert there == pytest.approx(here, rel=1e-9, abs=0)
+
+
 def test_channels_are_the_last_axis(rng):
     w, s = rng.normal(size=(6, 5, 3)), rng.uniform(0.1, 1, size=(6, 5, 3))
     levels = np.sort(rng.normal(size=(3, 4)), axis=1)
