@@ -5,8 +5,9 @@ import json
 import platform
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,13 @@ from mis.ranking.agreement import agreement
 from mis.ranking.black_box import BLACK_BOX
 from mis.ranking.compare import given_performance, pairwise, tied
 from mis.ranking.matched import early_stops, matched
-from mis.ranking.measure import Networks, measure
+from mis.ranking.measure import measure
+from mis.ranking.obtain import FEWEST_MODELS, Obtained, ShardsMissing, obtain, track
 from mis.ranking.spec import RATES, RankingSpec
 from mis.ranking.table import table
-from mis.store import Store, fingerprint, make_folder
+from mis.store import fingerprint, make_folder
 from mis.theory import predicted_advantage
-from mis.training import CHUNK, Ensemble, Learner, joined, num_devices, train_chunk
+from mis.training import Learner, num_devices
 
 __all__ = ["ATTACKS", "COLUMNS", "Ranking", "ShardsMissing", "rank"]
 
@@ -58,16 +60,8 @@ COLUMNS = [
 
 ATTACKS = (*BLACK_BOX, "whitebox", "combined")
 
-FEWEST_MODELS = 32
 FEWEST_HELDOUT = 16
 QUICK_MODELS, MODELS = 64, 512
-
-# Iterates kept of each of the runs that the indicators look at.
-RUNS, SNAPSHOTS = 4, 30
-
-
-class ShardsMissing(Exception):
-    """Not an error: this shard is done, others are not, so there is no table yet."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -261,33 +255,25 @@ def rank(
             f"rank: expected at least {FEWEST_HELDOUT} examples outside the pool, got {len(split.heldout)}; "
             f"pool={spec.pool} is too large for {population.name}."
         )
-    arrays = (split.pool.features, split.pool.targets, split.heldout.features, split.heldout.targets)
-
-    def obtain(spec):
-        key = fingerprint(population.name, spec, *arrays, {"chunk": CHUNK, "runs": [RUNS, SNAPSHOTS]})
-        store = Store(Path(out) / "runs" / key if out is not None else None, fresh=fresh)
-        return (
-            key,
-            store,
-            *_networks(spec, split, store, models, (part, parts), folds, level, named, progress),
-        )
-
-    key, store, networks, excluded = obtain(spec)
+    obtained = partial(
+        obtain,
+        split=split,
+        models=models,
+        num_folds=folds,
+        level=level,
+        attacks=named,
+        out=out,
+        fresh=fresh,
+        shard=(part, parts),
+        progress=progress,
+    )
+    main = obtained(spec)
     trained = time.time()
-    measured = [
-        _measured(networks, quantizer, store, models) for quantizer in _track(chosen, "quantizers", progress)
-    ]
+    measured = [_measured(main, quantizer) for quantizer in track(chosen, "quantizers", progress)]
     rows, advantages = [row for row, _ in measured], np.stack([values for _, values in measured])
     _predict(rows)
     _compare(rows, advantages, level)
-    stops = []
-    for stopped in early_stops(learner) if early else []:
-        _, stop_store, stop_networks, _ = obtain(replace(spec, learner=stopped))
-        stops.append({"steps": stopped.steps, **_measured(stop_networks, zoo.Full(), stop_store, models)[0]})
-    if early:
-        stops.append({"steps": learner.steps, **next(row for row in rows if row["quantizer"] == "full")})
-        for row in rows:
-            row |= matched(row["performance"], stops)
+    stops = _match(rows, spec, obtained) if early else []
     order = np.argsort([row["advantage"] for row in rows], kind="stable")
     about = {
         "task": population.name,
@@ -295,8 +281,8 @@ def rank(
         "models": models,
         "folds": folds,
         "level": level,
-        "hash": key,
-        "excluded": excluded,
+        "hash": main.key,
+        "excluded": main.excluded,
         "performance": "R2" if population.num_classes is None else "accuracy",
         "heldout": len(split.heldout),
         "device": f"{jax.devices()[0].device_kind} x {jax.local_device_count()} ({platform.machine()})",
@@ -339,86 +325,31 @@ def _attacks(asked: Sequence[str] | None, population: Population) -> tuple[str, 
     return names
 
 
-def _track(items: Iterable, what: str, progress: bool) -> Iterator:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return iter(track(list(items), description=f"{what:<12}", console=console, disable=not progress))
-
-
-def _networks(
-    spec, split, store, models, shard, folds, level, attacks, progress
-) -> tuple[Networks, list[str]]:
-    """Train what the store lacks, chunk by chunk, then load everything."""
-    part, parts = shard
-    x, y = split.pool.features, split.pool.targets
-    chunks = range(-(-models // CHUNK))
-    names = [f"networks-{chunk:05d}" for chunk in chunks]
-
-    def run(name, indices, num_snapshots=0):
-        if _stored(store, name, indices, spec) is None:
-            trained = train_chunk(
-                spec.model, spec.learner, x, y, seed=spec.seed, indices=indices, num_snapshots=num_snapshots
-            )
-            layers = {f"layer{i}": p for i, p in enumerate(trained.params)}
-            # Who was trained on what is stored, not drawn again: NumPy may change its permutations one day.
-            store.write(name, membership=trained.membership, **layers)
-
-    for chunk in _track(chunks[part - 1 :: parts], "networks", progress):
-        run(names[chunk], np.arange(chunk * CHUNK, (chunk + 1) * CHUNK))
-    if part == 1:
-        run("trajectories", np.arange(RUNS), min(SNAPSHOTS, spec.learner.steps))
-    numbers = [*np.arange(len(chunks) * CHUNK).reshape(-1, CHUNK), np.arange(RUNS)]
-    found = [_stored(store, *of, spec) for of in zip([*names, "trajectories"], numbers, strict=True)]
-    loaded = [ensemble for ensemble in found if ensemble is not None]
-    missing = len(found) - len(loaded)
-    if missing:
-        raise ShardsMissing(f"shard {part}/{parts} is done; {missing} parts of the other shards are not yet.")
-    ensemble, trajectories = joined(loaded[:-1])[np.arange(models)], loaded[-1]
-    diverged = ensemble.indices[ensemble.diverged]
-    excluded = [f"network {i}" for i in diverged]
-    ensemble, trajectories = ensemble[~ensemble.diverged], trajectories[~trajectories.diverged]
-    if len(ensemble.indices) < max(FEWEST_MODELS, 2 * folds) or len(trajectories.indices) == 0:
-        named = f"{', '.join(map(str, diverged[:8]))}{', …' if len(diverged) > 8 else ''}"
-        raise InvalidInput(
-            f"rank: expected networks that converge, but {len(diverged)} of {models} diverged (numbers {named}); "
-            f"lower the rate (rate={spec.learner.rate:g})."
-        )
-    return (
-        Networks(
-            spec=spec,
-            split=split,
-            ensemble=ensemble,
-            trajectories=trajectories,
-            num_folds=folds,
-            level=level,
-            attacks=attacks,
-        ),
-        excluded,
-    )
-
-
-def _stored(store, name, indices, spec) -> Ensemble | None:
-    layers = [f"layer{i}" for i in range(len(spec.model.shapes))]
-    arrays = store.read(name, ["membership", *layers])
-    if arrays is None:
-        return None
-    return Ensemble(
-        params=[arrays[layer] for layer in layers], membership=arrays["membership"], indices=indices
-    )
-
-
-def _measured(networks, quantizer, store, models) -> tuple[dict[str, Any], np.ndarray]:
-    name = f"row-{quantizer.name}-" + fingerprint(
-        {"models": models, "folds": networks.num_folds, "level": networks.level, "attacks": networks.attacks}
-    )
-    stored = store.read(name, ["row", "advantage"])
+def _measured(obtained: Obtained, quantizer: Quantizer) -> tuple[dict[str, Any], np.ndarray]:
+    """Measure a quantizer, or read what an earlier call with these networks measured."""
+    networks = obtained.networks
+    asked = {"folds": networks.num_folds, "level": networks.level, "attacks": networks.attacks}
+    members = networks.ensemble.indices
+    name = f"row-{quantizer.name}-" + fingerprint(asked, members)
+    stored = obtained.store.read(name, ["row", "advantage"])
     if stored is None:
         row, advantage = measure(networks, quantizer)
         stored = {"row": np.array(json.dumps(row)), "advantage": advantage}
-        store.write(name, **stored)
+        obtained.store.write(name, **stored)
     return json.loads(str(stored["row"])), stored["advantage"]
+
+
+def _match(rows, spec, obtained) -> list[dict[str, Any]]:
+    """Add what full precision leaks where it was stopped early and performs as well, in place; return the stops."""
+    stops = []
+    for stopped in early_stops(spec.learner):
+        # Not sharded: only the process that makes the table gets here.
+        row, _ = _measured(obtained(replace(spec, learner=stopped), shard=(1, 1)), zoo.Full())
+        stops.append({"steps": stopped.steps, **row})
+    stops.append({"steps": spec.learner.steps, **next(row for row in rows if row["quantizer"] == "full")})
+    for row in rows:
+        row |= matched(row["performance"], stops)
+    return stops
 
 
 def _predict(rows: list[dict[str, Any]]) -> None:

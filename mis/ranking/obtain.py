@@ -1,0 +1,116 @@
+"""Functions: the networks of a ranking, trained where the store lacks them, in shards if asked."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mis.numerics.checks import InvalidInput
+from mis.populations import Split
+from mis.ranking.measure import Networks
+from mis.ranking.spec import RankingSpec
+from mis.store import Store, fingerprint
+from mis.training import CHUNK, Ensemble, joined, train_chunk
+
+__all__ = ["FEWEST_MODELS", "Obtained", "ShardsMissing", "obtain", "track"]
+
+FEWEST_MODELS = 32
+
+# Iterates kept of each of the runs that the indicators look at.
+RUNS, SNAPSHOTS = 4, 30
+
+
+class ShardsMissing(Exception):
+    """Not an error: this shard is done, others are not, so there is no table yet."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Obtained:
+    """Networks, where they are stored, under which hash, and the names of those that diverged."""
+
+    networks: Networks
+    store: Store
+    key: str
+    excluded: list[str]
+
+
+def track(items: Iterable, what: str, progress: bool) -> Iterator:
+    """Iterate with a progress bar on stderr."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return iter(track(list(items), description=f"{what:<12}", console=console, disable=not progress))
+
+
+def obtain(
+    spec: RankingSpec,
+    split: Split,
+    *,
+    models: int,
+    num_folds: int,
+    level: float,
+    attacks: tuple[str, ...],
+    out: str | Path | None,
+    fresh: bool,
+    shard: tuple[int, int],
+    progress: bool,
+) -> Obtained:
+    """Train what the store lacks, chunk by chunk, then load everything; arguments as in ``rank``."""
+    x, y = split.pool.features, split.pool.targets
+    arrays = (x, y, split.heldout.features, split.heldout.targets)
+    key = fingerprint(spec.population.name, spec, *arrays, {"chunk": CHUNK, "runs": [RUNS, SNAPSHOTS]})
+    store = Store(Path(out) / "runs" / key if out is not None else None, fresh=fresh)
+    numbers = {f"networks-{c:05d}": np.arange(c * CHUNK, (c + 1) * CHUNK) for c in range(-(-models // CHUNK))}
+    part, parts = shard
+    own = dict(list(numbers.items())[part - 1 :: parts])
+    for name, indices in track(own.items(), "networks", progress):
+        _train(store, name, indices, spec, x, y)
+    if part == 1:
+        _train(store, "trajectories", np.arange(RUNS), spec, x, y, min(SNAPSHOTS, spec.learner.steps))
+    found = [_stored(store, name, indices, spec) for name, indices in numbers.items()]
+    found.append(_stored(store, "trajectories", np.arange(RUNS), spec))
+    loaded = [ensemble for ensemble in found if ensemble is not None]
+    missing = len(found) - len(loaded)
+    if missing:
+        raise ShardsMissing(f"shard {part}/{parts} is done; {missing} parts of the other shards are not yet.")
+    ensemble, trajectories = joined(loaded[:-1])[np.arange(models)], loaded[-1]
+    diverged = ensemble.indices[ensemble.diverged]
+    ensemble, trajectories = ensemble[~ensemble.diverged], trajectories[~trajectories.diverged]
+    if len(ensemble.indices) < max(FEWEST_MODELS, 2 * num_folds) or len(trajectories.indices) == 0:
+        named = f"{', '.join(map(str, diverged[:8]))}{', …' if len(diverged) > 8 else ''}"
+        raise InvalidInput(
+            f"rank: expected networks that converge, but {len(diverged)} of {models} diverged (numbers {named}); "
+            f"lower the rate (rate={spec.learner.rate:g})."
+        )
+    networks = Networks(
+        spec=spec,
+        split=split,
+        ensemble=ensemble,
+        trajectories=trajectories,
+        num_folds=num_folds,
+        level=level,
+        attacks=attacks,
+    )
+    return Obtained(networks=networks, store=store, key=key, excluded=[f"network {i}" for i in diverged])
+
+
+def _train(store, name, indices, spec, x, y, num_snapshots=0) -> None:
+    if _stored(store, name, indices, spec) is None:
+        trained = train_chunk(
+            spec.model, spec.learner, x, y, seed=spec.seed, indices=indices, num_snapshots=num_snapshots
+        )
+        layers = {f"layer{i}": p for i, p in enumerate(trained.params)}
+        # Who was trained on what is stored, not drawn again: NumPy may change its permutations one day.
+        store.write(name, membership=trained.membership, **layers)
+
+
+def _stored(store, name, indices, spec) -> Ensemble | None:
+    layers = [f"layer{i}" for i in range(len(spec.model.shapes))]
+    arrays = store.read(name, ["membership", *layers])
+    if arrays is None:
+        return None
+    return Ensemble(
+        params=[arrays[layer] for layer in layers], membership=arrays["membership"], indices=indices
+    )
