@@ -1,0 +1,58 @@
+import numpy as np
+import optax
+import pytest
+
+from mis.numerics.checks import InvalidInput
+from mis.training import OPTIMISERS, Learner
+
+
+def by_hand(optimiser, slopes, start, rate, decay):
+    """The textbook recursions, float64."""
+    w, velocity, second = float(start), 0.0, 0.0
+    path = []
+    for t, slope in enumerate(slopes, start=1):
+        if optimiser == "adam":
+            velocity, second = 0.9 * velocity + 0.1 * slope, 0.999 * second + 0.001 * slope**2
+            step = (velocity / (1 - 0.9**t)) / (np.sqrt(second / (1 - 0.999**t)) + 1e-8)
+        else:
+            velocity = 0.9 * velocity + slope if optimiser == "momentum" else slope
+            step = velocity
+        w = w - rate * step - rate * decay * w
+        path.append(w)
+    return path
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_steps_by_hand(rng, optimiser, decay):
+    slopes = rng.normal(size=12).astype(np.float32)
+    transformation = Learner(optimiser=optimiser, rate=0.1, weight_decay=decay).transformation()
+    w = np.float32(1.7)
+    state = transformation.init(w)
+    path = []
+    for slope in slopes:
+        update, state = transformation.update(slope, state, w)
+        w = optax.apply_updates(w, update)
+        path.append(w)
+    np.testing.assert_allclose(path, by_hand(optimiser, slopes, 1.7, 0.1, decay), rtol=2e-5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"optimiser": "adamw"},
+            r"optimiser one of adam, momentum, sgd, got optimiser='adamw'. Nearest: adam",
+        ),
+        ({"initialisation": "none"}, "initialisation one of fixed, random"),
+        ({"rate": 0.0}, "rate a finite number > 0, got rate=0.0"),
+        ({"rate": float("nan")}, "rate a finite number > 0, got rate=nan"),
+        ({"steps": 0}, "steps an integer >= 1"),
+        ({"batch": 2.5}, "batch an integer >= 1, got batch=2.5"),
+        ({"weight_decay": -0.1}, "weight_decay >= 0, got weight_decay=-0.1"),
+    ],
+    ids=str,
+)
+def test_impossible_learners_are_refused(fields, message):
+    with pytest.raises(InvalidInput, match=f"Learner: expected {message}"):
+        Learner(**fields)
