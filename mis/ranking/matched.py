@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mis.ranking.spec import FEWEST_STEPS
 from mis.training import Learner
 
 __all__ = ["early_stops", "matched"]
@@ -19,13 +20,15 @@ HALVINGS = 6
 def early_stops(learner: Learner) -> list[Learner]:
     """Return the learner with its steps halved again and again, fewest steps first, itself not included.
 
+    No fewer steps than a ranking takes.
+
     Examples
     --------
     >>> [stopped.steps for stopped in early_stops(Learner(steps=20))]
-    [1, 2, 5, 10]
+    [10]
     """
-    steps = {learner.steps // 2**k for k in range(1, HALVINGS + 1)} - {0, learner.steps}
-    return [dataclasses.replace(learner, steps=count) for count in sorted(steps)]
+    steps = {learner.steps // 2**k for k in range(1, HALVINGS + 1)}
+    return [dataclasses.replace(learner, steps=count) for count in sorted(steps) if count >= FEWEST_STEPS]
 
 
 def matched(performance: float, stops: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:

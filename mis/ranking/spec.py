@@ -7,10 +7,13 @@ from mis.numerics.checks import InvalidInput, integer
 from mis.populations import Population
 from mis.training import Learner
 
-__all__ = ["RankingSpec"]
+__all__ = ["FEWEST_STEPS", "RankingSpec"]
 
 # The rates at which a small network interpolates 256 examples in 600 steps of Adam.
 RATES = {"regression": 1e-3, "classification": 3e-3}
+
+# The spread over the last third of a run takes two iterates.
+FEWEST_STEPS = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +45,7 @@ class RankingSpec:
         # Half of the pool trains: below this a half cannot hold a batch worth the name.
         integer("rank", "pool", self.pool, at_least=16)
         integer("rank", "seed", self.seed, at_least=0, at_most=2**32 - 1)
-        # The spread over the last third of a run takes two iterates.
-        integer("rank", "steps", self.learner.steps, at_least=6)
+        integer("rank", "steps", self.learner.steps, at_least=FEWEST_STEPS)
         largest = self.population.largest_pool
         if largest is not None and self.pool > largest:
             raise InvalidInput(
