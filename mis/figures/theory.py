@@ -150,7 +150,7 @@ def edge_leakage(rows: Rows) -> Any:
     Parameters
     ----------
     rows
-        ``panel``: ``distance`` with ``n, width, distance, value`` (distance in widths, 0 on an edge), or
+        ``panel``: ``distance`` with ``label, distance, value`` (distance 0 on an edge), or
         ``density`` with ``quantizer, weights, density, retained, law`` (``law`` what the boundary law says).
     """
     distance = [row for row in rows if row["panel"] == "distance"]
@@ -162,11 +162,11 @@ def edge_leakage(rows: Rows) -> Any:
             left.plot(xs, values, color=COLOURS[i], linestyle=DASHES[i], label=label)
         left.set(
             yscale="log",
-            ylim=(1e-30, 1),
-            xlabel="distance of the weight to the nearest edge, sd of an example",
+            ylim=(1e-45, 1),
+            xlabel="distance to the nearest edge, sd of an example",
         )
         left.set(ylabel=r"advantage $\Delta_n$, one coordinate", title="A weight leaks if it is near an edge")
-        left.legend(loc="lower left")
+        left.legend(loc="lower right")
 
         for i, (weights, group) in enumerate(_groups(density, "weights")):
             xs, ys = _columns(group, "density", "retained")
@@ -215,7 +215,7 @@ def certified_bands(rows: Rows) -> Any:
         grid[0].set(
             xscale="log", xlabel="dimension", ylabel=r"advantage $\Delta_n$, certified", ylim=(0, 1.02)
         )
-        grid[1].set(xlabel="bits per weight")
+        grid[1].set(xlabel="bits per weight", ylim=(0, None))
     return _closed(figure)
 
 
@@ -275,7 +275,7 @@ def indicators(rows: Rows, agreement: Rows) -> Any:
         "code_entropy": "entropy of the codes, bits",
     }
     with styled():
-        figure, grid = plt.subplots(2, 3, figsize=(9.6, 6.0), layout="constrained")
+        figure, grid = plt.subplots(2, 3, figsize=(9.6, 6.0), layout="constrained", sharey=True)
         for axes, (column, title) in zip(grid.flat, panels.items(), strict=True):
             taus = []
             for i, (task, group) in enumerate(_groups(rows, "task")):
@@ -294,6 +294,8 @@ def indicators(rows: Rows, agreement: Rows) -> Any:
                 ]
             axes.set_title("\n".join(taus), fontsize=8)
             axes.set_xlabel(title)
+            if column in ("retained", "weight_error"):
+                axes.set_xscale("log")
         grid[1, 0].plot([0, 1], [0, 1], color="0.5", linewidth=0.8, zorder=0)
         for axes in grid[:, 0]:
             axes.set_ylabel("advantage of the strongest attack")

@@ -13,31 +13,28 @@ QUANTIZERS = ("sign", "ternary-33", "ternary-76", "ternary-90", "uniform-2", "un
 WEIGHTS = {"normal weights": stats.norm(), "Laplace weights": stats.laplace(scale=2**-0.5)}
 # Standard deviation of a weight's fluctuation, in standard deviations of the weights.
 SPREAD = 0.01
+# Width of cells, in standard deviations of an example, of which more than one edge matters at n = 100.
+NARROW = 0.4
 
 
 def edge_leakage(quick: bool = False) -> list[dict[str, Any]]:
     """Leakage of a weight by its distance to a cell edge, of a quantizer by the density at its edges.
 
-    Rows for ``mis.figures.theory.edge_leakage``. Panel ``distance``: the certified advantage of one
-    coordinate of a mean of n normal examples, its true value at a distance (in standard deviations of an
-    example) from the nearest of edges ``width`` apart. Panel ``density``: the information retained by
-    quantizers of weights with a given law, each fluctuating by a hundredth of their spread, and what the
-    boundary law says of it.
+    Rows for ``mis.figures.theory.edge_leakage``. Panel ``distance``: the exact advantage of one coordinate of a
+    mean of n normal examples, its true value at a distance (in standard deviations of an example) from the only
+    edge or from the nearest of many. Panel ``density``: the information retained by quantizers of weights with a
+    given law, each fluctuating by a hundredth of their spread, and what the boundary law says of it.
     """
     rows: list[dict[str, Any]] = []
-    for n, width in ((25, 2.0), (100, 2.0), (400, 2.0), (100, 0.5)):
-        for offset in np.linspace(0, 0.5, 9 if quick else 41):
-            found = theory.quantized_mean(n, 1, width, float(offset))
-            rows.append(
-                {
-                    "panel": "distance",
-                    "label": f"n = {n}, cells {width:g} wide",
-                    "n": n,
-                    "width": width,
-                    "distance": float(offset * width),
-                    "value": found.value,
-                }
-            )
+    num_points = 9 if quick else 41
+    for n in (25, 100, 400, 1600):
+        for distance in np.linspace(0, 1, num_points).tolist():
+            # The mean is beyond an edge at this distance where a normal difference of losses has the wrong sign.
+            law = theory.GaussianLosses(mean=[0.0, distance], cov=[[0.0, 0.0], [0.0, 1.0]])
+            rows.append(_row(f"one edge, n = {n}", distance, theory.exact(law, n).value))
+    for offset in np.linspace(0, 0.5, num_points).tolist():
+        found = theory.quantized_mean(100, 1, NARROW, offset)
+        rows.append(_row(f"cells {NARROW:g} wide, n = 100", NARROW * offset, found.value))
     size = 4001 if quick else 40_001
     for name, law in WEIGHTS.items():
         weights = law.ppf((np.arange(size) + 0.5) / size)
@@ -55,3 +52,7 @@ def edge_leakage(quick: bool = False) -> list[dict[str, Any]]:
                 }
             )
     return rows
+
+
+def _row(label: str, distance: float, value: float) -> dict[str, Any]:
+    return {"panel": "distance", "label": label, "distance": distance, "value": value}

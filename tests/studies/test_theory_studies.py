@@ -1,0 +1,96 @@
+"""Each study's rows against a truth that it did not use, and each figure drawn from them."""
+
+import csv
+import itertools
+import math
+
+import numpy as np
+import pytest
+from scipy import special, stats
+
+from mis.figures import FIGURES
+from mis.studies import STUDIES, write_rows
+
+
+@pytest.fixture(scope="module", params=sorted(STUDIES))
+def study(request):
+    return request.param, STUDIES[request.param](True)
+
+
+def test_every_figure_has_its_study():
+    assert set(FIGURES) == set(STUDIES)
+
+
+def test_first_line_describes(study):
+    assert STUDIES[study[0]].__doc__.splitlines()[0].endswith(".")
+
+
+def test_rows_survive_the_disk(study, tmp_path):
+    name, rows = study
+    write_rows(rows, tmp_path / f"{name}.csv")
+    with open(tmp_path / f"{name}.csv", newline="") as file:
+        back = list(csv.DictReader(file))
+    assert len(back) == len(rows)
+    for row, read in zip(rows, back, strict=True):
+        for column, value in row.items():
+            assert read[column] == str(value) if isinstance(value, str) else float(read[column]) == value
+
+
+def test_figure_shows_every_group(study, tmp_path):
+    name, rows = study
+    figure = FIGURES[name](rows)
+    figure.savefig(tmp_path / "figure.png")
+    shown = {
+        text.get_text()
+        for axes in figure.axes
+        for text in (axes.get_legend() or axes).findobj()
+        if hasattr(text, "get_text")
+    }
+    column = {"delta-vs-n": "route", "certified-bands": "release"}.get(name)
+    for row in rows:
+        label = (
+            f"n = {row['n']}"
+            if name == "predicted-vs-empirical"
+            else row.get(column or "label", row.get("weights"))
+        )
+        assert label in shown
+
+
+def test_delta_vs_n_against_closed_forms():
+    rows = STUDIES["delta-vs-n"](True)
+    for row in rows:
+        if row["law"].startswith("normal") and row["route"] == "sharp":
+            n = row["n"]
+            by_hand = 2 * (2 * stats.norm.cdf(0.5) - 1) * math.exp(-n / 2) / math.sqrt(2 * math.pi * n)
+            assert math.isclose(row["value"], by_hand, rel_tol=1e-9)
+        if row["route"] == "exact":
+            assert row["error"] == 0
+        if row["route"] == "simulated":
+            assert row["lower"] <= row["value"] <= row["upper"]
+            assert row["error"] < 0.2
+    assert min(row["value"] for row in rows) < 1e-99
+
+
+def test_edge_leakage_against_quadrature():
+    rows = [row for row in STUDIES["edge-leakage"](True) if row.get("label") == "one edge, n = 100"]
+    z, step = np.linspace(-12, 12, 20_001, retstep=True)
+    for row in rows[:4]:
+        beyond = special.ndtr((-10 * row["distance"] - 0.1 * z) / math.sqrt(0.99))
+        usual = special.ndtr(-10 * row["distance"])
+        assert math.isclose(row["value"], np.abs(beyond - usual) @ stats.norm.pdf(z) * step, rel_tol=1e-5)
+
+
+def test_bounds_rise_with_dimension():
+    rows = STUDIES["certified-bands"](True)
+    for release in {row["release"] for row in rows if row["panel"] == "dimension"}:
+        line = [row for row in rows if row["panel"] == "dimension" and row["release"] == release]
+        assert all(a["lower"] <= b["upper"] for a, b in itertools.pairwise(line))
+        assert all(row["lower"] <= row["value"] <= row["upper"] for row in line)
+
+
+def test_prediction_meets_the_attack():
+    rows = STUDIES["predicted-vs-empirical"](True)
+    for row in rows:
+        error = (row["upper"] - row["lower"]) / 2 / 1.96
+        assert abs(row["advantage"] - row["predicted"]) < 0.1 * row["predicted"] + 5 * error
+        assert row["lower"] > 0
