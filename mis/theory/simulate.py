@@ -21,9 +21,8 @@ __all__ = ["FewEffectiveSamples", "simulate"]
 FEW = 100
 # Rivals whose exponent is this much (in nats, at n) above the smallest change no digit.
 NEGLIGIBLE = 35.0
-# Examples to which the sums are shown, for laws that cannot be gone through: two candidates, and entries for
-# more.
-PAIR_EXAMPLES, TABLE_ENTRIES = 4096, 2e7
+# Examples to which the sums are shown where the law has more, and sums times examples for several rivals.
+MOST_EXAMPLES, TABLE_ENTRIES = 4096, 2e7
 
 
 class FewEffectiveSamples(UserWarning):
@@ -128,8 +127,9 @@ def _examples(
     Half of a sample is drawn from the law itself and half under the tilts, for the advantage is
     ``E|dP_t/dP - 1|`` up to a factor: its weight per draw is then bounded, however rare the event.
     """
-    limit = PAIR_EXAMPLES if len(tilts) == 1 else max(64, int(TABLE_ENTRIES / num_samples))
-    if not isinstance(law, GaussianLosses) and (len(law.log_probs) <= limit or len(tilts) == 1):
+    pair = len(tilts) == 1
+    limit = MOST_EXAMPLES if pair else min(MOST_EXAMPLES, max(64, int(TABLE_ENTRIES / num_samples)))
+    if not isinstance(law, GaussianLosses) and (pair or len(law.log_probs) <= limit):
         return Draws(np.stack([tilt.difference.values for tilt in tilts]), law.log_probs), True
     components = [
         replace(tilts[0], t=0.0, share=0.5),
