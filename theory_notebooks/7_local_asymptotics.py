@@ -74,6 +74,12 @@ assert math.isclose(normal_limit, math.sqrt(2 / math.pi) / (10 * math.pi), rel_t
 assert abs(cells.value * 10 * math.pi - 1) < 0.05
 assert f"{math.sqrt(2 / math.pi):.1f}" == "0.8"
 
+# Two standard deviations away from its edge the same weight: now the normal limit is too high.
+far = theory.local(**(setting | {"mean": [0.2]}), method="diagonal").value
+truth = theory.exact(theory.GaussianLosses(mean=[0.0, 0.2], cov=[[0.0, 0.0], [0.0, 1.0]]), 100).value
+print(f"two standard deviations from the edge: normal limit {far:.5f}, exact {truth:.5f}")
+assert far > 1.2 * truth
+
 many = np.zeros(40)
 psi = rng.standard_normal((2000, 40))
 setting = {
@@ -148,7 +154,7 @@ if not SMALL:
 # %% [markdown]
 # All settings (81 at full size) agree within 10% or three standard errors, and on average within 3% for each model.
 # The prediction simulates the cells; where only few weights are near an edge the normal limit of their sum
-# is too high (a rare event is no normal variable).
+# is too high, as above.
 #
 # ## Where it does not hold
 #

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from mis import theory
+from mis.theory.laws import LossLaw
 
 __all__ = ["delta_vs_n"]
 
-LAWS = {
+LAWS: dict[str, tuple[LossLaw, int]] = {
     r"normal, $\delta = \sigma$": (
         theory.GaussianLosses(mean=[0.0, 1.0], cov=[[0.0, 0.0], [0.0, 1.0]]),
         450,

@@ -55,7 +55,7 @@ def predicted_vs_empirical(quick: bool = False) -> list[dict[str, Any]]:
 
     Rows for ``mis.figures.theory.predicted_against_empirical``. For linear, logistic and Poisson regression
     with correlated features and three sample sizes, each refit is released on the grid that a quantizer fits
-    to the population's parameters. *Predicted*: ``theory.local`` by its cells, with the full covariance. *Advantage*: of
+    to the population's parameters. *Predicted*: ``theory.local`` by its cells, full covariance. *Advantage*: of
     the attack that knows the law, the best linear score of the released values, thresholded where its
     likelihood ratio would be one. Mean, covariance and slope of the release come from other refits, not from
     theory. Attacked are all members of each refit and as many fresh examples; the interval is over refits.
