@@ -193,7 +193,7 @@ for task in rankings:
         assert abs(np.median(ratio) - 1) < 0.1
     if task == "solubility":
         assert np.median(ratio) > 1.25
-        assert ratio.max() < 1.8
+        assert np.median(ratio) < 1.8
 
 # %% [markdown]
 # On the modes every prediction is between 0.85 and 1.2 times what the attack reaches, the median within 10%:
@@ -229,16 +229,16 @@ for task in rankings:
     if not SMALL:
         assert all(tau(task, name) > 0.7 for name in names)
         assert abs(tau(task, "weight_error") - tau(task, "predicted")) < 0.1
-        assert of_retained > 0.2
-        assert of_error > 0.1
+        assert of_retained > 0.3
+        assert of_error > 0
         assert math.isclose(
             kendall(retained, advantage), kendall(column(task, "retained_ensemble"), advantage)
         )
 
 # %% [markdown]
 # All taus are above 0.7, and weight error is within 0.1 of $\bar J$: **for the order alone, the trivial
-# baseline is as good.** Each adds something given the other (partial tau above 0.2 for $\bar J$, above 0.1
-# for weight error), so neither is a function of the other. They come apart on pairs:
+# baseline is as good.** Each adds something given the other (partial tau above 0.3 for $\bar J$,
+# positive for weight error), so neither is a function of the other. They come apart on pairs:
 
 # %%
 for task in rankings:

@@ -166,7 +166,7 @@ def edge_leakage(rows: Rows) -> Any:
             xlabel="distance to the nearest edge, sd of an example",
         )
         left.set(ylabel=r"advantage $\Delta_n$, one coordinate", title="A weight leaks if it is near an edge")
-        left.legend(loc="lower right")
+        left.legend(loc="lower right", frameon=True, framealpha=1, edgecolor="none")
 
         for i, (weights, group) in enumerate(_groups(density, "weights")):
             xs, ys = _columns(group, "density", "retained")
