@@ -17,10 +17,10 @@ def window(
 
     Each law is (values, masses), masses summing to at most one but for rounding, and enters ``counts`` times.
     Chernoff's bound ``P(S > x) <= exp(K(t) - t x)``, K the cumulant generating function of the sum, holds at
-    every t > 0; a ladder of 48 is searched, in units of the inverse standard deviation.
+    every t > 0; a ladder of 24 is searched, in units of the inverse standard deviation.
     """
     spread = np.sqrt(sum(c * (m @ np.square(v)) for (v, m), c in zip(laws, counts, strict=True)))
-    rates = np.geomspace(0.25, 64.0, 48) / max(spread, 1e-300)
+    rates = np.geomspace(0.25, 64.0, 24) / max(spread, 1e-300)
     ends = []
     for sign in (-1.0, 1.0):
         cumulant = sum(c * _log_mgf(v, m, sign * rates) for (v, m), c in zip(laws, counts, strict=True))

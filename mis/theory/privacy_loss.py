@@ -57,7 +57,7 @@ def contract(members: np.ndarray, others: np.ndarray, step: float) -> tuple[np.n
 
     Both masses have shape ``(k,)``, k arbitrary order, all positive.
     """
-    loss, mass = (array.tolist() for array in _ascending(members, others, step / 8))
+    loss, mass = (array.tolist() for array in _ascending(members, others, step / 4))
     index, merged = [], []
     target, total, lacking = 0, 0.0, 0.0
     for at, left in zip(loss, mass, strict=True):

@@ -21,6 +21,8 @@ FURTHEST = 40.0
 MOST_EDGES = 100_000
 LARGEST_LATTICE = 2**21
 TAIL = 1e-14
+# Above this the sum over coordinates says nothing that the convolution does not, unless there is only one.
+SMALL = 1e-3
 # Relative error of one coordinate's masses: normal probabilities, their logarithms, and the sums over them.
 ROUNDING = 1e-12
 LARGEST_DIM = 10**7
@@ -233,12 +235,14 @@ def _certified(where: str, coordinates: list[_Coordinate], n: int, tolerance: fl
     if not 1e-8 <= number(where, "tolerance", tolerance) <= 0.1:
         raise refuse(where, "tolerance", "in 1e-8..0.1", tolerance)
     r = 1 / math.sqrt(n)
-    least, most = _one_by_one(coordinates, r)
+    least, most = 0.0, 1.0
     # Measured: the gap stays below 0.2 resolution^2 whatever the advantage.
     resolution = 2 * math.sqrt(tolerance)
     while True:
         roc, details = _roc(coordinates, r, resolution)
         bounds = roc.advantage()
+        if most == 1 and (bounds.upper < SMALL or sum(c.copies for c in coordinates) == 1):
+            least, most = _one_by_one(coordinates, r)
         lower, upper = max(bounds.lower, least), min(bounds.upper, most)
         gap = upper - lower
         if gap <= tolerance or details["capped"] or resolution < math.sqrt(tolerance) / 50:

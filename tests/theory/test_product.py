@@ -164,8 +164,8 @@ def test_sound_at_every_tolerance_dimension_and_merge(n, width, offset):
 def test_tiny_leakage_is_bracketed_by_single_coordinates(dim):
     bounds = quantized_mean(100, dim, 2.0, 0.5)
     alone = coordinate.advantage(np.array([-30.0, -10.0, 10.0, 30.0]), 0.1)
-    assert bounds.lower == pytest.approx(alone, rel=1e-9)
-    assert bounds.upper == pytest.approx(dim * alone, rel=1e-9)
+    assert bounds.lower == pytest.approx(alone, rel=1e-9, abs=0)
+    assert bounds.upper == pytest.approx(dim * alone, rel=1e-9, abs=0)
 
 
 def test_in_one_dimension_the_curve_agrees_with_the_relatively_exact_value():

@@ -80,6 +80,7 @@ def test_gain_and_delta_are_hockey_sticks(laws):
     for epsilon in (0.0, 0.4, 2.0):
         want = max(roc.hockey_stick(epsilon).value, back.hockey_stick(epsilon).value)
         assert roc.delta(epsilon).value == pytest.approx(want, abs=1e-13)
+        assert back.delta(epsilon).value == pytest.approx(want, abs=1e-13)
 
 
 def test_equal_laws_leak_nothing_and_disjoint_laws_everything():
@@ -94,6 +95,7 @@ def test_slack_widens_but_not_beyond_chance_or_certainty():
     roc = Roc(lower=atoms, upper=atoms, slack=0.1, kind="certified")
     at_zero = roc.tpr(0.0)
     assert (at_zero.lower, at_zero.upper) == (0.0, 0.1)
+    assert (roc.tpr(0.25).lower, roc.tpr(0.25).upper) == (0.4, 0.6)
     assert roc.tpr(1.0).upper == 1.0
     assert roc.tpr(1.0).lower == 1.0
     assert (roc.advantage().lower, roc.advantage().upper) == (0.15, 0.35)
