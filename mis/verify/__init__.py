@@ -2,5 +2,6 @@
 
 from mis.verify import candidates, cells, limits
 from mis.verify.registry import CLAIMS, claim, claims, run
+from mis.verify.table import table
 
-__all__ = ["CLAIMS", "candidates", "cells", "claim", "claims", "limits", "run"]
+__all__ = ["CLAIMS", "candidates", "cells", "claim", "claims", "limits", "run", "table"]

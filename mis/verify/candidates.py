@@ -159,6 +159,28 @@ def rare_events(law, n):
 
 
 @claim(
+    "Exact advantage of sums on a lattice against tilted simulation",
+    GAME,
+    [{"n": 300}],
+    full=[{"n": 3000}],
+)
+def exact_lattice(n):
+    return theory.exact(LATTICE, n), theory.simulate(0, LATTICE, n, level=LEVEL)
+
+
+@claim(
+    "Exact advantage of three candidates with normal losses against tilted simulation",
+    GAME,
+    [{"n": 20}],
+    full=[{"n": 100}],
+)
+def exact_three(n):
+    cov = [[1.0, 0.3, 0.2], [0.3, 1.5, 0.4], [0.2, 0.4, 0.8]]
+    law = theory.GaussianLosses(mean=[0.0, 0.4, 0.5], cov=cov)
+    return theory.exact(law, n), theory.simulate(0, law, n, level=LEVEL)
+
+
+@claim(
     "Indicator of known losses: min over k of delta_k^2 / (2 sigma_k^2)",
     "Aubinais, Formont, Piantanida, Gassiat, arXiv:2502.06567",
     [{"K": 4}],

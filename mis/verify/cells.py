@@ -202,6 +202,21 @@ def information_of_a_sign(weight, spread):
 
 
 @claim(
+    "Level of a quantizer from the share of information: the Gaussian shift with its mean scaled by sqrt(J)",
+    LOCAL,
+    [{"mu": 1.5, "retained": 0.4}],
+)
+def predicted_level(mu, retained):
+    edges = np.linspace(-9, 12, 40_001)
+
+    def advantage(shift):
+        masses = (np.diff(stats.norm.cdf(edges, mean)) for mean in (shift, 0.0))
+        return theory.Roc.discrete(*(m / m.sum() for m in masses)).advantage().value
+
+    return theory.predicted_advantage(retained, advantage(mu)), advantage(mu * math.sqrt(retained)), 1e-6
+
+
+@claim(
     "Boundary law: mean retained information is 1.806 times spread times density at the edges",
     "theory.md, section 3",
     [{"spread": 0.01}],
