@@ -70,7 +70,9 @@ def _errors(axes, rows, column, colour):
         np.abs([[r[name] - r[f"{name}_lower"] for r in rows], [r[f"{name}_upper"] - r[name] for r in rows]])
         for name in (column, "advantage")
     ]
-    axes.errorbar(x, y, xerr=bars[0], yerr=bars[1], fmt="o", color=f"C{colour}", elinewidth=0.9)
+    # Looked up now: a name like "C0" would be resolved when the figure is drawn, in whatever style is then on.
+    palette = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    axes.errorbar(x, y, xerr=bars[0], yerr=bars[1], fmt="o", color=palette[colour], elinewidth=0.9)
 
 
 def _tau(taus, name):
