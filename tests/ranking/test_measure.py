@@ -166,11 +166,13 @@ def test_columns_by_other_routes(networks):
         return (hidden @ network[1][:-1] + network[1][-1])[:, 0]
 
     errors = [(outputs(n, heldout.features) - heldout.targets) ** 2 for n in released]
-    assert row["performance"] == pytest.approx(1 - np.mean(errors) / np.var(heldout.targets), rel=1e-4)
+    assert row["performance"] == pytest.approx(1 - np.mean(errors) / np.var(heldout.targets), rel=1e-4, abs=0)
     errors = [
         ((outputs(n, pool.features) - pool.targets) ** 2)[m] for n, m in zip(released, members, strict=True)
     ]
-    assert row["train_performance"] == pytest.approx(1 - np.mean(errors) / np.var(pool.targets), rel=1e-4)
+    assert row["train_performance"] == pytest.approx(
+        1 - np.mean(errors) / np.var(pool.targets), rel=1e-4, abs=0
+    )
     last = [layer[0, -1].astype(float) for layer in networks.trajectories.params]
     assert row["retained"] == theory.retained_information(last, networks.spread_of_run, quantizer).value
     assert row["retained_ensemble"] == theory.retained_information(last, networks.spread, quantizer).value
@@ -193,8 +195,8 @@ def test_indicator_sees_the_candidates_on_held_out_examples(networks):
         losses.append(networks.spec.model.losses(network, *vars(networks.split.heldout).values()))
     expected = theory.indicator(theory.SampledLosses(losses=np.array(losses)))
     for name, value in (("", expected.value), ("_lower", expected.lower), ("_upper", expected.upper)):
-        assert row[f"indicator{name}"] == pytest.approx(value, rel=1e-3)
-    assert row["indicator_naive"] == pytest.approx(expected.details["naive"], rel=1e-3)
+        assert row[f"indicator{name}"] == pytest.approx(value, rel=1e-3, abs=0)
+    assert row["indicator_naive"] == pytest.approx(expected.details["naive"], rel=1e-3, abs=0)
 
 
 def test_one_and_the_same_release_has_no_indicator(networks):
@@ -232,7 +234,7 @@ def test_r2_interval_is_that_of_a_plain_bootstrap(rng):
         errors = (outputs[m][:, i, 0] - targets[i]) ** 2
         resampled.append(1 - errors.mean() / targets[i].var())
     lower, upper = np.quantile(resampled, [0.05, 0.95])
-    assert found.width == pytest.approx(upper - lower, rel=0.15)
+    assert found.width == pytest.approx(upper - lower, rel=0.15, abs=0)
     np.testing.assert_allclose([found.lower, found.upper], [lower, upper], atol=0.15 * found.width)
 
 
