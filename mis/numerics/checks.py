@@ -39,7 +39,7 @@ class UnsupportedSetting(ValueError):
 
 
 def refuse(where: str, name: str, condition: str, value: Any) -> InvalidInput:
-    """Make the error ``where: expected name condition, got name=value.``"""
+    """Make the error that says: where, expected name condition, got name=value."""
     return InvalidInput(f"{where}: expected {name} {condition}, got {name}={value!r}.")
 
 

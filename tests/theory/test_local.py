@@ -42,7 +42,7 @@ def test_one_edge_under_the_mean_leaks_one_over_pi_root_n():
     found = local(influence=NORMAL, covariance=[1.0], mean=[0.0], quantizer=Sign(), n=100, method="cells")
     assert found.lower < 1 / (10 * math.pi) < found.upper
     # Small against the spread over examples, of which the interval speaks.
-    assert found.value == pytest.approx(1 / (10 * math.pi), rel=0.01)
+    assert found.value == pytest.approx(1 / (10 * math.pi), rel=0.01, abs=0)
 
 
 def test_one_edge_by_the_normal_limit():
@@ -54,7 +54,7 @@ def test_one_edge_by_the_normal_limit():
         9,
         points=[0],
     )[0]
-    assert found == pytest.approx(exact, rel=1e-3)
+    assert found == pytest.approx(exact, rel=1e-3, abs=0)
 
 
 @pytest.mark.parametrize("distance", [0.0, 0.5, 1.0, 2.0])
@@ -99,8 +99,8 @@ def test_full_precision_sees_the_whole_quadratic_form(rng):
     psi, covariance = with_covariance(rng, 300, 6)
     found = local(influence=psi, covariance=covariance, mean=np.ones(6), quantizer=Full(), n=50)
     form = np.einsum("ni,ij,nj->n", psi, np.linalg.inv(covariance), psi) / 50
-    assert found.details["information"] == pytest.approx(form.mean(), rel=1e-12)
-    assert found.value == pytest.approx((2 * stats.norm.cdf(np.sqrt(form) / 2) - 1).mean(), rel=1e-12)
+    assert found.details["information"] == pytest.approx(form.mean(), rel=1e-12, abs=0)
+    assert found.value == pytest.approx((2 * stats.norm.cdf(np.sqrt(form) / 2) - 1).mean(), rel=1e-12, abs=0)
     cells = local(
         influence=psi, covariance=covariance, mean=np.ones(6), quantizer=Full(), n=50, method="cells"
     )
@@ -123,7 +123,7 @@ def test_cells_agree_with_the_certified_quantized_mean(dim, offset, rng):
     )  # fmt: skip
     assert found.lower < certified.upper + 1e-4
     assert found.upper > certified.lower - 1e-4
-    assert found.value == pytest.approx(certified.value, rel=0.03)
+    assert found.value == pytest.approx(certified.value, rel=0.03, abs=0)
 
 
 # --- the covariance of scores ---
@@ -212,7 +212,7 @@ def test_independent_weights_make_linear_diagonal(rng):
             local(influence=psi, covariance=v, mean=mean, quantizer=quantizer, n=30).value
             for v in (np.arange(1, 8.0) ** 2, np.diag(np.arange(1, 8.0) ** 2))
         ]
-        assert both[0] == pytest.approx(both[1], rel=1e-10)
+        assert both[0] == pytest.approx(both[1], rel=1e-10, abs=0)
 
 
 def test_many_correlated_weights_at_a_coarse_and_a_fine_grid(rng):
@@ -223,7 +223,7 @@ def test_many_correlated_weights_at_a_coarse_and_a_fine_grid(rng):
     found = [local(influence=psi, covariance=covariance, mean=mean, quantizer=g, n=50).value for g in grids]
     full = local(influence=psi, covariance=covariance, mean=mean, quantizer=Full(), n=50).value
     assert np.all(np.diff(found) > 0)
-    assert found[-1] == pytest.approx(full, rel=1e-3)
+    assert found[-1] == pytest.approx(full, rel=1e-3, abs=0)
     assert found[-1] < full
 
 
@@ -236,7 +236,9 @@ def test_effective_weights_count_those_near_an_edge():
     psi = np.array([np.ones(10), -np.ones(10)])
     for method in ("diagonal", "cells"):
         setting = {"covariance": np.ones(10), "mean": mean, "quantizer": Sign(), "n": 100, "method": method}
-        assert local(influence=psi, **setting).details["effective_weights"] == pytest.approx(5, rel=1e-6)
+        assert local(influence=psi, **setting).details["effective_weights"] == pytest.approx(
+            5, rel=1e-6, abs=0
+        )
     nowhere = local(influence=psi, covariance=np.ones(10), mean=np.full(10, 9.0), quantizer=Sign(), n=10**4)
     assert nowhere.details["effective_weights"] == 0
     assert nowhere.value == 0
@@ -251,7 +253,7 @@ def test_units_of_the_weights_do_not_matter(method, rng):
               method=method).value
         for c in (1.0, 1e-3)
     ]  # fmt: skip
-    assert found[0] == pytest.approx(found[1], rel=1e-9)
+    assert found[0] == pytest.approx(found[1], rel=1e-9, abs=0)
 
 
 def test_layers_have_grids_of_their_own(rng):
@@ -266,11 +268,11 @@ def test_layers_have_grids_of_their_own(rng):
         for w, part in zip(layers, (slice(0, 6), slice(6, 10)), strict=True)
     ]
     expected = (6 * shares[0]["retained"] + 4 * shares[1]["retained"]) / 10
-    assert both.details["retained"] == pytest.approx(expected, rel=1e-12)
+    assert both.details["retained"] == pytest.approx(expected, rel=1e-12, abs=0)
     one_grid = local(
         influence=psi, mean=np.concatenate([w.ravel() for w in layers]), quantizer=Uniform(bits=4), **setting
     )
-    assert one_grid.value != pytest.approx(both.value, rel=1e-3)
+    assert one_grid.value != pytest.approx(both.value, rel=1e-3, abs=0)
 
 
 def test_channels_have_grids_of_their_own(rng):
@@ -281,12 +283,12 @@ def test_channels_have_grids_of_their_own(rng):
               method=method, num_samples=1000).details["retained"]
         for method in ("diagonal", "cells")
     ]  # fmt: skip
-    assert retained[0] == pytest.approx(retained[1], rel=1e-12)
+    assert retained[0] == pytest.approx(retained[1], rel=1e-12, abs=0)
     apart = [
         retained_information(w, 1 / math.sqrt(30), Uniform(bits=3)).value
         for w in (weights[:, 0], weights[:, 1])
     ]
-    assert retained[0] == pytest.approx(np.mean(apart), rel=1e-12)
+    assert retained[0] == pytest.approx(np.mean(apart), rel=1e-12, abs=0)
 
 
 def test_stochastic_rounding_goes_by_the_diagonal(rng):
@@ -331,7 +333,7 @@ def test_roc_has_the_advantage_of_the_interval(method, rng):
     )
     roc = found.roc()
     assert roc.kind == "asymptotic"
-    assert roc.advantage().value == pytest.approx(found.value, rel=2e-3)
+    assert roc.advantage().value == pytest.approx(found.value, rel=2e-3, abs=0)
     with pytest.raises(UnsupportedSetting, match="carries no ROC"):
         local(
             influence=psi,
@@ -424,7 +426,7 @@ def test_what_one_edge_lets_through():
         return stats.norm.pdf(u) ** 2 / (stats.norm.cdf(u) * stats.norm.sf(u))
 
     exact = integrate.quad(share, -30, 30, points=[0], epsabs=1e-13)[0]
-    assert boundary_information([1.0], 1.0) == pytest.approx(exact, rel=1e-10)
+    assert boundary_information([1.0], 1.0) == pytest.approx(exact, rel=1e-10, abs=0)
 
 
 @pytest.mark.parametrize("quantizer", [Sign(), Ternary(zeros=0.33), Ternary(zeros=0.9), Uniform(bits=3)])

@@ -44,7 +44,7 @@ def test_mis_is_at_least_one_minus_delta():
 
 def test_private_advantage_at_any_epsilon():
     assert private_advantage(800.0) == 1.0
-    assert private_advantage(1e-9) == pytest.approx(5e-10, rel=1e-12)
+    assert private_advantage(1e-9) == pytest.approx(5e-10, rel=1e-12, abs=0)
 
 
 def test_randomised_response_on_the_counts_stays_below():
@@ -61,14 +61,14 @@ def test_randomised_response_on_the_counts_stays_below():
         advantage = np.abs(np.array(members) - others).sum() / 2
         assert advantage <= private_advantage(epsilon) * (1 + 1e-12)
         if n == 1:
-            assert advantage == pytest.approx(private_advantage(epsilon) / 2, rel=1e-12)
+            assert advantage == pytest.approx(private_advantage(epsilon) / 2, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("epsilon", [0.01, 1.0, 5.0])
 @pytest.mark.parametrize("delta", [0.0, 0.01, 0.3])
 def test_implied_epsilon_undoes_private_advantage(epsilon, delta):
     advantage = exactly(private_advantage(epsilon, delta))
-    assert implied_epsilon(advantage, delta).value == pytest.approx(epsilon, rel=1e-9)
+    assert implied_epsilon(advantage, delta).value == pytest.approx(epsilon, rel=1e-9, abs=0)
 
 
 def test_implied_epsilon_of_an_interval():
@@ -91,7 +91,7 @@ def test_bayes_security_is_the_error_of_the_best_guess(prior):
     members, others = rng.dirichlet(np.ones(6), size=2)
     best_error = np.minimum(prior * members, (1 - prior) * others).sum()
     security = bayes_security(Roc.discrete(members=members, others=others), prior)
-    assert security.value == pytest.approx(best_error / min(prior, 1 - prior), rel=1e-9)
+    assert security.value == pytest.approx(best_error / min(prior, 1 - prior), rel=1e-9, abs=0)
     assert security.kind == "exact"
 
 
