@@ -276,6 +276,8 @@ def _roc(coordinates: list[_Coordinate], r: float, resolution: float) -> tuple[R
     seen = [coordinate.outcomes(c.edges, c.whole, r, min(resolution, coordinate.WIDEST)) for c in coordinates]
     second = [float(o.members @ np.square(np.log(o.members / o.others))) for o in seen]
     finest = step = max(resolution * math.sqrt(np.dot(counts, second) / sum(counts)), 1e-12)
+    # Where next to nothing leaks the losses span far more than their standard deviation: bounded before it is stored.
+    step = max(step, max(float(o.high.max() - o.low.min()) for o in seen) / LARGEST_LATTICE)
     while True:
         above = [_dense(*privacy_loss.spread(o.members, o.loss, o.low, o.high, step)) for o in seen]
         below = [_dense(*privacy_loss.contract(o.members, o.others, step)) for o in seen]

@@ -9,7 +9,7 @@ from scipy import special, stats
 from mis.numerics.checks import InvalidInput
 from mis.theory import coordinate
 from mis.theory.full_precision import full_precision_mean
-from mis.theory.product import Cells, ToleranceNotMet, product, quantized_mean
+from mis.theory.product import LARGEST_LATTICE, Cells, ToleranceNotMet, product, quantized_mean
 from mis.theory.roc import Roc
 
 
@@ -244,3 +244,12 @@ def test_members_law_and_code_law_of_the_brute_force_are_probabilities():
     members, others = pair_by_brute_force(grid(1, 0), grid(1, 0), 10, num=60)
     assert members.sum() == pytest.approx(others.sum()) == pytest.approx(1.0)
     assert stats.entropy(members.ravel(), others.ravel()) > 0
+
+
+@pytest.mark.parametrize(("n", "width", "offset"), [(100, 2.0, 0.375), (400, 2.0, 0.1875)])
+def test_the_lattice_stays_small_where_next_to_nothing_leaks(n, width, offset):
+    """The losses span a billion steps of their own standard deviation: memory must not follow."""
+    found = quantized_mean(n, 1, width, offset)
+    assert 1e-3 - 1e-8 <= found.roc().tpr(1e-3).lower <= 1e-3 + 1e-8
+    assert found.details["size"] <= LARGEST_LATTICE
+    assert 0 < found.lower <= found.upper < 1e-8
