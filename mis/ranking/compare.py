@@ -42,9 +42,6 @@ def pairwise(names: Sequence[str], advantages: np.ndarray, *, level: float = 0.9
     >>> [(row["first"], row["second"]) for row in rows if row["tied"]]
     [('a', 'c')]
     """
-    # Slow to import, and needed for this line alone.
-    from statsmodels.stats.multitest import multipletests
-
     probability("ranking.pairwise", "level", level)
     rows: list[dict[str, Any]] = []
     count = advantages.shape[1]
@@ -65,13 +62,17 @@ def pairwise(names: Sequence[str], advantages: np.ndarray, *, level: float = 0.9
                 "p_value": float(p_value),
             }
         )
-    if rows:
-        rejected, corrected, *_ = multipletests(
-            [r["p_value"] for r in rows], alpha=1.0 - level, method="holm"
-        )
-        for row, different, p_holm in zip(rows, rejected, corrected, strict=True):
-            row |= {"p_holm": float(p_holm), "tied": not different}
+    for row, p_holm in zip(rows, _holm(np.array([row["p_value"] for row in rows])), strict=True):
+        row |= {"p_holm": float(p_holm), "tied": bool(p_holm > 1.0 - level)}
     return rows
+
+
+def _holm(p_values: np.ndarray) -> np.ndarray:
+    """Correct p-values by Holm's step-down; statsmodels' own collects all garbage at every call, 0.2 s each."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    return np.minimum(corrected, 1.0)
 
 
 def tied(pairs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

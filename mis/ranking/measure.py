@@ -81,8 +81,8 @@ class Networks:
         return _flat(self.ensemble.params)
 
     @cached_property
-    def gradients(self) -> jax.Array:
-        """For each fold as target, gradients of the pool's losses, averaged over a few shadows, ``(folds, N, P)``."""
+    def gradients(self) -> list[jax.Array]:
+        """For each fold as target, gradients of the pool's losses, averaged over a few shadows, ``(N, P)``."""
         model, pool = self.spec.model, self.split.pool
         folds = deal(len(self.flat), self.num_folds)
 
@@ -103,7 +103,8 @@ class Networks:
         few = min(REFERENCES, len(self.flat) // self.num_folds)
         picks = [np.flatnonzero(folds == fold)[:few] for fold in range(self.num_folds)]
         means = jnp.stack([of_fold([p[pick] for p in self.ensemble.params], x, y) for pick in picks])
-        return _without_two(means)
+        # Apart, once: a slice taken in every fold for every quantizer would copy it each time.
+        return list(_without_two(means))
 
     @cached_property
     def spread(self) -> list[np.ndarray]:
