@@ -11,7 +11,7 @@ import numpy as np
 from mis.attacks import RMIA, CalibratedLoss, LiRA, statistics
 from mis.numerics.checks import UnsupportedSetting
 
-__all__ = ["BLACK_BOX", "Outputs", "calibrated"]
+__all__ = ["BLACK_BOX", "Outputs", "calibrated", "example_losses"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,10 +84,15 @@ def _rmia(outputs: Outputs, is_shadow: np.ndarray) -> np.ndarray:
     )
 
 
+def example_losses(outputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Return the loss of each example, ``(M, N)``: nats, or the squared error."""
+    if outputs.shape[-1] == 1:
+        return -statistics.negative_squared_error(outputs[..., 0], targets)
+    return -statistics.log_likelihood(outputs, targets)
+
+
 def _losses(outputs: Outputs) -> np.ndarray:
-    if outputs.is_regression:
-        return -statistics.negative_squared_error(outputs.pool[..., 0], outputs.targets)
-    return -statistics.log_likelihood(outputs.pool, outputs.targets)
+    return example_losses(outputs.pool, outputs.targets)
 
 
 BLACK_BOX: dict[str, Callable[[Outputs, np.ndarray], np.ndarray]] = {

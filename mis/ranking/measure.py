@@ -17,7 +17,7 @@ from mis.attacks.whitebox import decoded, linearised, ridge
 from mis.numerics.checks import UnsupportedSetting
 from mis.populations import Split
 from mis.quantizers import Quantizer
-from mis.ranking.black_box import BLACK_BOX, Outputs, calibrated
+from mis.ranking.black_box import BLACK_BOX, Outputs, calibrated, example_losses
 from mis.ranking.spec import RankingSpec
 from mis.results import Interval
 from mis.training import Ensemble
@@ -126,11 +126,10 @@ def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], n
     batches = _release(networks, quantizer)
     released = [p[:num_models] for p in batches]
     model, pool, heldout = networks.spec.model, networks.split.pool, networks.split.heldout
-    pool_outputs = np.asarray(_predict(released, pool.features, model=model))
-    heldout_outputs = np.asarray(_predict(released, heldout.features, model=model))
-    candidates = np.asarray(
-        _losses([p[num_models:] for p in batches], heldout.features, heldout.targets, model=model), np.float64
-    )
+    features = np.concatenate([pool.features, heldout.features])
+    said = np.asarray(_predict(batches, features, model=model))
+    pool_outputs, heldout_outputs = np.split(said[:num_models], [len(pool.features)], axis=1)
+    candidates = example_losses(said[num_models:, len(pool.features) :], heldout.targets)
     row: dict[str, Any] = {"quantizer": quantizer.name, "bits": quantizer.bits}
     row["zeros"] = float(np.mean(np.asarray(_flat(released)) == 0.0))
     _put(row, "performance", _performance(heldout_outputs, heldout.targets, networks.level))
@@ -190,11 +189,6 @@ def _release(networks, quantizer) -> list[jax.Array]:
 def _predict(layers, features, *, model):
     """Return the outputs of every network, ``(M, N, classes or 1)``."""
     return jax.lax.map(lambda params: model.predict(params, features), layers, batch_size=BATCH)
-
-
-@partial(jax.jit, static_argnames="model")
-def _losses(layers, features, targets, *, model):
-    return jax.lax.map(lambda params: model.losses(params, features, targets), layers, batch_size=BATCH)
 
 
 def _performance(outputs, targets, level) -> Interval:

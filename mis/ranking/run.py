@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,10 @@ class Ranking:
 
     def agreement(self) -> list[dict[str, Any]]:
         """Return how far each indicator orders the quantizers as the advantage does; see ``mis.ranking.agreement``."""
+        return self._agreement
+
+    @cached_property
+    def _agreement(self) -> list[dict[str, Any]]:
         return agreement(self.rows, self.advantages, level=self.about.get("level", 0.95))
 
     def pairs(self) -> list[dict[str, Any]]:
