@@ -22,7 +22,7 @@ from mis.ranking.spec import RankingSpec
 from mis.results import Interval
 from mis.training import Ensemble
 
-__all__ = ["Networks", "measure"]
+__all__ = ["Networks", "measure", "release"]
 
 # Models whose gradients are averaged, per fold: a mean over references beats the gradient at one point, and the gain
 # levels off near 32 references in all.
@@ -120,10 +120,15 @@ class Networks:
         return [p[0, 3 * step > 2 * steps].std(axis=0, ddof=1) for p in self.trajectories.params]
 
 
-def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the columns of one quantizer, and the strongest attack's advantage on each network, ``(M,)``."""
+def measure(
+    networks: Networks, quantizer: Quantizer, batches: list[jax.Array] | None = None
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Return the columns of one quantizer, and the strongest attack's advantage on each network, ``(M,)``.
+
+    ``batches`` is what ``release`` returns, where it was called ahead.
+    """
     num_models = len(networks.flat)
-    batches = _release(networks, quantizer)
+    batches = release(networks, quantizer) if batches is None else batches
     released = [p[:num_models] for p in batches]
     model, pool, heldout = networks.spec.model, networks.split.pool, networks.split.heldout
     features = np.concatenate([pool.features, heldout.features])
@@ -176,7 +181,7 @@ def _quantize(layers, keys, *, quantizer):
     return jax.lax.map(one, (layers, keys), batch_size=BATCH)
 
 
-def _release(networks, quantizer) -> list[jax.Array]:
+def release(networks: Networks, quantizer: Quantizer) -> list[jax.Array]:
     """Quantize every network and iterate; stochastic rounding has one key per network, whatever the others are."""
     start = jax.random.fold_in(jax.random.key(networks.spec.seed), ROUNDING)
     num_iterates = len(networks.batches[0]) - len(networks.flat)

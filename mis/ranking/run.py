@@ -5,7 +5,8 @@ import json
 import platform
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -24,7 +25,7 @@ from mis.ranking.agreement import agreement
 from mis.ranking.black_box import BLACK_BOX
 from mis.ranking.compare import given_performance, pairwise, tied
 from mis.ranking.matched import early_stops, matched
-from mis.ranking.measure import measure
+from mis.ranking.measure import measure, release
 from mis.ranking.obtain import FEWEST_MODELS, Obtained, ShardsMissing, obtain, track
 from mis.ranking.spec import RATES, RankingSpec
 from mis.ranking.table import table
@@ -273,7 +274,7 @@ def rank(
     )
     main = obtained(spec)
     trained = time.time()
-    measured = [_measured(main, quantizer) for quantizer in track(chosen, "quantizers", progress)]
+    measured = list(_measured(main, chosen, progress))
     rows, advantages = [row for row, _ in measured], np.stack([values for _, values in measured])
     _predict(rows)
     _compare(rows, advantages, level)
@@ -329,18 +330,29 @@ def _attacks(asked: Sequence[str] | None, population: Population) -> tuple[str, 
     return names
 
 
-def _measured(obtained: Obtained, quantizer: Quantizer) -> tuple[dict[str, Any], np.ndarray]:
-    """Measure a quantizer, or read what an earlier call with these networks measured."""
-    networks = obtained.networks
+def _measured(
+    obtained: Obtained, chosen: Sequence[Quantizer], progress: bool
+) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+    """Measure quantizers in turn, or read what an earlier call with these networks measured."""
+    networks, store = obtained.networks, obtained.store
     asked = {"folds": networks.num_folds, "level": networks.level, "attacks": networks.attacks}
-    members = networks.ensemble.indices
-    name = f"row-{quantizer.name}-" + fingerprint(asked, members)
-    stored = obtained.store.read(name, ["row", "advantage"])
-    if stored is None:
-        row, advantage = measure(networks, quantizer)
-        stored = {"row": np.array(json.dumps(row)), "advantage": advantage}
-        obtained.store.write(name, **stored)
-    return json.loads(str(stored["row"])), stored["advantage"]
+    suffix = fingerprint(asked, networks.ensemble.indices)
+    names = {quantizer: f"row-{quantizer.name}-{suffix}" for quantizer in chosen}
+    found = {quantizer: store.read(name, ["row", "advantage"]) for quantizer, name in names.items()}
+    todo = [quantizer for quantizer in chosen if found[quantizer] is None]
+    # The next quantizer compiles and runs in one thread while this one is attacked in the other.
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        coming = {quantizer: ahead.submit(release, networks, quantizer) for quantizer in todo[:1]}
+        for quantizer in track(chosen, "quantizers", progress):
+            stored = found[quantizer]
+            if stored is None:
+                batches = coming.pop(quantizer).result()
+                for following in todo[todo.index(quantizer) + 1 :][:1]:
+                    coming[following] = ahead.submit(release, networks, following)
+                row, advantage = measure(networks, quantizer, batches)
+                stored = {"row": np.array(json.dumps(row)), "advantage": advantage}
+                store.write(names[quantizer], **stored)
+            yield json.loads(str(stored["row"])), stored["advantage"]
 
 
 def _match(rows, spec, obtained) -> list[dict[str, Any]]:
@@ -348,7 +360,8 @@ def _match(rows, spec, obtained) -> list[dict[str, Any]]:
     stops = []
     for stopped in early_stops(spec.learner):
         # Not sharded: only the process that makes the table gets here.
-        row, _ = _measured(obtained(replace(spec, learner=stopped), shard=(1, 1)), zoo.Full())
+        networks = obtained(replace(spec, learner=stopped), shard=(1, 1))
+        row, _ = next(_measured(networks, [zoo.Full()], False))
         stops.append({"steps": stopped.steps, **row})
     stops.append({"steps": spec.learner.steps, **next(row for row in rows if row["quantizer"] == "full")})
     for row in rows:

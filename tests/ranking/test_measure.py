@@ -7,7 +7,7 @@ import pytest
 from mis import quantizers, theory
 from mis.models import MLP
 from mis.populations import BreastCancer, Examples, Modes, Split
-from mis.ranking.measure import Networks, _performance, _release, _theory_columns, _train_performance, measure
+from mis.ranking.measure import Networks, _performance, _theory_columns, _train_performance, measure, release
 from mis.ranking.spec import RankingSpec
 from mis.training import Ensemble, Learner
 
@@ -61,10 +61,10 @@ def flat(layers):
 
 def test_stochastic_rounding_repeats_by_network_and_differs_between_networks(networks, rng):
     quantizer = quantizers.Stochastic(bits=2)
-    released = flat(_release(networks, quantizer))
-    np.testing.assert_array_equal(flat(_release(networks, quantizer)), released)
+    released = flat(release(networks, quantizer))
+    np.testing.assert_array_equal(flat(release(networks, quantizer)), released)
     order = rng.permutation(NUM)
-    permuted = flat(_release(changed(networks, ensemble=networks.ensemble[order]), quantizer))
+    permuted = flat(release(changed(networks, ensemble=networks.ensemble[order]), quantizer))
     np.testing.assert_array_equal(permuted[:NUM], released[order])
     np.testing.assert_array_equal(permuted[NUM:], released[NUM:])
     # Equal weights everywhere: networks and iterates are rounded each in its own way.
@@ -79,7 +79,7 @@ def test_stochastic_rounding_repeats_by_network_and_differs_between_networks(net
             params=iterates, membership=networks.ensemble.membership, indices=np.arange(RUNS)
         ),
     )
-    rounded = flat(_release(same, quantizer))
+    rounded = flat(release(same, quantizer))
     rounds = [row for row in rounded if not np.array_equal(row, rounded[0])]
     assert len(rounds) > 0.8 * len(rounded)
     # Unbiased over networks: five standard errors, at most half a step of spread each.
@@ -93,7 +93,7 @@ def test_stochastic_rounding_does_not_reuse_the_draws_of_the_initial_point(netwo
     first, last = (np.full((NUM, *shape), 0.5, np.float32) for shape in networks.spec.model.shapes)
     first[:, 0, 0] = last[:, 0, 0] = 1.0
     numbered = Ensemble(params=[first, last], membership=networks.ensemble.membership, indices=np.arange(NUM))
-    released = _release(changed(networks, ensemble=numbered), quantizers.Stochastic(bits=2))[0][0]
+    released = release(changed(networks, ensemble=numbered), quantizers.Stochastic(bits=2))[0][0]
     up = np.asarray(released)[:-1].ravel()[1:] > 0
     for key in (jax.random.key(3), jax.random.fold_in(jax.random.key(3), 2)):
         old = jax.random.split(jax.random.fold_in(key, 0), 2)[0]
