@@ -85,6 +85,7 @@ def memberships(seed: int, indices: np.ndarray, num_pool: int) -> np.ndarray:
 
 def _batches(seed: int, index: int, members: np.ndarray, learner: Learner) -> np.ndarray:
     epochs = -(-learner.steps * learner.batch // len(members))
+    members = members.astype(np.int32)
     order = np.random.default_rng([seed, index, BATCHES]).permuted(np.tile(members, (epochs, 1)), axis=1)
     return order.ravel()[: learner.steps * learner.batch].reshape(learner.steps, learner.batch)
 
@@ -122,13 +123,14 @@ def _fit_many(features, targets, initial, batches, *, model, learner, num_snapsh
             carry, _ = jax.lax.scan(step, carry, rows)
             return carry, carry[0] if num_snapshots else None
 
+        params = model.parted(params)
         carry = (params, transformation.init(params))
         # Steps that do not divide into stretches go first, so that the last snapshot is the last iterate.
         first = len(batches) % max(num_snapshots, 1)
         carry, _ = jax.lax.scan(step, carry, batches[:first])
         stretches = batches[first:].reshape(max(num_snapshots, 1), -1, batches.shape[1])
         (params, _), snapshots = jax.lax.scan(stretch, carry, stretches)
-        return snapshots if num_snapshots else params
+        return model.whole(snapshots if num_snapshots else params)
 
     return over_models(one, 2)(features, targets, initial, batches)
 
@@ -187,7 +189,7 @@ def train_chunk(
         jnp.asarray(features, jnp.float32),
         jnp.asarray(targets),
         _initial(seed, padded, model, learner),
-        jnp.asarray(batches, jnp.int32),
+        jnp.asarray(batches),
         model=model,
         learner=learner,
         num_snapshots=num_snapshots,
