@@ -13,7 +13,7 @@ from mis.models import MLP
 from mis.numerics.checks import InvalidInput
 from mis.populations.base import DATA_STREAM
 from mis.training import Ensemble, Learner, joined, memberships, num_devices, train, train_chunk
-from mis.training.ensemble import _batches, _initial
+from mis.training.ensemble import _batches, _fit_many, _initial
 
 POOL, DIM, SEED = 22, 3, 7
 REGRESSION, CLASSES = MLP(num_inputs=DIM, width=4), MLP(num_inputs=DIM, width=4, num_classes=3)
@@ -107,6 +107,17 @@ def test_many_are_the_single_ones(chunk):
     whole = train(REGRESSION, LEARNER, *pool(REGRESSION), seed=SEED, num_models=3, chunk=2)
     assert_close(whole, chunk)
     np.testing.assert_array_equal(whole.indices, [0, 1, 2])
+
+
+def test_a_gpus_wide_map_trains_the_same_networks(chunk, monkeypatch):
+    """The other strategy of the one place that chooses, run here on the CPU."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    _fit_many.clear_cache()
+    try:
+        assert_close(fit(), chunk)
+        assert_close(fit(num_snapshots=4)[np.array([2])], fit(indices=[2], num_snapshots=4))
+    finally:
+        _fit_many.clear_cache()
 
 
 def test_repeats_exactly_and_seeds_differ(chunk):
