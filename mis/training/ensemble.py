@@ -19,6 +19,9 @@ __all__ = ["CHUNK", "Ensemble", "joined", "memberships", "train", "train_chunk"]
 # Networks per compiled call: memory and the time between two signs of progress are those of one chunk.
 CHUNK = 32
 
+# Bytes of features fetched at once: one gather for several steps costs less than one a step, while they fit the cache.
+FETCH = 2**19
+
 # One seed, several streams that must not meet: data are drawn from JAX's stream 1 and from NumPy's ``[seed]``, which
 # is also ``[seed, 0, 0]``. So no stream here is 0, and initial points do not have 1.
 HALVES, BATCHES, START = 1, 2, 2
@@ -85,9 +88,9 @@ def memberships(seed: int, indices: np.ndarray, num_pool: int) -> np.ndarray:
 
 def _batches(seed: int, index: int, members: np.ndarray, learner: Learner) -> np.ndarray:
     epochs = -(-learner.steps * learner.batch // len(members))
-    members = members.astype(np.int32)
     order = np.random.default_rng([seed, index, BATCHES]).permuted(np.tile(members, (epochs, 1)), axis=1)
-    return order.ravel()[: learner.steps * learner.batch].reshape(learner.steps, learner.batch)
+    rows = order.ravel()[: learner.steps * learner.batch].reshape(learner.steps, learner.batch)
+    return rows.astype(np.int32)
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -104,6 +107,12 @@ def _initial(seed: int, indices: np.ndarray, model: MLP, learner: Learner) -> li
     return [np.broadcast_to(layer, (len(indices), *layer.shape[1:])) for layer in layers]
 
 
+def _at_once(num_steps: int, step_bytes: int) -> int:
+    """Return how many steps' examples to fetch at once: the largest divisor of the steps that ``FETCH`` holds."""
+    most = max(1, FETCH // step_bytes)
+    return max(d for d in range(1, min(most, num_steps) + 1) if num_steps % d == 0)
+
+
 @functools.partial(jax.jit, static_argnames=("model", "learner", "num_snapshots"))
 def _fit_many(features, targets, initial, batches, *, model, learner, num_snapshots):
     """Train the networks of one chunk; ``num_snapshots`` 0 returns the last iterates only."""
@@ -113,21 +122,25 @@ def _fit_many(features, targets, initial, batches, *, model, learner, num_snapsh
         return jnp.mean(model.losses(params, x, y))
 
     def one(features, targets, params, batches):
-        def step(carry, rows):
+        def step(carry, examples):
             params, state = carry
-            slope = jax.grad(mean_loss)(params, features[rows], targets[rows])
-            updates, state = transformation.update(slope, state, params)
+            updates, state = transformation.update(jax.grad(mean_loss)(params, *examples), state, params)
             return (optax.apply_updates(params, updates), state), None
 
+        def block(carry, rows):
+            return jax.lax.scan(step, carry, (features[rows], targets[rows]))[0], None
+
         def stretch(carry, rows):
-            carry, _ = jax.lax.scan(step, carry, rows)
+            at_once = _at_once(len(rows), 4 * rows.shape[1] * features.shape[1])
+            carry, _ = jax.lax.scan(block, carry, rows.reshape(-1, at_once, rows.shape[1]))
             return carry, carry[0] if num_snapshots else None
 
         params = model.parted(params)
         carry = (params, transformation.init(params))
         # Steps that do not divide into stretches go first, so that the last snapshot is the last iterate.
         first = len(batches) % max(num_snapshots, 1)
-        carry, _ = jax.lax.scan(step, carry, batches[:first])
+        if first:
+            carry, _ = stretch(carry, batches[:first])
         stretches = batches[first:].reshape(max(num_snapshots, 1), -1, batches.shape[1])
         (params, _), snapshots = jax.lax.scan(stretch, carry, stretches)
         return model.whole(snapshots if num_snapshots else params)
