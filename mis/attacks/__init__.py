@@ -5,15 +5,20 @@ from mis.attacks.audit import Audit, audit
 from mis.attacks.audit_file import load
 from mis.attacks.base import Attack, Input
 from mis.attacks.calibrated_loss import CalibratedLoss
+from mis.attacks.decoded import Decoded
 from mis.attacks.entropy import Entropy
 from mis.attacks.gap import Gap
+from mis.attacks.gradient_norm import GradientNorm
+from mis.attacks.influence import Influence
 from mis.attacks.label_only import LabelOnly
+from mis.attacks.linearised import Linearised
 from mis.attacks.lira import LiRA
 from mis.attacks.loss_threshold import LossThreshold
 from mis.attacks.max_confidence import MaxConfidence
 from mis.attacks.modified_entropy import ModifiedEntropy
 from mis.attacks.optimal import Optimal, counting_advantage
 from mis.attacks.quantile_regression import QuantileRegression
+from mis.attacks.ridge import Ridge
 from mis.attacks.rmia import RMIA
 from mis.attacks.trained import Trained
 
@@ -23,16 +28,21 @@ __all__ = [
     "Attack",
     "Audit",
     "CalibratedLoss",
+    "Decoded",
     "Entropy",
     "Gap",
+    "GradientNorm",
+    "Influence",
     "Input",
     "LabelOnly",
     "LiRA",
+    "Linearised",
     "LossThreshold",
     "MaxConfidence",
     "ModifiedEntropy",
     "Optimal",
     "QuantileRegression",
+    "Ridge",
     "Trained",
     "audit",
     "counting_advantage",
@@ -52,5 +62,10 @@ ATTACKS: dict[str, type[Attack]] = {
     "trained": Trained,
     "calibrated-loss": CalibratedLoss,
     "quantile-regression": QuantileRegression,
+    "gradient-norm": GradientNorm,
+    "linearised": Linearised,
+    "decoded": Decoded,
+    "ridge": Ridge,
+    "influence": Influence,
     "optimal": Optimal,
 }

@@ -1,6 +1,5 @@
 """Functions: one quantizer's row, from networks that were trained once for all quantizers."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,7 +12,9 @@ from scipy import stats
 
 from mis import quantizers, theory
 from mis.attacks.crossfit import STRONGEST, cross_fit, deal, mean_over_models
-from mis.attacks.whitebox import decoded, linearised, ridge
+from mis.attacks.decoded import decoded
+from mis.attacks.linearised import linearised
+from mis.attacks.ridge import Ridge, gram, ridge
 from mis.numerics.checks import UnsupportedSetting
 from mis.populations import Split
 from mis.quantizers import Quantizer
@@ -76,15 +77,15 @@ class Networks:
         return [jnp.asarray(np.concatenate([p, t.reshape(-1, *t.shape[2:])])) for p, t in both]
 
     @cached_property
-    def flat(self) -> jax.Array:
-        """All parameters of each network in a row, ``(M, P)``."""
-        return _flat(self.ensemble.params)
+    def full(self) -> list[jax.Array]:
+        """The parameters of each network in a row, by layer, ``(M, P)``."""
+        return _rows(self.ensemble.params)
 
     @cached_property
-    def gradients(self) -> list[jax.Array]:
-        """For each fold as target, gradients of the pool's losses, averaged over a few shadows, ``(N, P)``."""
+    def gradients(self) -> list[list[jax.Array]]:
+        """For each fold as target, gradients of the pool's losses by layer, averaged over a few shadows, ``(N, P)``."""
         model, pool = self.spec.model, self.split.pool
-        folds = deal(len(self.flat), self.num_folds)
+        folds = deal(len(self.full[0]), self.num_folds)
 
         @jax.jit
         def of_fold(params, features, targets):
@@ -97,14 +98,15 @@ class Networks:
 
             start = jax.tree.map(lambda p: jnp.zeros((len(features), *p.shape[1:]), p.dtype), params)
             total, _ = jax.lax.scan(add, start, params)
-            return _flat(total) / len(params[0])
+            return [layer / len(params[0]) for layer in _rows(total)]
 
         x, y = jnp.asarray(pool.features), jnp.asarray(pool.targets)
-        few = min(REFERENCES, len(self.flat) // self.num_folds)
+        few = min(REFERENCES, len(folds) // self.num_folds)
         picks = [np.flatnonzero(folds == fold)[:few] for fold in range(self.num_folds)]
-        means = jnp.stack([of_fold([p[pick] for p in self.ensemble.params], x, y) for pick in picks])
+        means = [of_fold([p[pick] for p in self.ensemble.params], x, y) for pick in picks]
+        layers = [_without_two(jnp.stack(layer)) for layer in zip(*means, strict=True)]
         # Apart, once: a slice taken in every fold for every quantizer would copy it each time.
-        return list(_without_two(means))
+        return [list(fold) for fold in zip(*[list(layer) for layer in layers], strict=True)]
 
     @cached_property
     def spread(self) -> list[np.ndarray]:
@@ -127,7 +129,7 @@ def measure(
 
     ``batches`` is what ``release`` returns, where it was called ahead.
     """
-    num_models = len(networks.flat)
+    num_models = len(networks.full[0])
     batches = release(networks, quantizer) if batches is None else batches
     released = [p[:num_models] for p in batches]
     model, pool, heldout = networks.spec.model, networks.split.pool, networks.split.heldout
@@ -136,7 +138,7 @@ def measure(
     pool_outputs, heldout_outputs = np.split(said[:num_models], [len(pool.features)], axis=1)
     candidates = example_losses(said[num_models:, len(pool.features) :], heldout.targets)
     row: dict[str, Any] = {"quantizer": quantizer.name, "bits": quantizer.bits}
-    row["zeros"] = float(np.mean(np.asarray(_flat(released)) == 0.0))
+    row["zeros"] = sum(int(jnp.sum(p == 0.0)) for p in released) / sum(p.size for p in released)
     _put(row, "performance", _performance(heldout_outputs, heldout.targets, networks.level))
     row["train_performance"] = _train_performance(pool_outputs, networks)
     row |= _theory_columns(networks, quantizer, theory.SampledLosses(losses=candidates))
@@ -159,9 +161,8 @@ def _put(row, name, interval: Interval):
     row[name], row[f"{name}_lower"], row[f"{name}_upper"] = interval.value, interval.lower, interval.upper
 
 
-@jax.jit
-def _flat(layers) -> jax.Array:
-    return jnp.concatenate([p.reshape(len(p), -1) for p in layers], axis=1)
+def _rows(layers) -> list[jax.Array]:
+    return [jnp.asarray(p).reshape(len(p), -1) for p in layers]
 
 
 @jax.jit
@@ -184,7 +185,7 @@ def _quantize(layers, keys, *, quantizer):
 def release(networks: Networks, quantizer: Quantizer) -> list[jax.Array]:
     """Quantize every network and iterate; stochastic rounding has one key per network, whatever the others are."""
     start = jax.random.fold_in(jax.random.key(networks.spec.seed), ROUNDING)
-    num_iterates = len(networks.batches[0]) - len(networks.flat)
+    num_iterates = len(networks.batches[0]) - len(networks.full[0])
     numbers = np.concatenate([networks.ensemble.indices, ITERATES + np.arange(num_iterates)])
     keys = jax.vmap(lambda i: jax.random.fold_in(start, i))(jnp.asarray(numbers, jnp.uint32))
     return _quantize(networks.batches, keys, quantizer=quantizer)
@@ -226,10 +227,8 @@ def _train_performance(outputs, networks) -> float:
 def _attack(networks, released, outputs):
     """Measure every attack by cross-fitting; all of them see the released networks only."""
     members, black = outputs.members, [name for name in networks.attacks if name in BLACK_BOX]
-    bounds = np.cumsum([0] + [int(np.prod(p.shape[1:])) for p in released])
-    spans = tuple((int(a), int(b)) for a, b in itertools.pairwise(bounds))
-    flat, membership = _flat(released), jnp.asarray(members, jnp.float32)
-    white = [f"{kind}-{layer}" for layer in range(len(spans)) for kind in ("linearised", "decoded")]
+    rows, membership = _rows(released), jnp.asarray(members, jnp.float32)
+    white = [f"{kind}-{layer}" for layer in range(len(rows)) for kind in ("linearised", "decoded")]
     groups: dict[str, Sequence[str]] = {name: [name] for name in black}
     groups |= {"whitebox": [*white, "ridge"], "combined": [*black, *white, "ridge"]}
     groups = {name: groups[name] for name in networks.attacks}
@@ -238,7 +237,7 @@ def _attack(networks, released, outputs):
         scores = {name: BLACK_BOX[name](outputs, is_shadow) for name in black}
         if set(groups) <= set(black):
             return scores
-        arrays = _white(flat, networks.flat, networks.gradients[fold], membership, is_shadow, spans=spans)
+        arrays = _white(rows, networks.full, networks.gradients[fold], membership, is_shadow)
         found = {name: np.asarray(values) for name, values in arrays.items()}
         # The ridge has seen the labels of its shadows, so no law of its scores can be fitted on them.
         scores["ridge"] = found.pop("ridge")[~is_shadow]
@@ -247,14 +246,15 @@ def _attack(networks, released, outputs):
     return cross_fit(features, members, groups, num_folds=networks.num_folds)
 
 
-@partial(jax.jit, static_argnames="spans")
-def _white(released, full, gradients, membership, is_shadow, *, spans):
+@jax.jit
+def _white(released, full, gradients, membership, is_shadow):
     """White-box scores of all networks, layer by layer, and the ridge on all layers together."""
-    shadows = is_shadow.astype(released.dtype)
-    scores = {"ridge": ridge(released, membership, shadows)}
-    for layer, (a, b) in enumerate(spans):
-        scores[f"linearised-{layer}"] = linearised(released[:, a:b], gradients[:, a:b], shadows)
-        scores[f"decoded-{layer}"] = decoded(released[:, a:b], full[:, a:b], gradients[:, a:b], shadows)
+    shadows = is_shadow.astype(membership.dtype)
+    products = sum(gram(layer, shadows) for layer in released)
+    scores = {"ridge": ridge(products, membership, shadows, penalty=Ridge.penalty)}
+    for layer, (found, weights, slopes) in enumerate(zip(released, full, gradients, strict=True)):
+        scores[f"linearised-{layer}"] = linearised(found, slopes, shadows)
+        scores[f"decoded-{layer}"] = decoded(found, weights, slopes, shadows)
     return scores
 
 

@@ -1,9 +1,12 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
+from sklearn import linear_model
 
-from mis.attacks.whitebox import decoded, linearised, ridge
+from mis.attacks import Decoded, GradientNorm, Influence, Linearised, Ridge
+from mis.attacks.decoded import decoded
+from mis.attacks.linearised import linearised
+from mis.attacks.ridge import gram, ridge
 
 MODELS, WEIGHTS, EXAMPLES = 14, 6, 9
 
@@ -26,6 +29,10 @@ def case(rng):
 
 def arrays(case, *names):
     return [jnp.asarray(case[name], jnp.float32) for name in (*names, "shadows")]
+
+
+def regressed(released, membership, shadows, penalty=0.2):
+    return ridge(gram(released, shadows), membership, shadows, penalty=penalty)
 
 
 def by_loops(case, decode):
@@ -70,10 +77,10 @@ def test_ridge_is_scikit_learns(case, penalty):
     standard = np.divide(released - seen.mean(axis=0), spread, out=np.zeros_like(released), where=spread > 0)
     # A share of the mean eigenvalue of the Gram matrix.
     alpha = penalty * np.square(standard[shadows]).sum() / shadows.sum()
-    model = Ridge(alpha=alpha, fit_intercept=False).fit(
+    model = linear_model.Ridge(alpha=alpha, fit_intercept=False).fit(
         standard[shadows], (labels - labels[shadows].mean(0))[shadows]
     )
-    found = ridge(*arrays(case, "released", "membership"), penalty=penalty)
+    found = regressed(*arrays(case, "released", "membership"), penalty=penalty)
     np.testing.assert_allclose(found, model.predict(standard), rtol=1e-4, atol=1e-5)
 
 
@@ -82,7 +89,7 @@ def test_nothing_released_differently_tells_nothing(case):
     for attack, names in (
         (linearised, ("released", "gradients")),
         (decoded, ("released", "full", "gradients")),
-        (ridge, ("released", "membership")),
+        (regressed, ("released", "membership")),
     ):
         np.testing.assert_array_equal(attack(*arrays(case, *names)), 0.0)
 
@@ -98,7 +105,7 @@ def test_shadows_only(case, rng, changed, target):
     for attack, names in (
         (linearised, ("released", "gradients")),
         (decoded, ("released", "full", "gradients")),
-        (ridge, ("released", "membership")),
+        (regressed, ("released", "membership")),
     ):
         before, after = attack(*arrays(case, *names)), attack(*arrays(other, *names))
         np.testing.assert_array_equal(after[rest], before[rest])
@@ -119,3 +126,143 @@ def test_linearised_reaches_what_a_gaussian_shift_allows(rng):
     )
     shift = scores[300:][np.eye(300, dtype=bool)].mean() - scores[300:][~np.eye(300, dtype=bool)].mean()
     assert abs(shift - 0.4) < 5 / np.sqrt(300)
+
+
+@pytest.mark.parametrize("kind", ["linearised", "decoded", "ridge"])
+def test_an_attack_scores_what_its_function_does(case, kind):
+    """In float64 on NumPy arrays, targets apart from shadows."""
+    order = np.argsort(~case["shadows"], kind="stable")
+    num = case["shadows"].sum()
+    case |= {name: case[name][order] for name in ("released", "full", "membership", "shadows")}
+    given = {"shadow_params": case["released"][:num], "target_params": case["released"][num:]}
+    if kind == "linearised":
+        found = Linearised().scores(**given, gradients=case["gradients"])
+        expected = linearised(*arrays(case, "released", "gradients"))
+    elif kind == "decoded":
+        found = Decoded().scores(**given, shadow_full=case["full"][:num], gradients=case["gradients"])
+        expected = decoded(*arrays(case, "released", "full", "gradients"))
+    else:
+        found = Ridge().scores(**given, shadow_membership=case["membership"][:num])
+        expected = regressed(*arrays(case, "released", "membership"))
+    np.testing.assert_allclose(found, expected[num:], rtol=1e-4, atol=1e-5)
+
+
+def test_gram_of_layers_adds_up(case):
+    released, shadows = arrays(case, "released")
+    whole = gram(released, shadows)
+    np.testing.assert_allclose(
+        gram(released[:, :2], shadows) + gram(released[:, 2:], shadows), whole, atol=1e-5
+    )
+
+
+@pytest.fixture
+def regression(rng):
+    """Least squares with unequal noise, so that G and H differ; refits near their asymptotics."""
+    num, weights = 400, 3
+    x = rng.normal(size=(num, weights)) @ np.diag([1.0, 2.0, 0.5])
+    noise = (0.3 + x[:, 0] ** 2) * rng.normal(size=num)
+    return x, noise, -x * noise[:, None]
+
+
+def dense(gradients, factors, centred, damping):
+    """``-g' (G + m)^{-1} (H + m) (w - mean w)`` with every matrix written out."""
+    num, weights = gradients.shape
+    slopes = gradients - gradients.mean(axis=0)
+    outer = slopes.T @ slopes / num
+    size = damping * np.trace(outer) / weights
+    outer, curved = (
+        outer + size * np.eye(weights),
+        factors.T @ factors / len(factors) + size * np.eye(weights),
+    )
+    return -(slopes @ np.linalg.solve(outer, curved @ centred.T)).T
+
+
+@pytest.mark.parametrize("damping", [1e-6, 0.1, 10.0])
+def test_influence_is_the_dense_formula(regression, rng, damping):
+    x, _, gradients = regression
+    params = rng.normal(size=(30, 3))
+    scores = dense(gradients, x, params - params[:20].mean(axis=0), damping)
+    expected = scores[20:] / scores[:20].std(axis=0, ddof=1)
+    found = Influence(damping=damping).scores(
+        shadow_params=params[:20], target_params=params[20:], gradients=gradients, factors=x
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_influence_with_equal_matrices_is_linearised(regression, rng):
+    _, _, gradients = regression
+    gradients = gradients - gradients.mean(axis=0)
+    params = rng.normal(size=(30, 3))
+    given = {"shadow_params": params[:20], "target_params": params[20:], "gradients": gradients}
+    influence, other = Influence().scores(**given, factors=gradients), Linearised().scores(**given)
+    # In units of different spreads, one for each example.
+    ratio = influence / other
+    np.testing.assert_allclose(ratio, np.broadcast_to(ratio[0], ratio.shape), rtol=1e-6)
+
+
+def test_influence_is_the_log_likelihood_ratio_where_linearised_is_not(regression, rng):
+    """Parameters of the sandwich law N(0, V / n), shifted by psi / n if a member: no linear score separates better."""
+    x, _, gradients = regression
+    num = len(x)
+    slopes = gradients - gradients.mean(axis=0)
+    inverse = np.linalg.inv(x.T @ x / num)
+    influences = -slopes @ inverse
+    covariance = influences.T @ influences / num
+    base = rng.multivariate_normal(np.zeros(3), covariance / num, size=4000)
+    example = int(np.abs(influences[:, 1]).argmax())
+    shift = influences[example] / num
+    separation = {}
+    for name, attack, extra in (
+        ("influence", Influence(damping=1e-9), {"factors": x}),
+        ("linearised", Linearised(), {}),
+    ):
+        score = attack.scores(
+            shadow_params=base, target_params=np.stack([np.zeros(3), shift]), gradients=slopes, **extra
+        )[:, example]
+        spread = attack.scores(shadow_params=base, target_params=base, gradients=slopes, **extra)[
+            :, example
+        ].std()
+        separation[name] = (score[1] - score[0]) / spread
+    best = np.sqrt(shift @ np.linalg.solve(covariance / num, shift))
+    assert abs(separation["influence"] / best - 1.0) < 5 / np.sqrt(2 * 4000)
+    assert separation["linearised"] < 0.9 * best
+
+
+def test_gradient_norm(rng):
+    gradients = rng.normal(size=(2, 5, 7))
+    found = GradientNorm().scores(target_gradients=gradients)
+    np.testing.assert_allclose(found, -np.sqrt((gradients**2).sum(axis=2)))
+    np.testing.assert_array_equal(GradientNorm().scores(target_gradients=gradients[1]), found[1])
+
+
+@pytest.mark.parametrize(
+    ("attack", "change", "message"),
+    [
+        (
+            Linearised(),
+            {"shadow_params": np.ones((1, 3))},
+            "Linearised: expected at least 2 shadow models, got 1",
+        ),
+        (Linearised(), {"gradients": np.full((5, 3), np.inf)}, "Linearised: expected gradients finite"),
+        (Decoded(), {"shadow_full": np.full((4, 3), np.inf)}, "Decoded: expected shadow_full finite"),
+        (Ridge(), {"target_params": np.full(3, -np.inf)}, "Ridge: expected target_params finite"),
+        (Influence(), {"factors": np.ones((5, 2))}, "expected factors and shadow_params with equal P"),
+    ],
+)
+def test_refuses(attack, change, message, rng):
+    given = {
+        "shadow_params": rng.normal(size=(4, 3)),
+        "target_params": rng.normal(size=3),
+        "shadow_full": rng.normal(size=(4, 3)),
+        "shadow_membership": rng.random((4, 5)) < 0.5,
+        "gradients": rng.normal(size=(5, 3)),
+        "factors": rng.normal(size=(6, 3)),
+    } | change
+    with pytest.raises(ValueError, match=message):
+        attack.scores(**{name: given[name] for name in attack.needs})
+
+
+@pytest.mark.parametrize("spec", [lambda: Ridge(penalty=0.0), lambda: Influence(damping=-1.0)])
+def test_refuses_settings(spec):
+    with pytest.raises(ValueError, match="expected"):
+        spec()

@@ -75,6 +75,25 @@ def counts(rng, refits=3000, targets=200, examples=4):
     }
 
 
+def regressions(rng, models=40, targets=4, examples=60, weights=15):
+    """Least squares on random halves of a pool; the released coefficients are rounded to tenths."""
+    features, noise = rng.normal(size=(examples, weights)), rng.normal(size=examples)
+    membership = np.argsort(rng.random((models + targets, examples)), axis=1) < examples // 2
+    fits = [np.linalg.lstsq(features[half], noise[half], rcond=None)[0] for half in membership]
+    full, released = np.array(fits), np.round(fits, 1)
+    residuals = features @ released[models:].T - noise[:, None]
+    return {
+        "shadow_params": released[:models],
+        "shadow_full": full[:models],
+        "target_params": released[models:],
+        "shadow_membership": membership[:models],
+        "gradients": -features * noise[:, None],
+        "factors": features,
+        "target_gradients": residuals.T[..., None] * features,
+        "truth": membership[models:],
+    }
+
+
 CASES = {
     "gap": (attacks.Gap(), networks),
     "loss": (attacks.LossThreshold(), networks),
@@ -95,6 +114,11 @@ CASES = {
     "trained-network": (attacks.Trained(classifier="network", with_label=True), networks),
     "calibrated-loss": (attacks.CalibratedLoss(), networks),
     "quantile-regression": (attacks.QuantileRegression(), networks),
+    "gradient-norm": (attacks.GradientNorm(), regressions),
+    "linearised": (attacks.Linearised(), regressions),
+    "decoded": (attacks.Decoded(), regressions),
+    "ridge": (attacks.Ridge(), regressions),
+    "influence": (attacks.Influence(), regressions),
     "optimal": (attacks.Optimal(), counts),
 }
 parametrize = pytest.mark.parametrize(("attack", "world"), CASES.values(), ids=CASES)
@@ -142,7 +166,7 @@ def test_rows_are_targets_by_themselves(attack, world, rng):
     for row in (0, len(rows) - 1):
         alone = attack.scores(**(given | {name: given[name][row] for name in of_target}))
         assert alone.shape == rows.shape[1:]
-        np.testing.assert_allclose(alone, rows[row], rtol=1e-12)
+        np.testing.assert_allclose(alone, rows[row], rtol=1e-9)
 
 
 @parametrize
@@ -185,7 +209,8 @@ def test_refuses_unequal_lengths(attack, world, rng):
 def test_infinities_give_no_nan(attack, world, rng):
     given = inputs(attack, world(rng))
     for name, need in attack.needs.items():
-        if need.type is not float or name.endswith("features"):
+        # Scores may be infinite; features, parameters and gradients may not, and are refused.
+        if need.type is not float or name.endswith(("features", "params", "full", "gradients", "factors")):
             continue
         sure = np.array(given[name])
         if name.endswith("logits"):

@@ -115,7 +115,8 @@ def test_gradients_are_means_over_shadows_only(networks):
             flat(slope([p[m] for p in networks.ensemble.params], pool.features, pool.targets))
             for m in np.concatenate(references)
         ]
-        np.testing.assert_allclose(networks.gradients[fold], np.mean(each, axis=0), rtol=2e-4, atol=2e-5)
+        found = np.concatenate(networks.gradients[fold], axis=1)
+        np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=2e-4, atol=2e-5)
 
 
 def test_nothing_of_a_target_is_left_in_its_gradients(networks):
@@ -128,8 +129,9 @@ def test_nothing_of_a_target_is_left_in_its_gradients(networks):
     other = changed(networks, ensemble=ensemble)
     # Fold 1 is the target of fold 1 and calibrates fold 0.
     for fold in (0, 1):
-        np.testing.assert_array_equal(other.gradients[fold], networks.gradients[fold])
-    assert not np.allclose(other.gradients[2], networks.gradients[2])
+        for layer, expected in zip(other.gradients[fold], networks.gradients[fold], strict=True):
+            np.testing.assert_array_equal(layer, expected)
+    assert not np.allclose(other.gradients[2][0], networks.gradients[2][0])
 
 
 @pytest.mark.parametrize(("steps", "num"), [(12, 12), (600, 30), (59, 30), (25, 6), (6, 6)])
