@@ -122,15 +122,10 @@ class Networks:
         return [p[0, 3 * step > 2 * steps].std(axis=0, ddof=1) for p in self.trajectories.params]
 
 
-def measure(
-    networks: Networks, quantizer: Quantizer, batches: list[jax.Array] | None = None
-) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the columns of one quantizer, and the strongest attack's advantage on each network, ``(M,)``.
-
-    ``batches`` is what ``release`` returns, where it was called ahead.
-    """
+def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], np.ndarray]:
+    """Return the columns of one quantizer, and the strongest attack's advantage on each network, ``(M,)``."""
     num_models = len(networks.full[0])
-    batches = release(networks, quantizer) if batches is None else batches
+    batches = release(networks, quantizer)
     released = [p[:num_models] for p in batches]
     model, pool, heldout = networks.spec.model, networks.split.pool, networks.split.heldout
     features = np.concatenate([pool.features, heldout.features])

@@ -25,7 +25,7 @@ from mis.ranking.agreement import agreement
 from mis.ranking.black_box import BLACK_BOX
 from mis.ranking.compare import given_performance, pairwise, tied
 from mis.ranking.matched import early_stops, matched
-from mis.ranking.measure import measure, release
+from mis.ranking.measure import measure
 from mis.ranking.obtain import FEWEST_MODELS, Obtained, ShardsMissing, obtain, track
 from mis.ranking.spec import RATES, RankingSpec
 from mis.ranking.table import table
@@ -337,22 +337,20 @@ def _measured(
     networks, store = obtained.networks, obtained.store
     asked = {"folds": networks.num_folds, "level": networks.level, "attacks": networks.attacks}
     suffix = fingerprint(asked, networks.ensemble.indices)
-    names = {quantizer: f"row-{quantizer.name}-{suffix}" for quantizer in chosen}
-    found = {quantizer: store.read(name, ["row", "advantage"]) for quantizer, name in names.items()}
-    todo = [quantizer for quantizer in chosen if found[quantizer] is None]
-    # The next quantizer compiles and runs in one thread while this one is attacked in the other.
-    with ThreadPoolExecutor(max_workers=1) as ahead:
-        coming = {quantizer: ahead.submit(release, networks, quantizer) for quantizer in todo[:1]}
-        for quantizer in track(chosen, "quantizers", progress):
-            stored = found[quantizer]
-            if stored is None:
-                batches = coming.pop(quantizer).result()
-                for following in todo[todo.index(quantizer) + 1 :][:1]:
-                    coming[following] = ahead.submit(release, networks, following)
-                row, advantage = measure(networks, quantizer, batches)
-                stored = {"row": np.array(json.dumps(row)), "advantage": advantage}
-                store.write(names[quantizer], **stored)
-            yield json.loads(str(stored["row"])), stored["advantage"]
+
+    def one(quantizer):
+        name = f"row-{quantizer.name}-{suffix}"
+        stored = store.read(name, ["row", "advantage"])
+        if stored is None:
+            row, advantage = measure(networks, quantizer)
+            stored = {"row": np.array(json.dumps(row)), "advantage": advantage}
+            store.write(name, **stored)
+        return json.loads(str(stored["row"])), stored["advantage"]
+
+    # Two at a time: one compiles or fits on the host while the other computes.
+    with ThreadPoolExecutor(max_workers=2) as workers:
+        both = zip(track(chosen, "quantizers", progress), workers.map(one, chosen), strict=True)
+        yield from (result for _, result in both)
 
 
 def _match(rows, spec, obtained) -> list[dict[str, Any]]:
