@@ -125,6 +125,8 @@ class Ranking:
         document = {**self.about, "agreement": self.agreement(), "pairs": self.pairs(), "rows": self.rows}
         (folder / "ranking.json").write_text(json.dumps(document, indent=1, default=float) + "\n")
         figure = self.figure()
+        # It is laid out; a layout for each file again would take most of the time.
+        figure.set_layout_engine("none")
         for suffix in ("pdf", "png"):
             figure.savefig(folder / f"ranking.{suffix}")
 
