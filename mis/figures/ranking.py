@@ -43,11 +43,18 @@ def ranking_figure(
         middle.set_title(f"Indicator $r_Q$: {_tau(taus, 'indicator')}")
         middle.set_xlabel("$r_Q$ (nats), larger should leak less")
 
-        _errors(right, rows, "predicted", 2)
-        top = max([r["advantage_upper"] for r in rows] + [r["predicted_upper"] for r in rows])
+        _errors(right, rows, "predicted", 2, label="retained information")
+        local = [r for r in rows if r.get("local") is not None]
+        ends = [r[name] for r in rows for name in ("advantage_upper", "predicted_upper")]
+        top = max(ends + [r["local_upper"] for r in local])
         right.plot([0, top], [0, top], color="0.6", linewidth=0.8, zorder=0)
         right.set_title(f"Retained information: {_tau(taus, 'predicted')}")
         right.set_xlabel("advantage predicted from it")
+        if local:
+            _errors(right, local, "local", 3, label="local asymptotics", marker="s")
+            right.set_title("Predicted without attacking")
+            right.set_xlabel("predicted advantage")
+            right.legend(loc="upper left")
         for axes in (left, middle, right):
             axes.set_ylim(bottom=min(0.0, *[r["advantage_lower"] for r in rows]))
             axes.margins(x=0.12)
@@ -64,7 +71,7 @@ def ranking_figure(
     return figure
 
 
-def _errors(axes, rows, column, colour):
+def _errors(axes, rows, column, colour, *, marker="o", label=None):
     x, y = (np.array([r[name] for r in rows], dtype=float) for name in (column, "advantage"))
     bars = [
         np.abs([[r[name] - r[f"{name}_lower"] for r in rows], [r[f"{name}_upper"] - r[name] for r in rows]])
@@ -72,7 +79,7 @@ def _errors(axes, rows, column, colour):
     ]
     # Looked up now: a name like "C0" would be resolved when the figure is drawn, in whatever style is then on.
     palette = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-    axes.errorbar(x, y, xerr=bars[0], yerr=bars[1], fmt="o", color=palette[colour], elinewidth=0.9)
+    axes.errorbar(x, y, *bars[::-1], fmt=marker, color=palette[colour], elinewidth=0.9, label=label)
 
 
 def _tau(taus, name):

@@ -15,6 +15,7 @@ INDICATORS = {
     "retained": 1,
     "retained_ensemble": 1,
     "predicted": 1,
+    "local": 1,
     "weight_error": -1,
     "code_entropy": 1,
     "performance": 1,

@@ -18,6 +18,7 @@ from mis.attacks.ridge import Ridge, gram, ridge
 from mis.numerics.checks import UnsupportedSetting
 from mis.populations import Split
 from mis.quantizers import Quantizer
+from mis.ranking.asymptotic import LocalFit, local_fit
 from mis.ranking.black_box import BLACK_BOX, Outputs, calibrated, example_losses
 from mis.ranking.spec import RankingSpec
 from mis.results import Interval
@@ -107,6 +108,14 @@ class Networks:
         layers = [_without_two(jnp.stack(layer)) for layer in zip(*means, strict=True)]
         # Apart, once: a slice taken in every fold for every quantizer would copy it each time.
         return [list(fold) for fold in zip(*[list(layer) for layer in layers], strict=True)]
+
+    @cached_property
+    def local(self) -> LocalFit | str:
+        """What local asymptotics start from, or why they do not apply."""
+        try:
+            return local_fit(self.spec, self.split.pool, self.ensemble)
+        except UnsupportedSetting as refused:
+            return refused.reason
 
     @cached_property
     def spread(self) -> list[np.ndarray]:
@@ -270,4 +279,8 @@ def _theory_columns(networks, quantizer, law) -> dict[str, Any]:
     _put(row, "retained_ensemble", theory.retained_information(weights, networks.spread, quantizer))
     row["weight_error"] = theory.weight_error(weights, quantizer)
     row["code_entropy"] = theory.code_entropy(weights, quantizer)
+    if isinstance(networks.local, LocalFit):
+        _put(row, "local", networks.local.advantage(quantizer, networks.level))
+    else:
+        row |= dict.fromkeys(("local", "local_lower", "local_upper"))
     return row

@@ -54,6 +54,7 @@ COLUMNS = [
     *("predicted", "weight_error", "code_entropy", "lira", "whitebox", "advantage", *_ends("advantage")),
     *("tpr_at_fpr_01", *_ends("tpr_at_fpr_01"), "fpr_realised", "combined", *_ends("combined")),
     *(*_ends("lira"), "lira_loss", *_ends("lira_loss"), *_ends("whitebox")),
+    *("local", *_ends("local")),
     *("indicator_naive", *_ends("predicted"), *_ends("retained_ensemble")),
     *("given_performance", *_ends("given_performance"), "tied_with"),
     *("matched", *_ends("matched"), "matched_steps"),
@@ -295,6 +296,7 @@ def rank(
         "device": f"{jax.devices()[0].device_kind} x {jax.local_device_count()} ({platform.machine()})",
         "versions": {name: version(name) for name in ("mis", "jax", "numpy", "scipy", "scikit-learn")},
         "early_stops": stops,
+        "local": local if isinstance(local := main.networks.local, str) else "applies",
         "seconds": {"training": trained - started, "measuring": time.time() - trained},
     }
     ranking = Ranking(rows=[rows[i] for i in order], advantages=advantages[order], about=about)

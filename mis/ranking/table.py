@@ -114,6 +114,9 @@ def _theory(rows) -> Table:
         "error",
         "entropy",
     ]
+    # Where local asymptotics apply they stand beside the other prediction.
+    local = any(row.get("local") is not None for row in rows)
+    columns[6:6] = ["local"] if local else []
     grid = _grid("What is known without attacking", columns)
     for row in rows:
         grid.add_row(
@@ -123,6 +126,7 @@ def _theory(rows) -> Table:
             _ends(row, "retained"),
             f"{row['retained_ensemble']:.3f}",
             f"{row['predicted']:.3f}",
+            *([f"{row['local']:.3f}"] if local else []),
             f"{row['advantage']:.3f}",
             f"{row['weight_error']:.3f}",
             f"{row['code_entropy']:.2f}",

@@ -8,9 +8,11 @@ from mis.numerics.checks import InvalidInput, integer, known, number
 
 __all__ = ["OPTIMISERS", "Learner"]
 
+MOMENTUM = 0.9
+
 OPTIMISERS = {
     "adam": lambda rate: optax.adam(rate),
-    "momentum": lambda rate: optax.sgd(rate, momentum=0.9),
+    "momentum": lambda rate: optax.sgd(rate, momentum=MOMENTUM),
     "sgd": lambda rate: optax.sgd(rate),
 }
 
@@ -57,6 +59,17 @@ class Learner:
             raise InvalidInput(
                 f"Learner: expected weight_decay >= 0, got weight_decay={self.weight_decay!r}."
             )
+
+    @property
+    def penalty(self) -> float | None:
+        """The p for which steps rest at a minimum of the loss plus ``p |params|^2 / 2``; None where there is none.
+
+        A decay beside momentum meets a sum of ``1 / (1 - MOMENTUM)`` gradients; beside Adam's it holds no penalty.
+        """
+        if not self.weight_decay:
+            return 0.0
+        shares = {"sgd": 1.0, "momentum": 1.0 - MOMENTUM}
+        return self.weight_decay * shares[self.optimiser] if self.optimiser in shares else None
 
     def transformation(self) -> optax.GradientTransformation:
         """Return the optax transformation of this spec."""

@@ -60,7 +60,7 @@ def find(found, name, given=""):
 
 
 # What there is more of where more leaks, and what there is less of.
-MORE = {"retained", "retained_ensemble", "predicted", "code_entropy", "performance", "bits"}
+MORE = {"retained", "retained_ensemble", "predicted", "local", "code_entropy", "performance", "bits"}
 LESS = {"indicator", "indicator_naive", "weight_error", "zeros"}
 
 

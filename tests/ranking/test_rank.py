@@ -435,3 +435,23 @@ def test_the_store_of_a_ranking_is_named_by_its_hash(made):
         7,
         4,
     )
+
+
+def test_local_asymptotics_where_they_apply():
+    ranking = rank(
+        "linear", ["sign", "stochastic-2"], dim=6, depth=0, rate=0.02, steps=300, models=32, pool=128
+    )
+    assert ranking.about["local"] == "applies"
+    for row in ranking.rows:
+        assert 0.0 < row["local_lower"] < row["local"] < row["local_upper"] < 1.0
+    by_name = {row["quantizer"]: row["local"] for row in ranking.rows}
+    assert by_name["full"] > max(by_name["sign"], by_name["stochastic-2"])
+    assert " local " in ranking.table()
+    assert len(ranking.figure().axes[2].containers) == 2
+
+
+def test_local_asymptotics_where_they_do_not(made):
+    ranking, _ = made
+    assert "hidden layers" in ranking.about["local"]
+    assert all(row["local"] is None for row in ranking.rows)
+    assert " local " not in ranking.table()

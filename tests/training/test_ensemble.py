@@ -13,7 +13,7 @@ from mis.models import MLP
 from mis.numerics.checks import InvalidInput
 from mis.populations.base import DATA_STREAM
 from mis.training import Ensemble, Learner, joined, memberships, num_devices, train, train_chunk
-from mis.training.ensemble import _batches, _fit_many, _initial
+from mis.training.ensemble import FETCH, _at_once, _batches, _fit_many, _initial
 
 POOL, DIM, SEED = 22, 3, 7
 REGRESSION, CLASSES = MLP(num_inputs=DIM, width=4), MLP(num_inputs=DIM, width=4, num_classes=3)
@@ -301,3 +301,11 @@ def test_impossible_requests_are_refused():
         train_chunk(REGRESSION, LEARNER, np.zeros((3, 3)), np.zeros(3), seed=0, indices=np.arange(2))
     with pytest.raises(InvalidInput, match="num_models an integer >= 1, got num_models=0"):
         train(REGRESSION, LEARNER, *pool(REGRESSION), seed=0, num_models=0)
+
+
+@pytest.mark.parametrize("steps", [1, 7, 59, 600, 2000])
+@pytest.mark.parametrize("step_bytes", [4, FETCH // 10, FETCH // 3, 5 * FETCH])
+def test_examples_fetched_at_once_divide_the_steps_and_fit(steps, step_bytes):
+    found = _at_once(steps, step_bytes)
+    fitting = [d for d in range(1, steps + 1) if steps % d == 0 and d * step_bytes <= FETCH]
+    assert found == max(fitting, default=1)

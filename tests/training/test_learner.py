@@ -37,6 +37,21 @@ def test_steps_by_hand(rng, optimiser, decay):
     np.testing.assert_allclose(path, by_hand(optimiser, slopes, 1.7, 0.1, decay), rtol=2e-5)
 
 
+@pytest.mark.parametrize("optimiser", ["sgd", "momentum"])
+def test_steps_rest_where_the_penalised_loss_does(optimiser):
+    """The loss ``(w - 3)^2 / 2`` with penalty p rests at ``3 / (1 + p)``."""
+    learner = Learner(optimiser=optimiser, rate=0.1, weight_decay=0.5)
+    transformation = learner.transformation()
+    w = np.float32(0.0)
+    state = transformation.init(w)
+    for _ in range(500):
+        update, state = transformation.update(w - 3.0, state, w)
+        w = optax.apply_updates(w, update)
+    assert float(w) == pytest.approx(3.0 / (1.0 + learner.penalty), rel=1e-5)
+    assert Learner(weight_decay=0.5).penalty is None
+    assert Learner().penalty == 0.0
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
