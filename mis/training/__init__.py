@@ -3,15 +3,21 @@
 from mis.training.devices import num_devices
 from mis.training.ensemble import CHUNK, Ensemble, joined, memberships, train, train_chunk
 from mis.training.learner import OPTIMISERS, Learner
+from mis.training.refits import NotConverged, Refits, Regression, refit, refit_weighted
 
 __all__ = [
     "CHUNK",
     "OPTIMISERS",
     "Ensemble",
     "Learner",
+    "NotConverged",
+    "Refits",
+    "Regression",
     "joined",
     "memberships",
     "num_devices",
+    "refit",
+    "refit_weighted",
     "train",
     "train_chunk",
 ]
