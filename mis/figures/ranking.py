@@ -52,7 +52,7 @@ def ranking_figure(
         right.set_xlabel("advantage predicted from it")
         if local:
             _errors(right, local, "local", 3, label="local asymptotics", marker="s")
-            right.set_title("Predicted without attacking")
+            right.set_title("Prediction against attack")
             right.set_xlabel("predicted advantage")
             right.legend(loc="upper left")
         for axes in (left, middle, right):

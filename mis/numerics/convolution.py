@@ -1,50 +1,61 @@
 """Functions: the law of a sum of independent lattice variables, with a bound on what was lost."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable
 
 import numpy as np
 from scipy import fft
 
-__all__ = ["lattice_sum", "power", "window"]
+__all__ = ["Laws", "lattice_sum", "power", "window"]
+
+# Laws on one lattice, one a row, and how often each occurs.
+Laws = tuple[np.ndarray, np.ndarray]
 
 UNIT = np.finfo(np.float64).eps / 2
+# Numbers that are worked on at a time.
+BLOCK = 2**20
 
 
-def window(
-    laws: Sequence[tuple[np.ndarray, np.ndarray]], counts: Sequence[int], tail: float
-) -> tuple[float, float]:
+def window(values: np.ndarray, laws: Iterable[Laws], tail: float, scale: float) -> tuple[float, float]:
     """Return (low, high) with ``P(S < low) <= tail`` and ``P(S > high) <= tail`` for a sum S of independents.
 
-    Each law is (values, masses), masses summing to at most one but for rounding, and enters ``counts`` times.
-    Chernoff's bound ``P(S > x) <= exp(K(t) - t x)``, K the cumulant generating function of the sum, holds at
-    every t > 0; a ladder of 24 is searched, in units of the inverse standard deviation.
+    ``laws`` yields ``(masses, counts)``: each row of masses, ``(k, m)``, belongs to ``values``, ``(m,)``, sums to at
+    most one but for rounding, and enters as often as ``counts``, ``(k,)``, says. Chernoff's bound ``P(S > x) <=
+    exp(K(t) - t x)``, K the cumulant generating function of the sum, holds at every t > 0; a ladder of 16 around
+    the inverse of ``scale`` is searched, which is best near the standard deviation of S.
     """
-    spread = np.sqrt(sum(c * (m @ np.square(v)) for (v, m), c in zip(laws, counts, strict=True)))
-    rates = np.geomspace(0.25, 64.0, 24) / max(spread, 1e-300)
-    ends = []
-    for sign in (-1.0, 1.0):
-        cumulant = sum(c * _log_mgf(v, m, sign * rates) for (v, m), c in zip(laws, counts, strict=True))
-        # A hair more than log(1 / tail) pays for the rounding of the cumulants.
-        ends.append(sign * float(np.min((cumulant - np.log(tail) + 0.01) / rates)))
-    return ends[0], ends[1]
+    # Not beyond what exponentials can hold.
+    rates = np.minimum(np.geomspace(0.25, 64.0, 16) / scale, 600 / max(np.abs(values).max(), 1e-300))
+    rates = np.concatenate([-rates, rates])
+    cumulant = np.zeros(len(rates))
+    for masses, counts in laws:
+        used = np.flatnonzero(masses.any(axis=0))
+        moments = np.zeros((len(masses), len(rates)))
+        for part in np.array_split(used, math.ceil(len(used) * len(rates) / BLOCK)):
+            moments += masses[:, part] @ np.exp(np.multiply.outer(values[part], rates))
+        cumulant += counts @ np.log(moments)
+    # A hair more than log(1 / tail) pays for the rounding of the cumulants.
+    bounds = (cumulant - np.log(tail) + 0.01) / rates
+    return float(bounds[:16].max()), float(bounds[16:].min())
 
 
-def lattice_sum(laws: Sequence[np.ndarray], counts: Sequence[int]) -> tuple[np.ndarray, float]:
+def lattice_sum(laws: Iterable[Laws], size: int) -> tuple[np.ndarray, float]:
     r"""Convolve lattice laws on a circle by FFT; return the masses and a bound on their error.
 
     Parameters
     ----------
     laws
-        Arrays of one power-of-two size N: masses (sub-probabilities) of the residues modulo N.
-    counts
-        How many independent copies of each law the sum has.
+        Yields ``(masses, counts)``: sub-probabilities of the integers from 0, one law a row, shape ``(k, m)``, and
+        how many independent copies of each the sum has, ``(k,)``.
+    size
+        Of the circle, a power of two: all is modulo it.
 
     Returns
     -------
     masses
-        Of the residues of the sum modulo N, shape ``(N,)``, clipped at zero.
+        Of the residues of the sum modulo ``size``, clipped at zero.
     error
-        Bound on ``sum |masses - exact|``, floating point included.
+        Bound on ``sum |masses - exact|``, floating point included; over ``sqrt(size)``, on their Euclidean norm.
 
     Notes
     -----
@@ -60,15 +71,21 @@ def lattice_sum(laws: Sequence[np.ndarray], counts: Sequence[int]) -> tuple[np.n
     squaring. The inverse transform divides by ``sqrt(N)`` and adds eta of its own, and a sum of N absolute
     errors is at most ``sqrt(N)`` times their Euclidean norm.
     """
-    size = len(laws[0])
-    product = np.ones(size // 2 + 1, complex)
-    for law, count in zip(laws, counts, strict=True):
-        product *= power(fft.rfft(law), count)
+    product, dim = np.ones(size // 2 + 1, complex), 0
+    norms, largest, smallest = 0.0, 0.0, 1.0
+    for masses, counts in laws:
+        masses = _wrapped(masses, size)
+        for rows in np.array_split(np.arange(len(masses)), math.ceil(len(masses) * size / BLOCK)):
+            transforms = fft.rfft(masses[rows], size, axis=1)
+            for i, count in enumerate(counts[rows].tolist()):
+                product *= power(transforms[i], count)
+        each = np.linalg.norm(masses, axis=1)
+        norms, dim = norms + counts @ each, dim + int(counts.sum())
+        largest, smallest = max(largest, each.max()), min(smallest, each.min())
     masses = np.maximum(fft.irfft(product, size), 0.0)
     eta = 8 * UNIT * (np.log2(size) + 2)
-    norms = np.array([np.linalg.norm(law) for law in laws])
-    grown = np.exp(sum(counts) * (eta * np.sqrt(size) * norms.max() + 4 * UNIT))
-    error = grown * (np.dot(counts, norms) * (eta + np.sqrt(5) * UNIT) + eta * (norms.min() + eta))
+    grown = np.exp(dim * (eta * np.sqrt(size) * largest + 4 * UNIT))
+    error = grown * (norms * (eta + np.sqrt(5) * UNIT) + eta * (smallest + eta))
     return masses, float(np.sqrt(size) * error)
 
 
@@ -85,9 +102,9 @@ def power(base: np.ndarray, exponent: int) -> np.ndarray:
     return result
 
 
-def _log_mgf(values: np.ndarray, masses: np.ndarray, rates: np.ndarray) -> np.ndarray:
-    """Return ``log sum masses exp(rate * values)`` for each rate; atoms without mass do not count."""
-    values, log_mass = values[masses > 0], np.log(masses[masses > 0])
-    exponent = rates[:, None] * values + log_mass
-    top = exponent.max(axis=1)
-    return top + np.log(np.exp(exponent - top[:, None]).sum(axis=1))
+def _wrapped(masses: np.ndarray, size: int) -> np.ndarray:
+    """Return the masses of the residues modulo ``size``."""
+    if masses.shape[1] <= size:
+        return masses
+    padded = np.pad(masses, ((0, 0), (0, -masses.shape[1] % size)))
+    return padded.reshape(len(masses), -1, size).sum(axis=1)

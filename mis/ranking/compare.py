@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from mis.attacks.crossfit import deal
 from mis.numerics.checks import probability
 
 __all__ = ["given_performance", "pairwise", "tied"]
@@ -14,13 +15,15 @@ __all__ = ["given_performance", "pairwise", "tied"]
 ROUNDING = 1e-12
 
 
-def pairwise(names: Sequence[str], advantages: np.ndarray, *, level: float = 0.95) -> list[dict[str, Any]]:
+def pairwise(
+    names: Sequence[str], advantages: np.ndarray, *, num_folds: int | None = None, level: float = 0.95
+) -> list[dict[str, Any]]:
     """Compare the advantages of all pairs of quantizers, paired by network.
 
     The same networks are released under every quantizer, so the differences are taken network by network, and what
     networks have in common cancels. Simultaneous over all pairs by Holm's step-down correction. Networks of one fold
-    share their thresholds, which is left out: two equal quantizers are called different in 6% of cases where 5% are
-    asked for (simulated).
+    share their thresholds: every variance is multiplied by what that adds on average over all pairs (the design effect
+    of clusters), one number that many pairs estimate, and at least 1.
 
     Parameters
     ----------
@@ -28,6 +31,8 @@ def pairwise(names: Sequence[str], advantages: np.ndarray, *, level: float = 0.9
         Names of the quantizers.
     advantages
         The advantage on each network, shape ``(quantizers, M)``.
+    num_folds
+        Number of folds that the networks were dealt to in turn; None if they are independent.
     level
         One minus the probability of calling any pair different that is not; also the level of each pair's interval.
 
@@ -36,6 +41,10 @@ def pairwise(names: Sequence[str], advantages: np.ndarray, *, level: float = 0.9
     list of dict
         For each pair ``first``, ``second``, their mean ``difference`` with a t interval ``lower``, ``upper`` for this
         pair alone, ``p_value`` of the paired t test and ``p_holm``, and whether they are ``tied``: not told apart.
+
+    References
+    ----------
+    Kish (1965), Survey Sampling, section 5.4 (design effect).
 
     Examples
     --------
@@ -48,9 +57,12 @@ def pairwise(names: Sequence[str], advantages: np.ndarray, *, level: float = 0.9
     rows: list[dict[str, Any]] = []
     count = advantages.shape[1]
     half = stats.t.ppf(0.5 + level / 2.0, count - 1)
-    for i, j in itertools.combinations(range(len(names)), 2):
+    pairs = list(itertools.combinations(range(len(names)), 2))
+    effect = _design_effect([advantages[i] - advantages[j] for i, j in pairs], num_folds)
+    for i, j in pairs:
         differences = advantages[i] - advantages[j]
-        mean, error = float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(count))
+        mean = float(differences.mean())
+        error = float(differences.std(ddof=1) * np.sqrt(effect / count))
         # The same on every network up to rounding: no test is needed to call that equal, or different.
         constant = error <= ROUNDING * np.abs(differences).max()
         p_value = float(mean == 0.0) if constant else 2.0 * stats.t.sf(abs(mean) / error, count - 1)
@@ -67,6 +79,20 @@ def pairwise(names: Sequence[str], advantages: np.ndarray, *, level: float = 0.9
     for row, p_holm in zip(rows, _holm(np.array([row["p_value"] for row in rows])), strict=True):
         row |= {"p_holm": float(p_holm), "tied": bool(p_holm > 1.0 - level)}
     return rows
+
+
+def _design_effect(differences: Sequence[np.ndarray], num_folds: int | None) -> float:
+    """Mean over pairs of the variance of a mean with folds as units over that with networks as units, at least 1."""
+    if num_folds is None:
+        return 1.0
+    ratios = []
+    for values in differences:
+        centred = values - values.mean()
+        of_fold = np.bincount(deal(len(values), num_folds), centred)
+        as_networks = np.sum(centred**2) * len(values) / (len(values) - 1)
+        as_folds = np.sum(of_fold**2) * num_folds / (num_folds - 1)
+        ratios += [as_folds / as_networks] if as_networks > 0.0 else []
+    return float(max(1.0, np.mean(ratios))) if ratios else 1.0
 
 
 def _holm(p_values: np.ndarray) -> np.ndarray:

@@ -99,7 +99,9 @@ class Ranking:
     def pairs(self) -> list[dict[str, Any]]:
         """Return which quantizers can be told apart, paired by network; see ``mis.ranking.compare.pairwise``."""
         names = [row["quantizer"] for row in self.rows]
-        return pairwise(names, self.advantages, level=self.about.get("level", 0.95))
+        return pairwise(
+            names, self.advantages, num_folds=self.about.get("folds"), level=self.about.get("level", 0.95)
+        )
 
     def figure(self) -> Any:
         """Return a matplotlib figure: privacy against performance, and indicators against advantage."""
@@ -280,7 +282,7 @@ def rank(
     measured = list(_measured(main, chosen, progress))
     rows, advantages = [row for row, _ in measured], np.stack([values for _, values in measured])
     _predict(rows)
-    _compare(rows, advantages, level)
+    _compare(rows, advantages, folds, level)
     stops = _match(rows, spec, obtained) if early else []
     order = np.argsort([row["advantage"] for row in rows], kind="stable")
     about = {
@@ -383,9 +385,10 @@ def _predict(rows: list[dict[str, Any]]) -> None:
             )
 
 
-def _compare(rows: list[dict[str, Any]], advantages: np.ndarray, level: float) -> None:
+def _compare(rows: list[dict[str, Any]], advantages: np.ndarray, folds: int, level: float) -> None:
     """Add what performance does not explain, and which quantizers cannot be told apart, in place."""
-    pairs = pairwise([row["quantizer"] for row in rows], advantages, level=level)
+    names = [row["quantizer"] for row in rows]
+    pairs = pairwise(names, advantages, num_folds=folds, level=level)
     performance, advantage = (np.array([row[name] for row in rows]) for name in ("performance", "advantage"))
     explained = given_performance(performance, advantage, level=level)
     for row, (lower, value, upper) in zip(rows, explained, strict=True):

@@ -8,7 +8,7 @@ import numpy as np
 from mis.numerics.checks import finite, number, probability, refuse
 from mis.results import Interval
 
-__all__ = ["Roc"]
+__all__ = ["Roc", "descending"]
 
 Masses = tuple[np.ndarray, np.ndarray]
 
@@ -79,7 +79,7 @@ class Roc:
                 raise refuse("Roc.discrete", name, "non-negative and summing to 1", (mass.min(), mass.sum()))
         if np.shape(members) != np.shape(others):
             raise refuse("Roc.discrete", "others", f"of shape {np.shape(members)}", np.shape(others))
-        atoms = _descending(masses["members"], masses["others"])
+        atoms = descending(masses["members"], masses["others"])
         return cls(lower=atoms, upper=atoms)
 
     def tpr(self, fpr: float) -> Interval:
@@ -138,7 +138,7 @@ class Roc:
         return f"Roc({self.kind}, {len(self.lower[0])} atoms, advantage {self.advantage()!r})"
 
 
-def _descending(members: np.ndarray, others: np.ndarray) -> Masses:
+def descending(members: np.ndarray, others: np.ndarray) -> Masses:
     """Sort atoms by falling likelihood ratio; atoms without mass go."""
     kept = (members > 0) | (others > 0)
     members, others = members[kept], others[kept]

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -11,7 +13,7 @@ def wrapped(mass, size):
 
 @pytest.mark.parametrize(("count", "size"), [(1, 16), (7, 64), (1000, 1024), (100_000, 2**17)])
 def test_sum_of_coins_is_binomial_within_the_stated_error(count, size):
-    masses, error = lattice_sum([wrapped(np.array([0.7, 0.3]), size)], [count])
+    masses, error = lattice_sum([(np.array([[0.7, 0.3]]), np.array([count]))], size)
     exact = wrapped(stats.binom.pmf(np.arange(count + 1), count, 0.3), size)
     assert np.abs(masses - exact).sum() <= error + 1e-11
     assert error < 1e-5
@@ -20,7 +22,7 @@ def test_sum_of_coins_is_binomial_within_the_stated_error(count, size):
 def test_stated_error_covers_the_rounding_of_a_law_with_dyadic_powers():
     """Fair coins: every mass is binomial / 2^d, so SciPy's values are right to the last bits."""
     size, count = 512, 400
-    masses, error = lattice_sum([wrapped(np.array([0.5, 0.5]), size)], [count])
+    masses, error = lattice_sum([(np.array([[0.5, 0.5]]), np.array([count]))], size)
     from fractions import Fraction
     from math import comb
 
@@ -34,7 +36,10 @@ def test_sum_of_different_laws_is_their_convolution(rng):
     for law, count in zip(laws, counts, strict=True):
         for _ in range(count):
             naive = np.convolve(naive, law)
-    masses, error = lattice_sum([wrapped(law, 32) for law in laws], counts)
+    table = np.zeros((2, 9))
+    for row, law in zip(table, laws, strict=True):
+        row[: len(law)] = law
+    masses, error = lattice_sum([(table, np.array(counts))], 32)
     np.testing.assert_allclose(masses, wrapped(naive, 32), atol=error)
     assert error < 1e-11
 
@@ -48,9 +53,9 @@ def test_power_is_repeated_multiplication(exponent):
 @pytest.mark.parametrize("tail", [1e-3, 1e-14])
 @pytest.mark.parametrize(("count", "prob"), [(1, 0.5), (40, 0.1), (10_000, 0.7)])
 def test_window_leaves_out_no_more_than_the_tail(count, prob, tail):
-    law = (np.array([0.0, 2.0]), np.array([1 - prob, prob]))
-    low, high = window([law], [count], tail)
     total = stats.binom(count, prob)
+    law = (np.array([[1 - prob, prob]]), np.array([count]))
+    low, high = window(np.array([0.0, 2.0]), [law], tail, 2 * total.std())
     assert total.sf(np.floor(high / 2)) <= tail
     assert total.cdf(np.ceil(low / 2) - 1) <= tail
     assert high - low < 2 * (count * 2 + 1)
@@ -59,11 +64,34 @@ def test_window_leaves_out_no_more_than_the_tail(count, prob, tail):
 
 
 def test_window_of_different_laws_adds_them(rng):
-    laws = [(rng.normal(size=6), rng.dirichlet(np.ones(6))), (rng.normal(size=4), rng.dirichlet(np.ones(4)))]
-    low, high = window(laws, [3, 2], 1e-2)
+    values, table, counts = rng.normal(size=6), rng.dirichlet(np.ones(6), 2), np.array([3, 2])
+    low, high = window(values, [(table[:1], counts[:1]), (table[1:], counts[1:])], 1e-2, 2.0)
     draws = sum(
         rng.choice(values, p=masses, size=(count, 20_000)).sum(0)
-        for (values, masses), count in zip(laws, [3, 2], strict=True)
+        for masses, count in zip(table, counts, strict=True)
     )
     assert np.mean(draws > high) <= 1e-2
     assert np.mean(draws < low) <= 1e-2
+    assert high - low < 12 * draws.std()
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-3, 1e3])
+def test_any_scale_gives_a_valid_window(scale):
+    """Ladders in the wrong place, or cut where exponentials overflow: wider, never wrong."""
+    law = (np.array([[0.5, 0.5]]), np.array([400]))
+    low, high = window(np.array([0.0, 1.0]), [law], 1e-6, scale)
+    total = stats.binom(400, 0.5)
+    assert total.cdf(math.ceil(low) - 1) <= 1e-6
+    assert total.sf(math.floor(high)) <= 1e-6
+
+
+def test_laws_wider_than_the_circle_are_wrapped_and_many_come_in_blocks(rng):
+    table, counts = rng.dirichlet(np.ones(20), 6), np.array([1, 1, 3, 1, 2, 1])
+    whole, _ = lattice_sum([(table, counts)], 16)
+    blocks, error = lattice_sum([(table[:2], counts[:2]), (table[2:], counts[2:])], 16)
+    naive = np.array([1.0])
+    for law, count in zip(table, counts, strict=True):
+        for _ in range(count):
+            naive = np.convolve(naive, law)
+    np.testing.assert_allclose(whole, wrapped(naive, 16), atol=error)
+    np.testing.assert_allclose(blocks, whole, atol=error)

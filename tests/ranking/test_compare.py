@@ -30,6 +30,18 @@ def test_no_false_difference_beyond_the_level(rng):
     assert wrong / 200 <= 0.05 + 5 * np.sqrt(0.05 * 0.95 / 200)
 
 
+def test_no_false_difference_where_folds_share_what_moves_them(rng):
+    """As above with a common shift for each fold and quantizer, that networks as units would miss."""
+    wrong = {None: 0, 8: 0}
+    for _ in range(400):
+        of_fold = 0.25 * rng.normal(size=(5, 8))
+        advantages = rng.normal(size=(5, 64)) + of_fold[:, np.arange(64) % 8]
+        for folds in wrong:
+            wrong[folds] += any(not r["tied"] for r in pairwise(list("abcde"), advantages, num_folds=folds))
+    bound = 0.05 + 5 * np.sqrt(0.05 * 0.95 / 400)
+    assert wrong[8] / 400 <= bound < wrong[None] / 400
+
+
 def test_identical_releases_are_tied_and_constant_gaps_are_not():
     same = np.array([[0.1, 0.2, 0.3]] * 2)
     assert tied(pairwise(["a", "b"], same)) == {"a": ["b"], "b": ["a"]}

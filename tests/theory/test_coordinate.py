@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from mis.theory.coordinate import REACH, advantage, outcomes
+from mis.theory.coordinate import REACH, Coordinate, _bins, advantage, outcomes
 
 
 def cell_masses(edges, mean, sd):
@@ -76,15 +76,15 @@ def test_classes_have_the_masses_of_bivariate_rectangles(n, whole):
     edges, r, step = np.array([-1.1, -0.2, 0.9, 1.3]), n**-0.5, 0.25
     marks = np.full(5, whole)
     marks[[0, -1]] = True
-    seen = outcomes(edges, marks, r, step)
-    assert seen.members.sum() + seen.missed == pytest.approx(1.0, abs=1e-12)
+    seen = outcomes([Coordinate(edges, marks)], r, step)
+    assert seen.members.sum() + seen.missed[0] == pytest.approx(1.0, abs=1e-12)
     # Classes that members never reach are not kept.
     assert 1 - 1e-8 < seen.others.sum() <= 1 + 1e-12
-    z = np.linspace(-REACH, REACH, math.ceil(2 * REACH / step) + 1)
+    z = _bins(step)
     inside = (z > -2) & (z < 2)
     low, high = np.append(-np.inf, edges), np.append(edges, np.inf)
     for cell in range(5):
-        for left, right in list(zip(z[inside][:-1], z[inside][1:], strict=True))[::4]:
+        for left, right in list(zip(z[inside][:-1], z[inside][1:], strict=True))[::3]:
             want = joint(low[cell], high[cell], left, right, r)
             assert np.abs(seen.members - want).min() < 1e-9
 
@@ -95,14 +95,14 @@ def test_log_ratios_stay_within_the_stated_range(rng, n, whole):
     """Random points: classes found by their exact masses, ratios by their definition."""
     edges, r, step = np.array([-1.1, -0.2, 0.1, 0.9]), n**-0.5, 0.25
     marks = np.array([True, whole, whole, whole, True])
-    seen = outcomes(edges, marks, r, step)
+    seen = outcomes([Coordinate(edges, marks)], r, step)
     assert (seen.low <= seen.loss).all()
     assert (seen.loss <= seen.high).all()
-    z = np.linspace(-REACH, REACH, math.ceil(2 * REACH / step) + 1)
+    z = _bins(step)
     low, high, sd = np.append(-np.inf, edges), np.append(edges, np.inf), math.sqrt(1 - r * r)
     for cell in (1, 2, 3):
         others = cell_masses(edges, 0, 1)[cell]
-        for bin_ in range(20, len(z) - 21):
+        for bin_ in range(3, len(z) - 4):
             here = np.argmin(
                 np.abs(seen.others - others * (special.ndtr(z[bin_ + 1]) - special.ndtr(z[bin_])))
             )
@@ -122,19 +122,58 @@ def test_log_ratios_stay_within_the_stated_range(rng, n, whole):
             ), (cell, bin_)
 
 
+def test_bins_are_narrow_where_the_example_is_likely():
+    """Their mean square error for a standard normal variable is that of bins of one width, and less per bin."""
+    for step in (0.25, 0.05):
+        ends = _bins(step)
+        assert ends[0] == -REACH
+        np.testing.assert_array_equal(ends, -ends[::-1])
+        mass, first = np.diff(special.ndtr(ends)), -np.diff(stats.norm.pdf(ends))
+        error = 1 - np.square(first[mass > 0] / np.sqrt(mass[mass > 0])).sum()
+        assert error == pytest.approx(step**2 / 12, rel=0.15)
+        assert len(ends) < 6 / step + 3
+
+
 def test_thin_cells_are_joined_and_far_ones_dropped():
-    edges = np.arange(-4000, 4001) * 0.005
-    seen = outcomes(edges, np.ones(len(edges) + 1, bool), 0.1, 0.2)
-    cells = 2 * REACH / 0.2
-    assert len(seen.members) < (cells + 3) * (cells + 1)
+    edges, bins = np.arange(-4000, 4001) * 0.005, len(_bins(0.2)) - 1
+    seen = outcomes([Coordinate(edges, np.ones(len(edges) + 1, bool))], 0.1, 0.2)
+    assert len(seen.members) < (bins + 3) * bins
     assert seen.members.sum() == pytest.approx(1.0, abs=1e-12)
-    assert seen.missed < 1e-13
+    assert seen.missed[0] < 1e-11
+
+
+def test_a_wide_cell_beside_thin_ones_stays_whole():
+    """Else its ratio would be taken to range as that of a point within it does."""
+    edges = np.array([0.01, 0.02, 6.0])
+    seen = outcomes([Coordinate(edges, np.ones(4, bool))], 0.3, 0.1)
+    wide = np.isclose(seen.others.sum(), 1) & (seen.high - seen.low < 0.2)
+    assert wide[seen.others > 1e-3].all()
 
 
 def test_joined_cells_get_the_range_of_what_lies_within():
     """Joined or never whole: the same classes, so the same bounds."""
-    edges, r = np.linspace(-1, 1, 41), 0.2
-    ends = np.array([True] + [False] * 40 + [True])
-    joined, open_ = (outcomes(edges, marks, r, 0.25) for marks in (np.ones(42, bool), ends))
+    edges, r = np.linspace(-1, 1, 161), 0.2
+    ends = np.array([True] + [False] * 160 + [True])
+    joined, open_ = (outcomes([Coordinate(edges, marks)], r, 0.25) for marks in (np.ones(162, bool), ends))
     np.testing.assert_array_equal(joined.high, open_.high)
     np.testing.assert_array_equal(joined.low, open_.low)
+
+
+def test_many_coordinates_at_once_are_as_each_alone(rng):
+    coordinates = [Coordinate(np.sort(rng.normal(size=k)) * 3, np.ones(k + 1, bool)) for k in (0, 1, 5, 40)]
+    together = outcomes(coordinates, 0.3, 0.2)
+    assert (np.diff(together.owner) >= 0).all()
+    for i, one in enumerate(coordinates):
+        alone = outcomes([one], 0.3, 0.2)
+        assert alone.missed[0] == together.missed[i]
+        for mine, all_ in zip(alone[1:6], together[1:6], strict=True):
+            np.testing.assert_allclose(mine, all_[together.owner == i], rtol=1e-12, atol=1e-300)
+
+
+def test_masses_of_rare_classes_stay_within_what_their_ratio_allows():
+    """Cells eight deviations out, whose masses the quadrature knows to 1e-16 only, absolutely."""
+    edges = np.array([-8.3, -8.2, 8.1, 8.25])
+    seen = outcomes([Coordinate(edges, np.ones(5, bool))], 0.1, 0.2)
+    assert (seen.others < 1e-15).any()
+    assert (np.abs(seen.loss) < 8.5).all()
+    np.testing.assert_allclose(seen.members / seen.others, np.exp(seen.loss), rtol=1e-12)

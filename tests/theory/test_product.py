@@ -8,8 +8,9 @@ from scipy import special, stats
 
 from mis.numerics.checks import InvalidInput
 from mis.theory import coordinate
+from mis.theory.composition import LARGEST_LATTICE
 from mis.theory.full_precision import full_precision_mean
-from mis.theory.product import LARGEST_LATTICE, Cells, ToleranceNotMet, product, quantized_mean
+from mis.theory.product import Cells, ToleranceNotMet, product, quantized_mean
 from mis.theory.roc import Roc
 
 
@@ -123,7 +124,7 @@ def test_monte_carlo_of_the_likelihood_ratio(rng, dim, offset):
 def test_dp_accounting_encloses_it(dim, offset):
     """Their optimistic estimate on what a binned attacker sees, their pessimistic one on the ends of classes."""
     edges, n = grid(0.5, offset, 12) * 10.0, 100
-    seen = coordinate.outcomes(edges, np.ones(len(edges) + 1, bool), 0.1, 0.02)
+    seen = coordinate.outcomes([coordinate.Coordinate(edges, np.ones(len(edges) + 1, bool))], 0.1, 0.02)
 
     def composed(others, pessimistic):
         members, others = (dict(enumerate(np.log(mass))) for mass in (seen.members, others))
@@ -238,6 +239,77 @@ def test_a_tolerance_out_of_reach_is_told():
 def test_bad_input_is_refused_by_name(call, message):
     with pytest.raises(InvalidInput, match=message):
         call()
+
+
+@pytest.mark.parametrize("n", [2, 12])
+def test_a_release_that_gives_nearly_everything_away_is_bracketed(n):
+    """Laws so far apart that those of non-members lie outside the window of members."""
+    exact = full_precision_mean(2000, n)
+    for width in (0.0, 0.01):
+        bounds = quantized_mean(n, 2000, width, tolerance=1e-3)
+        assert bounds.width <= 1e-3
+        assert bounds.lower <= exact.upper
+    assert bounds.upper >= exact.lower - 1e-3
+
+
+def distinct(dim, rng):
+    """Every coordinate with edges, mean and scale of its own."""
+    return [
+        Cells(
+            edges=tuple(np.sort(rng.uniform(-1, 1, rng.integers(1, 17))).tolist()),
+            mean=rng.normal() * 0.2,
+            scale=math.exp(0.3 * rng.normal()),
+        )
+        for _ in range(dim)
+    ]
+
+
+def test_distinct_coordinates_meet_simulated_likelihood_ratios(rng):
+    n, draws, cells = 60, 20_000, distinct(40, rng)
+    r, loss = n**-0.5, np.zeros(20_000)
+    for c in cells:
+        edges = math.sqrt(n) * (np.array(c.edges) - c.mean) / c.scale
+        z = rng.standard_normal(draws)
+        y = r * z + math.sqrt(1 - r * r) * rng.standard_normal(draws)
+        conditional, plain = given_and_code(edges / math.sqrt(n), n, z)
+        code = np.searchsorted(edges, y)
+        loss += np.log(conditional[np.arange(draws), code] / plain[code])
+    bounds = product(cells, n, tolerance=1e-3)
+    for epsilon in (-0.2, 0.0, 0.4):
+        gain = np.maximum(1 - np.exp(epsilon - loss), 0)
+        at, error = bounds.roc().hockey_stick(epsilon), 5 * gain.std() / math.sqrt(draws)
+        assert at.lower - error <= gain.mean() <= at.upper + error
+    assert bounds.width <= 1e-3
+
+
+def test_a_thousand_distinct_coordinates_in_one_go(rng):
+    """Bounds at two tolerances overlap, and equal those of the parts where the parts are copies."""
+    cells = distinct(1000, rng)
+    rough, fine = (product(cells, 100, tolerance=t) for t in (1e-2, 1e-3))
+    assert rough.lower <= fine.lower <= fine.upper <= rough.upper
+    assert fine.width <= 1e-3
+    # Shifts of a few units in the last place make copies distinct.
+    shaken = [Cells(edges=(0.2 * (1 + 1e-13 * i), 0.9)) for i in range(200)]
+    copies = product([Cells(edges=(0.2, 0.9), count=200)], 50, tolerance=1e-3)
+    found = product(shaken, 50, tolerance=1e-3)
+    assert (found.lower, found.upper) == pytest.approx((copies.lower, copies.upper), abs=1e-9)
+
+
+def test_memory_is_bounded_before_the_tolerance_is_met():
+    with pytest.warns(ToleranceNotMet, match="more than tolerance=1e-08"):
+        bounds = quantized_mean(50, 3, 0.0, tolerance=1e-8)
+    exact = full_precision_mean(3, 50)
+    assert bounds.lower <= exact.value <= bounds.upper
+    assert bounds.width < 1e-4
+
+
+@pytest.mark.parametrize("edges", [(1e200,), (-1e300, 0.1, 1e9), (0.1, 0.1 + 1e-15, 0.3), (-41.0, 50.0)])
+def test_far_and_nearly_equal_edges_are_no_trouble(edges):
+    plain = tuple(e for e in edges if abs(e) < 5 and e != 0.1 + 1e-15)
+    found, want = (product([Cells(edges=e, count=3)], 20, tolerance=1e-3) for e in (edges, plain))
+    assert found.lower <= want.upper
+    assert want.lower <= found.upper
+    assert found.width <= 1e-3
 
 
 def test_members_law_and_code_law_of_the_brute_force_are_probabilities():
