@@ -25,14 +25,15 @@ SMALL = os.environ.get("MIS_NOTEBOOK_SIZE") == "small"
 # Let $L = \log(dP/dQ)$, $P$ the joint law of release and member, $Q$ that of release and stranger. Everything
 # is in $h(t) = \sup_A P(A) - t\,Q(A) = E_Q(e^L - t)_+$: $\Delta = h(1)$, the ROC is $\inf_t h(t) + tf$.
 #
-# - *Lower bound.* Let the attacker see less: merge outcomes until the likelihood ratio of each group lies on
-#   a lattice. Post-processing lowers $h$.
+# - *Lower bound.* Let the attacker see less: of each outcome only the nearest point of a lattice to $L$, and of
+#   all coordinates only the sum of those. Post-processing lowers $h$.
 # - *Upper bound.* Move the mass of each outcome to the two lattice points around it, keeping its mass under
 #   both laws. $(x - t)_+$ is convex in $x = e^L$, so by Jensen $h$ rises.
 #
-# Both survive products (condition on the other coordinates: what remains is again convex). On a common
-# lattice the sum over coordinates is a power of a discrete Fourier transform. What the window cuts off and
-# what the transform rounds is bounded and added on the safe side.
+# Both survive products (the first by itself; for the second condition on the other coordinates: what remains is
+# again convex). On a common lattice the sum over coordinates is a product of discrete Fourier transforms. What the
+# window cuts off and what the transform rounds is bounded and added on the safe side; both errors are of second
+# order in the step of the lattice.
 #
 # ## One coordinate, and all of them
 

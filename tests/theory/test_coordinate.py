@@ -172,8 +172,18 @@ def test_many_coordinates_at_once_are_as_each_alone(rng):
 
 def test_masses_of_rare_classes_stay_within_what_their_ratio_allows():
     """Cells eight deviations out, whose masses the quadrature knows to 1e-16 only, absolutely."""
-    edges = np.array([-8.3, -8.2, 8.1, 8.25])
-    seen = outcomes([Coordinate(edges, np.ones(5, bool))], 0.1, 0.2)
-    assert (seen.others < 1e-15).any()
-    assert (np.abs(seen.loss) < 8.5).all()
-    np.testing.assert_allclose(seen.members / seen.others, np.exp(seen.loss), rtol=1e-12)
+    edges, r, bins = np.array([7.9, 8.0]), 0.1, _bins(0.2)
+    seen = outcomes([Coordinate(edges, np.ones(3, bool))], r, 0.2)
+    loss, num_bins = seen.loss.reshape(3, -1), len(bins) - 1
+    z = bins[:-1, None] + np.diff(bins)[:, None] * np.linspace(0, 1, 30)
+    for cell, low, high in [(1, 7.9, 8.0), (2, 8.0, np.inf)]:
+        # From the upper tail.
+        a, b = -high, -low
+        given, plain = (
+            special.log_ndtr((b + shift) / sd)
+            + np.log(-np.expm1(special.log_ndtr((a + shift) / sd) - special.log_ndtr((b + shift) / sd)))
+            for shift, sd in ((r * z, math.sqrt(1 - r * r)), (0.0, 1.0))
+        )
+        within = (given - plain).reshape(num_bins, 30)
+        assert (within.min(axis=1) - 1e-9 < loss[cell]).all()
+        assert (loss[cell] < within.max(axis=1) + 1e-9).all()
