@@ -5,6 +5,7 @@ from mis.attacks.audit import Audit, audit
 from mis.attacks.audit_file import load
 from mis.attacks.base import Attack, Input
 from mis.attacks.calibrated_loss import CalibratedLoss
+from mis.attacks.cell_ratio import CellRatio, cell_bounds
 from mis.attacks.decoded import Decoded
 from mis.attacks.entropy import Entropy
 from mis.attacks.gap import Gap
@@ -28,6 +29,7 @@ __all__ = [
     "Attack",
     "Audit",
     "CalibratedLoss",
+    "CellRatio",
     "Decoded",
     "Entropy",
     "Gap",
@@ -45,6 +47,7 @@ __all__ = [
     "Ridge",
     "Trained",
     "audit",
+    "cell_bounds",
     "counting_advantage",
     "load",
     "statistics",
@@ -68,4 +71,5 @@ ATTACKS: dict[str, type[Attack]] = {
     "ridge": Ridge,
     "influence": Influence,
     "optimal": Optimal,
+    "cell-ratio": CellRatio,
 }

@@ -94,6 +94,22 @@ def regressions(rng, models=40, targets=4, examples=60, weights=15):
     }
 
 
+def estimates(rng, models=400, targets=40, examples=30, dim=12):
+    """Normal estimates, each example moving them a little, released as their signs."""
+    membership = rng.random((models + targets, examples)) < 0.5
+    moves = 0.4 * rng.normal(size=(examples, dim))
+    params = rng.normal(size=(models + targets, dim)) + (membership - 0.5) @ moves
+    positive = params[models:] > 0
+    return {
+        "target_lower": np.where(positive, 0.0, -np.inf),
+        "target_upper": np.where(positive, np.inf, 0.0),
+        "shadow_params": params[:models],
+        "shadow_membership": membership[:models],
+        "shifts": moves,
+        "truth": membership[models:],
+    }
+
+
 CASES = {
     "gap": (attacks.Gap(), networks),
     "loss": (attacks.LossThreshold(), networks),
@@ -120,6 +136,8 @@ CASES = {
     "ridge": (attacks.Ridge(), regressions),
     "influence": (attacks.Influence(), regressions),
     "optimal": (attacks.Optimal(), counts),
+    "cell-ratio": (attacks.CellRatio(), estimates),
+    "cell-ratio-full": (attacks.CellRatio(covariance="full", shifts="given"), estimates),
 }
 parametrize = pytest.mark.parametrize(("attack", "world"), CASES.values(), ids=CASES)
 
@@ -213,7 +231,13 @@ def test_infinities_give_no_nan(attack, world, rng):
         if need.type is not float or name.endswith(("features", "params", "full", "gradients", "factors")):
             continue
         sure = np.array(given[name])
-        if name.endswith("logits"):
+        if name in ("shadow_params", "shifts"):
+            with pytest.raises(InvalidInput, match=f"expected {name} finite"):
+                attack.scores(**(given | {name: np.full_like(sure, np.inf)}))
+            continue
+        if name.startswith("target_") and name[7:] in ("lower", "upper"):
+            sure[..., 0] = -np.inf if name == "target_lower" else np.inf
+        elif name.endswith("logits"):
             # The largest logit of an example must be finite; here a class is impossible.
             sure[..., 0, :] = [0.0, -np.inf, -np.inf]
             sure[..., 1, :] = [0.0, 0.0, -np.inf]
