@@ -12,6 +12,7 @@ from mis.studies.delta_vs_n import delta_vs_n
 from mis.studies.edge_leakage import edge_leakage
 from mis.studies.predicted_vs_empirical import predicted_vs_empirical
 from mis.studies.rows import write_rows
+from mis.studies.sandwich import sandwich
 
 __all__ = ["STUDIES", "write_rows"]
 
@@ -21,4 +22,5 @@ STUDIES: dict[str, Callable[[bool], list[dict[str, Any]]]] = {
     "certified-bands": certified_bands,
     "edge-leakage": edge_leakage,
     "predicted-vs-empirical": predicted_vs_empirical,
+    "sandwich": sandwich,
 }

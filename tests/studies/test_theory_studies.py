@@ -94,3 +94,14 @@ def test_prediction_meets_the_attack():
         error = (row["upper"] - row["lower"]) / 2 / 1.96
         assert abs(row["advantage"] - row["predicted"]) < 0.1 * row["predicted"] + 5 * error
         assert row["lower"] > 0
+
+
+def test_sandwich_is_that_of_the_rankings():
+    """Strongest and predicted agree in full precision, and no attack is beaten by its own part but by chance."""
+    rows = STUDIES["sandwich"](True)
+    assert {row["quantizer"] for row in rows} == {"full", "sign", "ternary-90", "uniform-4"}
+    for row in rows:
+        if row["quantizer"] == "full":
+            assert row["predicted"] == pytest.approx(max(row["advantage"], 0.0), rel=1e-6, abs=1e-9)
+        assert row["advantage_upper"] > row["lira_lower"]
+        assert row["predicted_lower"] <= row["predicted"] <= row["predicted_upper"]
