@@ -38,7 +38,7 @@ def check():
 
 
 def best(call):
-    """What the call returns, and the seconds of its fastest run."""
+    """Return what the call does, and the seconds of its fastest run."""
     seconds = []
     for _ in range(REPEATS):
         start = time.perf_counter()

@@ -1,7 +1,7 @@
 """Spec and function: the likelihood ratio of the cells that a normal estimator was released in."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,19 +117,20 @@ class CellRatio(Attack):
         # The shadows' mean lies between the two laws, where the share that has the example puts it.
         moves = finite("CellRatio", "shifts", shifts)[:, varies] / spread
         into, out = (1 - share) * moves, -share * moves
-        if self.covariance == "diagonal":
-            ratio = _independent
-        else:
+        ratio: Callable[..., np.ndarray] = _independent
+        if self.covariance == "full":
             root, uniforms = self._root((params[:, varies] - mean) / spread), self._uniforms(varies.sum())
             ratio = functools.partial(_correlated, root=root, uniforms=uniforms)
-        return np.stack([ratio(*cell, into, out) for cell in zip(low, high, strict=True)])
+        # Coarse releases repeat.
+        cells, targets = np.unique(np.concatenate([low, high], axis=1), axis=0, return_inverse=True)
+        return np.stack([ratio(*np.split(cell, 2), into, out) for cell in cells])[targets]
 
     def _root(self, standard):
         num_models, dim = standard.shape
-        if num_models <= dim + 1:
+        if num_models <= dim:
             raise UnsupportedSetting(
                 "CellRatio",
-                f"a full covariance of {dim} coordinates needs more than {dim + 1} shadow models, got {num_models}; "
+                f"a full covariance of {dim} coordinates needs more than {dim} shadow models, got {num_models}; "
                 "use covariance='diagonal'.",
             )
         try:
