@@ -45,9 +45,9 @@ class Input:
     ----------
     axes
         Names of its axes, e.g. ``"T N"``; equal names have equal lengths across the inputs of one attack.
-        Empty for a callable.
     type
-        ``float`` (NaN refused, infinities legal: a sure score), ``bool``, ``int`` or ``Callable``.
+        ``float`` (NaN refused, infinities legal: a sure score), ``bool``, ``int`` or ``Callable`` (one function or,
+        along its one axis, a list of them).
     """
 
     axes: str
@@ -56,9 +56,7 @@ class Input:
     def read(self, where: str, name: str, value: Any) -> Any:
         """Return ``value`` as an array with all the axes, or refuse it."""
         if self.type is Callable:
-            if not callable(value):
-                raise InvalidInput(f"{where}: expected {name} callable, got a {type(value).__name__}.")
-            return value
+            return _read_callables(where, name, value)
         array = CASTS[self.type](where, name, value)
         axes = self.axes.split()
         if array.ndim == len(axes) - 1 and axes[0] in OPTIONAL_AXES:
@@ -116,8 +114,8 @@ class Attack(abc.ABC):
             raise InvalidInput(
                 f"{where}: expected inputs of a size that float64 can work with, got an overflow."
             )
-        target = next((name for name, need in needs.items() if need.axes.startswith("T")), None)
-        single = target is None or np.ndim(inputs[target]) < arrays[target].ndim
+        target = next(name for name, need in needs.items() if need.axes.startswith("T"))
+        single = callable(inputs[target]) or np.ndim(inputs[target]) < arrays[target].ndim
         return scores[0] if single else scores
 
     def _refuse_names(self, where, inputs):
@@ -176,6 +174,17 @@ def read_labels(where: str, name: str, value: Any) -> np.ndarray:
     return as_numbers.astype(np.int64)
 
 
+def _read_callables(where, name, value):
+    """Return one function or a list of them as an array of objects."""
+    functions = [value] if callable(value) else list(value) if isinstance(value, list | tuple) else []
+    if not functions or not all(map(callable, functions)):
+        kind = type(value).__name__
+        raise InvalidInput(f"{where}: expected {name} callable or a list of callables, got a {kind}.")
+    array = np.empty(len(functions), dtype=object)
+    array[:] = functions
+    return array
+
+
 CASTS: dict[Any, Callable[[str, str, Any], np.ndarray]] = {
     float: read_scores,
     bool: read_membership,
@@ -186,8 +195,6 @@ CASTS: dict[Any, Callable[[str, str, Any], np.ndarray]] = {
 def _match_axes(where, needs, arrays):
     lengths: dict[str, tuple[int, str]] = {}
     for name, need in needs.items():
-        if need.type is Callable:
-            continue
         for axis, length in zip(need.axes.split(), arrays[name].shape, strict=True):
             known, giver = lengths.setdefault(axis, (length, name))
             if known != length:

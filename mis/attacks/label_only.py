@@ -25,14 +25,14 @@ class LabelOnly(Attack):
     noise
         Largest standard deviation, in the units of the features.
     num_draws
-        Copies of each example; ``predict`` is called once more than that.
+        Copies of each example; a target is asked once more than that.
     seed
         Of the noise.
 
     Notes
     -----
-    ``predict`` takes features ``(N, D)`` and returns the predicted classes ``(N,)`` as integers; one target
-    model.
+    ``predict`` is the target, a function that takes features ``(N, D)`` and returns the predicted classes ``(N,)`` as
+    integers; or a list of T of them.
 
     References
     ----------
@@ -61,17 +61,19 @@ class LabelOnly(Attack):
 
     @property
     def needs(self) -> Mapping[str, Input]:
-        """The target as a function, the examples and their true classes."""
-        return {"predict": Input("", Callable), "features": Input("N D"), "labels": Input("N", int)}
+        """The targets as functions, the examples and their true classes."""
+        return {"predict": Input("T", Callable), "features": Input("N D"), "labels": Input("N", int)}
 
     def evaluate(self, *, predict, features, labels) -> np.ndarray:
         """Count correct predictions over growing noise."""
         rng = np.random.default_rng(self.seed)
-        kept = np.zeros(len(labels))
+        right = np.stack([self._correct(one, features, labels) for one in predict])
+        kept = np.zeros((len(predict), len(labels)))
         for step in range(1, self.num_draws + 1):
-            noise = self.noise * step / self.num_draws * rng.normal(size=features.shape[1])
-            kept += self._correct(predict, features + noise, labels)
-        return (self._correct(predict, features, labels) * kept / self.num_draws)[None]
+            noisy = features + self.noise * step / self.num_draws * rng.normal(size=features.shape[1])
+            for row, one in zip(kept, predict, strict=True):
+                row += self._correct(one, noisy, labels)
+        return right * kept / self.num_draws
 
     def _correct(self, predict, features, labels):
         predicted = np.asarray(predict(features))

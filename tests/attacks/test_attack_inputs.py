@@ -56,13 +56,22 @@ def test_labels_are_class_numbers(labels):
 
 
 def test_callable_inputs():
-    def predict(x):
-        return x
+    class Layers(list):
+        """A model that is also a sequence, as some frameworks make them."""
 
-    need = Input("", Callable)
-    assert need.read("here", "predict", predict) is predict
-    with pytest.raises(InvalidInput, match="predict callable, got a int"):
-        need.read("here", "predict", 3)
+        def __call__(self, x):
+            return x
+
+    need = Input("T", Callable)
+    for given, expected in ((np.sin, [np.sin]), ([np.sin, np.cos], [np.sin, np.cos])):
+        read = need.read("here", "predict", given)
+        assert read.shape == (len(expected),)
+        assert list(read) == expected
+    model = Layers([1, 2])
+    assert need.read("here", "predict", model)[0] is model
+    for wrong, kind in ((3, "int"), ([], "list"), ([np.sin, 3], "list"), ("sin", "str")):
+        with pytest.raises(InvalidInput, match=f"predict callable or a list of callables, got a {kind}"):
+            need.read("here", "predict", wrong)
 
 
 def test_overflow_is_said_and_not_returned():

@@ -111,11 +111,22 @@ def test_label_only_measures_the_distance():
     assert np.all(np.diff(scores[:4]) > 0)
 
 
+def test_label_only_of_several_targets(rng):
+    """Each target by itself, and the same noise for all."""
+    targets = [lambda x, w=w: (x @ w > 0).astype(int) for w in rng.normal(size=(3, 2))]
+    examples = {"features": rng.normal(size=(20, 2)), "labels": rng.integers(0, 2, 20)}
+    attack = LabelOnly(num_draws=10)
+    rows = attack.scores(predict=[*targets, targets[0]], **examples)
+    np.testing.assert_array_equal(
+        rows, [attack.scores(predict=f, **examples) for f in [*targets, targets[0]]]
+    )
+
+
 def test_label_only_refusals():
     good = {"predict": lambda x: x[:, 0] > 0, "features": [[1.0], [2.0]], "labels": [1, 0]}
     with pytest.raises(InvalidInput, match=r"predict to return 2 classes, got shape \(2, 1\)"):
         LabelOnly().scores(**(good | {"predict": lambda x: x}))
-    with pytest.raises(InvalidInput, match="predict callable, got a int"):
+    with pytest.raises(InvalidInput, match="predict callable or a list of callables, got a int"):
         LabelOnly().scores(**(good | {"predict": 3}))
     with pytest.raises(InvalidInput, match="noise a finite number > 0"):
         LabelOnly(noise=0)
