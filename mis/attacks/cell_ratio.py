@@ -52,7 +52,7 @@ class CellRatio(Attack):
 
     Notes
     -----
-    Inputs of ``scores``: ``shadow_params (M, P)``, estimates before quantization; ``shadow_membership (M, N)``;
+    Inputs of ``scores``: ``shadow_full (M, P)``, estimates before quantization; ``shadow_membership (M, N)``;
     ``target_lower`` and ``target_upper`` ``(P,)`` or ``(T, P)``, bounds of the cells that the target was released
     in, see ``cell_bounds``: equal where a coordinate is released as it is; and ``shifts (N, P)`` where given,
     mean estimate with the example less without. A coordinate in which no two shadow models differ is left out.
@@ -67,7 +67,7 @@ class CellRatio(Attack):
     Estimates of standard deviation 1 that an example moves by 2; the target shows their sign:
 
     >>> scores = CellRatio(shifts="given").scores(
-    ...     shadow_params=[[-1.0], [0.0], [1.0]], shadow_membership=np.zeros((3, 2)), shifts=[[2.0], [0.0]],
+    ...     shadow_full=[[-1.0], [0.0], [1.0]], shadow_membership=np.zeros((3, 2)), shifts=[[2.0], [0.0]],
     ...     target_lower=[[0.0], [-np.inf]], target_upper=[[np.inf], [0.0]],
     ... )
     >>> scores.round(3)
@@ -92,17 +92,17 @@ class CellRatio(Attack):
         needs = {
             "target_lower": Input("T P"),
             "target_upper": Input("T P"),
-            "shadow_params": Input("M P"),
+            "shadow_full": Input("M P"),
             "shadow_membership": Input("M N", bool),
         }
         return needs | ({"shifts": Input("N P")} if self.shifts == "given" else {})
 
     def evaluate(
-        self, *, target_lower, target_upper, shadow_params, shadow_membership, shifts=None
+        self, *, target_lower, target_upper, shadow_full, shadow_membership, shifts=None
     ) -> np.ndarray:
         """Centre and scale by the shadows; compare the two laws on the target's cells."""
         _refuse_cells(target_lower, target_upper)
-        params = finite("CellRatio", "shadow_params", shadow_params)
+        params = finite("CellRatio", "shadow_full", shadow_full)
         share = shadow_membership.mean(axis=0)[:, None]
         if shifts is None:
             shifts = _mean_shifts(params, shadow_membership)

@@ -22,7 +22,7 @@ def scored(shadows, shifts, lower, upper, membership=None, **options):
     if membership is None:
         membership = np.zeros((len(shadows), len(shifts)), bool)
     return CellRatio(shifts="given", **options).scores(
-        shadow_params=shadows,
+        shadow_full=shadows,
         shadow_membership=membership,
         shifts=shifts,
         target_lower=lower,
@@ -143,7 +143,7 @@ def test_estimated_shifts_are_differences_of_means(rng):
     params = rng.normal(size=(50, 3)) + 1e6
     shifts = [params[side].mean(axis=0) - params[~side].mean(axis=0) for side in membership.T]
     cells = {"target_lower": np.full(3, 1e6), "target_upper": np.full(3, np.inf)}
-    found = CellRatio().scores(shadow_params=params, shadow_membership=membership, **cells)
+    found = CellRatio().scores(shadow_full=params, shadow_membership=membership, **cells)
     expected = scored(params, shifts, *cells.values(), membership)
     np.testing.assert_allclose(found, expected, rtol=1e-7)
 
@@ -173,7 +173,7 @@ def test_as_strong_as_counting_where_both_work(rng):
         return np.arange(size)[:, None] % 24 == np.arange(12)
 
     shadow, few, target = (one_member(size) for size in (40_000, 400, num_targets))
-    shadow_params, few_params, target_params = means(shadow), means(0 * few), means(target)
+    shadow_full, few_params, target_params = means(shadow), means(0 * few), means(target)
     positive = target_params > 0
     ratio = scored(
         few_params,
@@ -184,7 +184,7 @@ def test_as_strong_as_counting_where_both_work(rng):
         num_draws=128,
     )
     counted = Optimal().scores(
-        shadow_codes=(shadow_params > 0) @ [1, 2], shadow_membership=shadow, target_codes=positive @ [1, 2]
+        shadow_codes=(shadow_full > 0) @ [1, 2], shadow_membership=shadow, target_codes=positive @ [1, 2]
     )
     # Each example against the refits without any.
     fresh = ~target.any(axis=1)
@@ -230,7 +230,7 @@ def test_cell_bounds_of_other_releases():
 
 
 GOOD = {
-    "shadow_params": [[0.0, 1.0], [1.0, 0.0], [0.5, 0.7], [2.0, 1.5]],
+    "shadow_full": [[0.0, 1.0], [1.0, 0.0], [0.5, 0.7], [2.0, 1.5]],
     "shadow_membership": [[1], [0], [1], [0]],
     "target_lower": [0.0, 0.0],
     "target_upper": [1.0, 1.0],
@@ -238,18 +238,18 @@ GOOD = {
 BAD = {
     "upside down": ({"target_upper": [1.0, -1.0]}, {}, r"target_lower <= target_upper.*got 0 and -1 at \(0, 1\)"),
     "nowhere": ({"target_lower": [np.inf, 0.0], "target_upper": [np.inf, 1.0]}, {}, "got inf and inf"),
-    "infinite": ({"shadow_params": [[np.inf, 0.0]] * 4}, {}, "shadow_params finite"),
-    "no spread": ({"shadow_params": np.ones((4, 2))}, {}, "do not differ, so no spread"),
-    "one model": ({"shadow_params": [[1.0, 2.0]], "shadow_membership": [[0]]}, {"shifts": "given"}, "no spread"),
+    "infinite": ({"shadow_full": [[np.inf, 0.0]] * 4}, {}, "shadow_full finite"),
+    "no spread": ({"shadow_full": np.ones((4, 2))}, {}, "do not differ, so no spread"),
+    "one model": ({"shadow_full": [[1.0, 2.0]], "shadow_membership": [[0]]}, {"shifts": "given"}, "no spread"),
     "all in": ({"shadow_membership": np.ones((4, 1))}, {}, "1 of 1 examples have no 'out' shadow model"),
     "none in": ({"shadow_membership": np.zeros((4, 1))}, {}, "have no 'in' shadow model"),
     "few": (
-        {"shadow_params": [[0.0, 1.0], [1.0, 0.0]], "shadow_membership": [[1], [0]]},
+        {"shadow_full": [[0.0, 1.0], [1.0, 0.0]], "shadow_membership": [[1], [0]]},
         {"covariance": "full"},
         "2 coordinates needs more than 2 shadow models, got 2",
     ),
     "linear": (
-        {"shadow_params": np.arange(4.0)[:, None] * [1.0, 2.0]},
+        {"shadow_full": np.arange(4.0)[:, None] * [1.0, 2.0]},
         {"covariance": "full"},
         "linear in others over the shadow models",
     ),
@@ -264,6 +264,11 @@ def test_refusals(change, options, message):
     with pytest.raises((InvalidInput, UnsupportedSetting), match=message) as caught:
         CellRatio(**options).scores(**inputs)
     assert "\n" not in str(caught.value)
+
+
+def test_shifts_are_finite():
+    with pytest.raises(InvalidInput, match="shifts finite, got 1 NaN or infinite"):
+        CellRatio(shifts="given").scores(**GOOD, shifts=[[np.inf, 0.0]])
 
 
 @pytest.mark.parametrize(
