@@ -20,6 +20,8 @@ SHIFTS = ("estimated", "given")
 
 # Standard units. A cell narrower than this has the density of its middle, to a share of its width squared.
 NARROW = 1e-6
+# Numbers held at a time.
+BLOCK_NUMBERS = 2**21
 # Beyond this the squares of bounds overflow.
 FURTHEST = 1e100
 
@@ -118,12 +120,15 @@ class CellRatio(Attack):
         moves = finite("CellRatio", "shifts", shifts)[:, varies] / spread
         into, out = (1 - share) * moves, -share * moves
         ratio: Callable[..., np.ndarray] = _independent
+        numbers = into.size
         if self.covariance == "full":
             root, uniforms = self._root((params[:, varies] - mean) / spread), self._uniforms(varies.sum())
             ratio = functools.partial(_correlated, root=root, uniforms=uniforms)
+            numbers = len(uniforms) * sum(into.shape)
         # Coarse releases repeat.
-        cells, targets = np.unique(np.concatenate([low, high], axis=1), axis=0, return_inverse=True)
-        return np.stack([ratio(*np.split(cell, 2), into, out) for cell in cells])[targets]
+        cells, targets = np.unique(np.stack([low, high], axis=1), axis=0, return_inverse=True)
+        blocks = np.array_split(cells, -(-len(cells) * numbers // BLOCK_NUMBERS))
+        return np.concatenate([ratio(block[:, 0], block[:, 1], into, out) for block in blocks])[targets]
 
     def _root(self, standard):
         num_models, dim = standard.shape
@@ -216,12 +221,13 @@ def _log_mass(low, high):
 
 
 def _independent(low, high, into, out):
-    """Return the log ratio for cells ``(P,)`` and the two moves ``(N, P)`` of the mean, shape (N,)."""
-    return (_log_mass(low - into, high - into) - _log_mass(low - out, high - out)).sum(axis=1)
+    """Return the log ratio for cells ``(B, P)`` and the two moves ``(N, P)`` of the mean, shape (B, N)."""
+    low, high = low[:, None], high[:, None]
+    return (_log_mass(low - into, high - into) - _log_mass(low - out, high - out)).sum(axis=-1)
 
 
 def _correlated(low, high, into, out, *, root, uniforms):
-    """Return the log ratio for cells ``(P,)`` and the two moves ``(N, P)``, by draws from the law within the cells.
+    """Return the log ratio for cells ``(B, P)`` and the two moves ``(N, P)``, by draws from the law within the cells.
 
     With covariance ``root root'`` a move by s multiplies the density at x by ``exp(s' C^-1 x - s' C^-1 s / 2)``.
     """
@@ -230,21 +236,22 @@ def _correlated(low, high, into, out, *, root, uniforms):
     for moves in (into, out):
         directions = linalg.solve_triangular(root, moves.T, lower=True)
         log_factors = white @ directions - np.square(directions).sum(axis=0) / 2
-        logs.append(special.logsumexp(log_factors + log_weights[:, None], axis=0))
+        logs.append(special.logsumexp(log_factors + log_weights[..., None], axis=1))
     return logs[0] - logs[1]
 
 
 def _draws(root, low, high, uniforms):
-    """Return weighted draws from the normal law within the cells, whitened: ``x = root white``; (K, P) and (K,).
+    """Return weighted draws from the law within the cells, whitened: ``x = root white``; (B, K, P) and (B, K).
 
     Each coordinate is drawn within its cell given those before; the weights are the masses of these cells.
     """
-    white, log_weights = np.zeros_like(uniforms), np.zeros(len(uniforms))
+    white = np.zeros((len(low), *uniforms.shape))
+    log_weights = np.zeros(white.shape[:2])
     for j, scale in enumerate(np.diag(root)):
-        before = white[:, :j] @ root[j, :j]
-        a, b = (low[j] - before) / scale, (high[j] - before) / scale
+        before = white[..., :j] @ root[j, :j]
+        a, b = (low[:, j, None] - before) / scale, (high[:, j, None] - before) / scale
         log_weights += _log_mass(a, b)
-        white[:, j] = _between(a, b, uniforms[:, j])
+        white[..., j] = _between(a, b, uniforms[:, j])
     return white, log_weights
 
 

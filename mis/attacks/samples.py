@@ -46,7 +46,8 @@ class Sample:
         first = np.searchsorted(self.scores, thresholds, "right" if strict else "left")
         if self.num_rows == 1:
             return (len(self) - first)[:, None]
-        return np.stack([self.hits(slice(start, None)) for start in first])
+        hits = [self.hits(slice(start, None)) for start in first]
+        return np.array(hits, dtype=int).reshape(len(first), self.num_rows)
 
     def flip(self):
         """Return the sample with the opposite scores."""

@@ -212,6 +212,14 @@ def test_all_scores_equal(rows):
     assert found.tpr_at_fpr[0.1].lower == 0
 
 
+@pytest.mark.parametrize(("rows", "size"), [(1, 2), (2, 1), (2, 2), (3, 2), (5, 4)])
+def test_hardly_any_records(rows, size, rng):
+    found = audit(member=rng.normal(size=(rows, size)), nonmember=rng.normal(size=(rows, size)))
+    assert found.advantage.lower <= 0 <= found.advantage.upper
+    assert found.epsilon_lower.lower == 0
+    assert found.tpr_at_fpr == dict.fromkeys((0.1, 0.01, 0.001))
+
+
 @pytest.mark.parametrize("rows", [1, 6])
 def test_perfect_separation(rows):
     found = audit(member=np.full((rows, 400), np.inf), nonmember=np.full((rows, 400), -np.inf))
