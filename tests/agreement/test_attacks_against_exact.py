@@ -537,6 +537,26 @@ def test_the_optimal_attack_reaches_the_exact_value(name, size):
     assert reached >= task.truth.lower - short - 5 * error
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_the_estimate_by_counting_meets_the_exact_value(name):
+    """``counting_advantage`` on refits with examples drawn from the law, and on refits without."""
+    task = task_of(name, QUICK)
+    if "target_codes" in task.lacks:
+        assert all(release.codes is None for release in targets_of(name, QUICK, 100))
+        return
+    rng = np.random.default_rng(4)
+    examples = rng.choice(len(task.shares), 60, p=task.shares)
+    codes_with = np.stack([task.refits(rng, j, 2000).codes for j in examples])
+    codes = [codes_with, task.refits(rng, None, 60_000).codes]
+    number = np.unique(np.concatenate([x.ravel() for x in codes]), return_inverse=True)[1]
+    found = attacks.counting_advantage(
+        number[: codes_with.size].reshape(codes_with.shape), number[codes_with.size :], level=LEVEL
+    )
+    assert found.lower <= task.truth.upper
+    assert found.upper >= task.truth.lower
+    assert found.width < 0.25
+
+
 def test_it_can_fail_from_above():
     """An attack that sees the weights before the quantizer, and one that counts on the refits that it scores."""
     name = "logistic, sign"
