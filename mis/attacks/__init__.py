@@ -7,6 +7,7 @@ from mis.attacks.base import Attack, Input
 from mis.attacks.calibrated_loss import CalibratedLoss
 from mis.attacks.cell_ratio import CellRatio, cell_bounds
 from mis.attacks.decoded import Decoded
+from mis.attacks.decoding import decode
 from mis.attacks.entropy import Entropy
 from mis.attacks.gap import Gap
 from mis.attacks.gradient_norm import GradientNorm
@@ -49,6 +50,7 @@ __all__ = [
     "audit",
     "cell_bounds",
     "counting_advantage",
+    "decode",
     "load",
     "statistics",
 ]

@@ -1,7 +1,7 @@
 """Functions: one quantizer's row, from networks that were trained once for all quantizers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -10,14 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from mis import quantizers, theory
+from mis import theory
 from mis.attacks.crossfit import STRONGEST, cross_fit, deal, mean_over_models
 from mis.attacks.decoded import decoded
 from mis.attacks.linearised import linearised
 from mis.attacks.ridge import Ridge, gram, ridge
 from mis.numerics.checks import UnsupportedSetting
 from mis.populations import Split
-from mis.quantizers import Quantizer
+from mis.quantizers import Grid, Quantizer
+from mis.ranking import decoding
 from mis.ranking.asymptotic import LocalFit, local_fit
 from mis.ranking.black_box import BLACK_BOX, Outputs, calibrated, example_losses
 from mis.ranking.spec import RankingSpec
@@ -57,7 +58,7 @@ class Networks:
     level
         Level of all intervals.
     attacks
-        Names in ``BLACK_BOX``, ``whitebox`` and ``combined``: all the others together.
+        Names in ``BLACK_BOX``, ``lira_decoded``, ``whitebox`` and ``combined``: all the others together.
     """
 
     spec: RankingSpec
@@ -78,9 +79,14 @@ class Networks:
         return [jnp.asarray(np.concatenate([p, t.reshape(-1, *t.shape[2:])])) for p, t in both]
 
     @cached_property
+    def layers(self) -> list[jax.Array]:
+        """The layers of all networks, ``(M, in + 1, out)``."""
+        return [jnp.asarray(p) for p in self.ensemble.params]
+
+    @cached_property
     def full(self) -> list[jax.Array]:
         """The parameters of each network in a row, by layer, ``(M, P)``."""
-        return _rows(self.ensemble.params)
+        return _rows(self.layers)
 
     @cached_property
     def gradients(self) -> list[list[jax.Array]]:
@@ -134,8 +140,8 @@ class Networks:
 def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], np.ndarray]:
     """Return the columns of one quantizer, and the strongest attack's advantage on each network, ``(M,)``."""
     num_models = len(networks.full[0])
-    batches = release(networks, quantizer)
-    released = [p[:num_models] for p in batches]
+    batches, grids = release(networks, quantizer)
+    released, grids = [p[:num_models] for p in batches], jax.tree.map(lambda a: a[:num_models], grids)
     model, pool, heldout = networks.spec.model, networks.split.pool, networks.split.heldout
     features = np.concatenate([pool.features, heldout.features])
     said = np.asarray(_predict(batches, features, model=model))
@@ -153,7 +159,7 @@ def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], n
         heldout=heldout_outputs,
         heldout_targets=heldout.targets,
     )
-    measured = _attack(networks, released, outputs)
+    measured = _attack(networks, released, grids, outputs)
     for name in (*networks.attacks, STRONGEST):
         _put(row, name, mean_over_models(measured[name].advantage, networks.num_folds, networks.level))
     _put(row, "tpr_at_fpr_01", mean_over_models(measured[STRONGEST].tpr, networks.num_folds, networks.level))
@@ -181,13 +187,19 @@ def _without_two(means):
 def _quantize(layers, keys, *, quantizer):
     def one(item):
         params, key = item
-        return quantizers.quantize(quantizer, params, key)
+        keys = jax.random.split(key, len(params))
+        grids = [quantizer.fit(layer) for layer in params]
+        each = zip(grids, params, keys, strict=True)
+        return [grid.apply(layer, key=key) for grid, layer, key in each], grids
 
     return jax.lax.map(one, (layers, keys), batch_size=BATCH)
 
 
-def release(networks: Networks, quantizer: Quantizer) -> list[jax.Array]:
-    """Quantize every network and iterate; stochastic rounding has one key per network, whatever the others are."""
+def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], list[Grid]]:
+    """Quantize every network and iterate, as ``quantizers.quantize`` does; return also the grid of each, by layer.
+
+    Stochastic rounding has one key per network, whatever the others are.
+    """
     start = jax.random.fold_in(jax.random.key(networks.spec.seed), ROUNDING)
     num_iterates = len(networks.batches[0]) - len(networks.full[0])
     numbers = np.concatenate([networks.ensemble.indices, ITERATES + np.arange(num_iterates)])
@@ -228,14 +240,17 @@ def _train_performance(outputs, networks) -> float:
     return float(1.0 - errors[members].mean() / np.var(targets))
 
 
-def _attack(networks, released, outputs):
+def _attack(networks, released, grids, outputs):
     """Measure every attack by cross-fitting; all of them see the released networks only."""
     members, black = outputs.members, [name for name in networks.attacks if name in BLACK_BOX]
     rows, membership = _rows(released), jnp.asarray(members, jnp.float32)
     white = [f"{kind}-{layer}" for layer in range(len(rows)) for kind in ("linearised", "decoded")]
     groups: dict[str, Sequence[str]] = {name: [name] for name in black}
-    groups |= {"whitebox": [*white, "ridge"], "combined": [*black, *white, "ridge"]}
+    white += ["ridge", "lira_decoded"]
+    groups |= {"lira_decoded": ["lira_decoded"], "whitebox": white, "combined": [*black, *white]}
     groups = {name: groups[name] for name in networks.attacks}
+
+    layers = decoding.in_cells(networks.layers, released, grids)
 
     def features(fold, is_shadow):
         scores = {name: BLACK_BOX[name](outputs, is_shadow) for name in black}
@@ -245,9 +260,22 @@ def _attack(networks, released, outputs):
         found = {name: np.asarray(values) for name, values in arrays.items()}
         # The ridge has seen the labels of its shadows, so no law of its scores can be fitted on them.
         scores["ridge"] = found.pop("ridge")[~is_shadow]
+        scores["lira_decoded"] = _lira_decoded(networks, released, layers, outputs, is_shadow)
         return scores | {name: calibrated(values, members, is_shadow) for name, values in found.items()}
 
     return cross_fit(features, members, groups, num_folds=networks.num_folds)
+
+
+def _lira_decoded(networks, released, layers, outputs, is_shadow):
+    """LiRA on the outputs of the networks that the released codes let an attacker expect."""
+    if any(layer is not None for layer in layers):
+        guess = [
+            p if layer is None else decoding.decoded(layer, is_shadow)
+            for p, layer in zip(released, layers, strict=True)
+        ]
+        said = np.asarray(_predict(guess, networks.split.pool.features, model=networks.spec.model))
+        outputs = replace(outputs, pool=said)
+    return BLACK_BOX["lira"](outputs, is_shadow)
 
 
 @jax.jit

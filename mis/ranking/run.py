@@ -54,13 +54,13 @@ COLUMNS = [
     *("predicted", "weight_error", "code_entropy", "lira", "whitebox", "advantage", *_ends("advantage")),
     *("tpr_at_fpr_01", *_ends("tpr_at_fpr_01"), "fpr_realised", "combined", *_ends("combined")),
     *(*_ends("lira"), "lira_loss", *_ends("lira_loss"), *_ends("whitebox")),
-    *("local", *_ends("local")),
+    *("lira_decoded", *_ends("lira_decoded"), "local", *_ends("local")),
     *("indicator_naive", *_ends("predicted"), *_ends("retained_ensemble")),
     *("given_performance", *_ends("given_performance"), "tied_with"),
     *("matched", *_ends("matched"), "matched_steps"),
 ]
 
-ATTACKS = (*BLACK_BOX, "whitebox", "combined")
+ATTACKS = (*BLACK_BOX, "lira_decoded", "whitebox", "combined")
 
 FEWEST_HELDOUT = 16
 QUICK_MODELS, MODELS = 64, 512
@@ -191,8 +191,9 @@ def rank(
         The network and the learner, see ``MLP`` and ``Learner``; rate 1e-3 for regression and 3e-3 for classification
         if None.
     attacks
-        Names in ``ATTACKS``; ``lira``, ``lira_loss`` (where it differs), ``whitebox`` and ``combined`` if None.
-        ``combined`` joins all the others; the advantage is that of the strongest, chosen on other networks.
+        Names in ``ATTACKS``; ``lira``, ``lira_loss`` (where it differs), ``lira_decoded`` (on weights decoded from
+        their cells), ``whitebox`` and ``combined`` if None. ``combined`` joins all the others; the advantage is that
+        of the strongest, chosen on other networks.
     early
         Also train full-precision ensembles with fewer steps, and set beside each quantizer what the one that performs
         as well leaks: columns ``matched``. Doubles the time.
@@ -322,7 +323,7 @@ def _quantizers(asked: Sequence[str | Quantizer] | None) -> list[Quantizer]:
 def _attacks(asked: Sequence[str] | None, population: Population) -> tuple[str, ...]:
     if asked is None:
         regression = population.num_classes is None
-        return ("lira", *(("lira_loss",) if regression else ()), "whitebox", "combined")
+        return ("lira", *(("lira_loss",) if regression else ()), "lira_decoded", "whitebox", "combined")
     asked = asked.split(",") if isinstance(asked, str) else list(asked)
     names = tuple(dict.fromkeys(name.strip().replace("-", "_") for name in asked))
     if not names:

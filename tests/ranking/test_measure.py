@@ -61,10 +61,10 @@ def flat(layers):
 
 def test_stochastic_rounding_repeats_by_network_and_differs_between_networks(networks, rng):
     quantizer = quantizers.Stochastic(bits=2)
-    released = flat(release(networks, quantizer))
-    np.testing.assert_array_equal(flat(release(networks, quantizer)), released)
+    released = flat(release(networks, quantizer)[0])
+    np.testing.assert_array_equal(flat(release(networks, quantizer)[0]), released)
     order = rng.permutation(NUM)
-    permuted = flat(release(changed(networks, ensemble=networks.ensemble[order]), quantizer))
+    permuted = flat(release(changed(networks, ensemble=networks.ensemble[order]), quantizer)[0])
     np.testing.assert_array_equal(permuted[:NUM], released[order])
     np.testing.assert_array_equal(permuted[NUM:], released[NUM:])
     # Equal weights everywhere: networks and iterates are rounded each in its own way.
@@ -79,7 +79,7 @@ def test_stochastic_rounding_repeats_by_network_and_differs_between_networks(net
             params=iterates, membership=networks.ensemble.membership, indices=np.arange(RUNS)
         ),
     )
-    rounded = flat(release(same, quantizer))
+    rounded = flat(release(same, quantizer)[0])
     rounds = [row for row in rounded if not np.array_equal(row, rounded[0])]
     assert len(rounds) > 0.8 * len(rounded)
     # Unbiased over networks: five standard errors, at most half a step of spread each.
@@ -88,12 +88,23 @@ def test_stochastic_rounding_repeats_by_network_and_differs_between_networks(net
     assert np.abs(rounded.mean(axis=0) - flat(equal)[0]).max() < 5 * error
 
 
+@pytest.mark.parametrize("name", ["full", "sign", "uniform-3-channel", "stochastic-2"])
+def test_a_network_is_released_as_the_quantizer_does_it(networks, name):
+    quantizer = quantizers.parse(name)
+    released, grids = release(networks, quantizer)
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(3), 3), 107)
+    expected = jax.jit(lambda p: quantizers.quantize(quantizer, p, key))([p[7] for p in networks.layers])
+    for layer, grid, found in zip(expected, grids, released, strict=True):
+        np.testing.assert_array_equal(found[7], layer)
+        assert name == "full" or np.isin(np.asarray(layer), np.asarray(grid.levels[7])).all()
+
+
 def test_stochastic_rounding_does_not_reuse_the_draws_of_the_initial_point(networks):
     """Network 0 of a seed was once rounded by the bits that drew the point it started from."""
     first, last = (np.full((NUM, *shape), 0.5, np.float32) for shape in networks.spec.model.shapes)
     first[:, 0, 0] = last[:, 0, 0] = 1.0
     numbered = Ensemble(params=[first, last], membership=networks.ensemble.membership, indices=np.arange(NUM))
-    released = release(changed(networks, ensemble=numbered), quantizers.Stochastic(bits=2))[0][0]
+    released = release(changed(networks, ensemble=numbered), quantizers.Stochastic(bits=2))[0][0][0]
     up = np.asarray(released)[:-1].ravel()[1:] > 0
     for key in (jax.random.key(3), jax.random.fold_in(jax.random.key(3), 2)):
         old = jax.random.split(jax.random.fold_in(key, 0), 2)[0]

@@ -1,0 +1,83 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mis.attacks import cell_bounds, decode
+from mis.quantizers import parse
+from mis.ranking.decoding import decoded, in_cells
+
+MODELS, SHAPE = 12, (7, 3)
+
+
+@pytest.fixture
+def weights(rng):
+    """Weights that some cells are tight and others wide for, and one that never moves."""
+    base = rng.normal(size=SHAPE)
+    found = base + rng.uniform(0.02, 0.5, size=SHAPE) * rng.normal(size=(MODELS, *SHAPE))
+    found[:, 2, 1] = base[2, 1]
+    return found.astype(np.float32)
+
+
+def release(name, weights):
+    quantizer = parse(name)
+
+    def one(layer):
+        grid = quantizer.fit(layer)
+        return grid.apply(layer), grid
+
+    return jax.lax.map(one, jnp.asarray(weights))
+
+
+SHADOWS = np.arange(MODELS) < 9
+
+
+@pytest.mark.parametrize(
+    "name", ["sign", "uniform-2", "uniform-4", "uniform-3-channel", "uniform-3-asymmetric", "nf4"]
+)
+def test_decodes_every_network_in_its_own_cells(weights, name):
+    """Where edges are in proportion to the largest level, they are the network's own."""
+    released, grids = release(name, weights)
+    layer = in_cells([jnp.asarray(weights)], [released], [grids])[0]
+    found = decoded(layer, jnp.asarray(SHADOWS))
+    shadows = weights[SHADOWS].astype(float)
+    mean, spread = shadows.mean(axis=0), shadows.std(axis=0, ddof=1)
+    if name == "uniform-3-asymmetric":
+        # Its ends move apart: cells of a few models differ from the shadows' mean.
+        assert np.mean((found - weights) ** 2) < np.mean((released - weights) ** 2)
+        return
+    for m in range(MODELS):
+        grid = parse(name).fit(weights[m])
+        expected = decode(*cell_bounds(grid, np.asarray(released[m])), mean, spread)
+        np.testing.assert_allclose(found[m], expected, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", ["ternary-50", "codebook-4"])
+def test_uses_of_others_only_what_they_released(weights, name):
+    released, grids = release(name, weights)
+    layer = in_cells([jnp.asarray(weights)], [released], [grids])[0]
+    found = decoded(layer, jnp.asarray(SHADOWS))
+    other = layer._replace(full=layer.full.at[10].add(5.0), edges=layer.edges.at[10].add(0.3))
+    np.testing.assert_array_equal(decoded(other, jnp.asarray(SHADOWS)), found)
+    other = layer._replace(full=layer.full.at[3].add(5.0))
+    assert not np.array_equal(decoded(other, jnp.asarray(SHADOWS)), found)
+    assert np.mean((found - weights) ** 2) < np.mean((released - weights) ** 2)
+
+
+@pytest.mark.parametrize("name", ["full", "stochastic-2", "uniform-8"])
+def test_no_cells_to_decode(weights, name):
+    quantizer = parse(name)
+    key = jax.random.key(0)
+    grids = jax.lax.map(quantizer.fit, jnp.asarray(weights))
+    released = jax.lax.map(lambda w: quantizer(w, key=key), jnp.asarray(weights))
+    assert in_cells([jnp.asarray(weights)], [released], [grids]) == [None]
+
+
+def test_far_cells_have_no_nan(weights):
+    released, grids = release("sign", weights)
+    layer = in_cells([jnp.asarray(weights)], [released], [grids])[0]
+    # Codes that no shadow's law expects.
+    found = decoded(
+        layer._replace(codes=1 - layer.codes, full=100.0 + 0.01 * layer.full), jnp.asarray(SHADOWS)
+    )
+    assert np.isfinite(np.asarray(found)).all()
