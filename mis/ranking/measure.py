@@ -17,10 +17,10 @@ from mis.attacks.linearised import linearised
 from mis.attacks.ridge import Ridge, gram, ridge
 from mis.numerics.checks import UnsupportedSetting
 from mis.populations import Split
-from mis.quantizers import Grid, Quantizer
-from mis.ranking import decoding
+from mis.quantizers import Quantizer
 from mis.ranking.asymptotic import LocalFit, local_fit
 from mis.ranking.black_box import BLACK_BOX, Outputs, calibrated, example_losses
+from mis.ranking.decoding import Cells, cells_of, codes, posterior_mean
 from mis.ranking.spec import RankingSpec
 from mis.results import Interval
 from mis.training import Ensemble
@@ -111,9 +111,7 @@ class Networks:
         few = min(REFERENCES, len(folds) // self.num_folds)
         picks = [np.flatnonzero(folds == fold)[:few] for fold in range(self.num_folds)]
         means = [of_fold([p[pick] for p in self.ensemble.params], x, y) for pick in picks]
-        layers = [_without_two(jnp.stack(layer)) for layer in zip(*means, strict=True)]
-        # Apart, once: a slice taken in every fold for every quantizer would copy it each time.
-        return [list(fold) for fold in zip(*[list(layer) for layer in layers], strict=True)]
+        return _without_two(means)
 
     @cached_property
     def local(self) -> LocalFit | str:
@@ -140,8 +138,8 @@ class Networks:
 def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], np.ndarray]:
     """Return the columns of one quantizer, and the strongest attack's advantage on each network, ``(M,)``."""
     num_models = len(networks.full[0])
-    batches, grids = release(networks, quantizer)
-    released, grids = [p[:num_models] for p in batches], jax.tree.map(lambda a: a[:num_models], grids)
+    batches, cells = release(networks, quantizer)
+    released, cells = _first((batches, cells), num=num_models)
     model, pool, heldout = networks.spec.model, networks.split.pool, networks.split.heldout
     features = np.concatenate([pool.features, heldout.features])
     said = np.asarray(_predict(batches, features, model=model))
@@ -159,7 +157,7 @@ def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], n
         heldout=heldout_outputs,
         heldout_targets=heldout.targets,
     )
-    measured = _attack(networks, released, grids, outputs)
+    measured = _attack(networks, released, cells, outputs)
     for name in (*networks.attacks, STRONGEST):
         _put(row, name, mean_over_models(measured[name].advantage, networks.num_folds, networks.level))
     _put(row, "tpr_at_fpr_01", mean_over_models(measured[STRONGEST].tpr, networks.num_folds, networks.level))
@@ -171,16 +169,27 @@ def _put(row, name, interval: Interval):
     row[name], row[f"{name}_lower"], row[f"{name}_upper"] = interval.value, interval.lower, interval.upper
 
 
+@partial(jax.jit, static_argnames="num")
+def _first(tree, *, num):
+    """Leave the iterates out; compiled once, not array by array."""
+    return jax.tree.map(lambda leaf: leaf[:num], tree)
+
+
 def _rows(layers) -> list[jax.Array]:
     return [jnp.asarray(p).reshape(len(p), -1) for p in layers]
 
 
 @jax.jit
 def _without_two(means):
-    """For each fold the mean over all folds but it and the next."""
+    """For each fold, by layer, the mean over all folds but it and the next."""
     others = 1.0 - jnp.eye(len(means)) - jnp.roll(jnp.eye(len(means)), 1, axis=1)
-    # Summed, not subtracted from the total, which would leave rounding residues of the two in it.
-    return jnp.einsum("fg,gnp->fnp", others, means, precision="highest") / (len(means) - 2)
+
+    def layer(*of_folds):
+        # Summed, not subtracted from the total, which would leave rounding residues of the two in it.
+        mixed = jnp.einsum("fg,gnp->fnp", others, jnp.stack(of_folds), precision="highest")
+        return list(mixed / (len(means) - 2))
+
+    return [list(fold) for fold in zip(*map(layer, *means), strict=True)]
 
 
 @partial(jax.jit, static_argnames="quantizer")
@@ -190,13 +199,14 @@ def _quantize(layers, keys, *, quantizer):
         keys = jax.random.split(key, len(params))
         grids = [quantizer.fit(layer) for layer in params]
         each = zip(grids, params, keys, strict=True)
-        return [grid.apply(layer, key=key) for grid, layer, key in each], grids
+        released = [grid.apply(layer, key=key) for grid, layer, key in each]
+        return released, [cells_of(grid) for grid in grids]
 
     return jax.lax.map(one, (layers, keys), batch_size=BATCH)
 
 
-def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], list[Grid]]:
-    """Quantize every network and iterate, as ``quantizers.quantize`` does; return also the grid of each, by layer.
+def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], list[Cells | None]]:
+    """Quantize every network and iterate, as ``quantizers.quantize`` does; return also the cells of each, by layer.
 
     Stochastic rounding has one key per network, whatever the others are.
     """
@@ -240,17 +250,17 @@ def _train_performance(outputs, networks) -> float:
     return float(1.0 - errors[members].mean() / np.var(targets))
 
 
-def _attack(networks, released, grids, outputs):
+def _attack(networks, released, cells, outputs):
     """Measure every attack by cross-fitting; all of them see the released networks only."""
     members, black = outputs.members, [name for name in networks.attacks if name in BLACK_BOX]
     rows, membership = _rows(released), jnp.asarray(members, jnp.float32)
+    # What each network shows of its weights: full-precision ones, their cells' numbers, or neither.
+    seen = [cell and (codes(p, cell), cell) for p, cell in zip(released, cells, strict=True)]
     white = [f"{kind}-{layer}" for layer in range(len(rows)) for kind in ("linearised", "decoded")]
     groups: dict[str, Sequence[str]] = {name: [name] for name in black}
     white += ["ridge", "lira_decoded"]
     groups |= {"lira_decoded": ["lira_decoded"], "whitebox": white, "combined": [*black, *white]}
     groups = {name: groups[name] for name in networks.attacks}
-
-    layers = decoding.in_cells(networks.layers, released, grids)
 
     def features(fold, is_shadow):
         scores = {name: BLACK_BOX[name](outputs, is_shadow) for name in black}
@@ -260,18 +270,18 @@ def _attack(networks, released, grids, outputs):
         found = {name: np.asarray(values) for name, values in arrays.items()}
         # The ridge has seen the labels of its shadows, so no law of its scores can be fitted on them.
         scores["ridge"] = found.pop("ridge")[~is_shadow]
-        scores["lira_decoded"] = _lira_decoded(networks, released, layers, outputs, is_shadow)
+        scores["lira_decoded"] = _lira_decoded(networks, released, seen, outputs, is_shadow)
         return scores | {name: calibrated(values, members, is_shadow) for name, values in found.items()}
 
     return cross_fit(features, members, groups, num_folds=networks.num_folds)
 
 
-def _lira_decoded(networks, released, layers, outputs, is_shadow):
+def _lira_decoded(networks, released, seen, outputs, is_shadow):
     """LiRA on the outputs of the networks that the released codes let an attacker expect."""
-    if any(layer is not None for layer in layers):
+    if any(seen):
         guess = [
-            p if layer is None else decoding.decoded(layer, is_shadow)
-            for p, layer in zip(released, layers, strict=True)
+            posterior_mean(full, *cells, jnp.asarray(is_shadow)) if cells else p
+            for p, full, cells in zip(released, networks.layers, seen, strict=True)
         ]
         said = np.asarray(_predict(guess, networks.split.pool.features, model=networks.spec.model))
         outputs = replace(outputs, pool=said)

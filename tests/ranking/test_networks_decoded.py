@@ -5,7 +5,7 @@ import pytest
 
 from mis.attacks import cell_bounds, decode
 from mis.quantizers import parse
-from mis.ranking.decoding import decoded, in_cells
+from mis.ranking.decoding import MOST_LEVELS, cells_of, codes, posterior_mean
 
 MODELS, SHAPE = 12, (7, 3)
 
@@ -24,7 +24,7 @@ def release(name, weights):
 
     def one(layer):
         grid = quantizer.fit(layer)
-        return grid.apply(layer), grid
+        return grid.apply(layer), cells_of(grid)
 
     return jax.lax.map(one, jnp.asarray(weights))
 
@@ -37,9 +37,9 @@ SHADOWS = np.arange(MODELS) < 9
 )
 def test_decodes_every_network_in_its_own_cells(weights, name):
     """Where edges are in proportion to the largest level, they are the network's own."""
-    released, grids = release(name, weights)
-    layer = in_cells([jnp.asarray(weights)], [released], [grids])[0]
-    found = decoded(layer, jnp.asarray(SHADOWS))
+    released, cells = release(name, weights)
+    full = jnp.asarray(weights)
+    found = posterior_mean(full, codes(released, cells), cells, jnp.asarray(SHADOWS))
     shadows = weights[SHADOWS].astype(float)
     mean, spread = shadows.mean(axis=0), shadows.std(axis=0, ddof=1)
     if name == "uniform-3-asymmetric":
@@ -48,36 +48,41 @@ def test_decodes_every_network_in_its_own_cells(weights, name):
         return
     for m in range(MODELS):
         grid = parse(name).fit(weights[m])
+        np.testing.assert_array_equal(codes(released, cells)[m], grid.codes(weights[m]))
         expected = decode(*cell_bounds(grid, np.asarray(released[m])), mean, spread)
         np.testing.assert_allclose(found[m], expected, rtol=2e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize("name", ["ternary-50", "codebook-4"])
 def test_uses_of_others_only_what_they_released(weights, name):
-    released, grids = release(name, weights)
-    layer = in_cells([jnp.asarray(weights)], [released], [grids])[0]
-    found = decoded(layer, jnp.asarray(SHADOWS))
-    other = layer._replace(full=layer.full.at[10].add(5.0), edges=layer.edges.at[10].add(0.3))
-    np.testing.assert_array_equal(decoded(other, jnp.asarray(SHADOWS)), found)
-    other = layer._replace(full=layer.full.at[3].add(5.0))
-    assert not np.array_equal(decoded(other, jnp.asarray(SHADOWS)), found)
+    released, cells = release(name, weights)
+    full = jnp.asarray(weights)
+    found = posterior_mean(full, codes(released, cells), cells, jnp.asarray(SHADOWS))
+    other = cells._replace(edges=cells.edges.at[10].add(0.3))
+    np.testing.assert_array_equal(
+        posterior_mean(full.at[10].add(5.0), codes(released, cells), other, jnp.asarray(SHADOWS)), found
+    )
+    moved = posterior_mean(full.at[3].add(5.0), codes(released, cells), cells, jnp.asarray(SHADOWS))
+    assert not np.array_equal(moved, found)
     assert np.mean((found - weights) ** 2) < np.mean((released - weights) ** 2)
 
 
 @pytest.mark.parametrize("name", ["full", "stochastic-2", "uniform-8"])
 def test_no_cells_to_decode(weights, name):
     quantizer = parse(name)
-    key = jax.random.key(0)
-    grids = jax.lax.map(quantizer.fit, jnp.asarray(weights))
-    released = jax.lax.map(lambda w: quantizer(w, key=key), jnp.asarray(weights))
-    assert in_cells([jnp.asarray(weights)], [released], [grids]) == [None]
+    assert cells_of(quantizer.fit(jnp.asarray(weights[0]))) is None
+
+
+def test_one_shape_for_all_quantizers(weights):
+    shapes = {
+        tuple(a.shape for a in release(name, weights)[1]) for name in ("sign", "ternary-50", "uniform-4")
+    }
+    assert shapes == {((MODELS, 1, 1), (MODELS, 1, MOST_LEVELS - 1))}
 
 
 def test_far_cells_have_no_nan(weights):
-    released, grids = release("sign", weights)
-    layer = in_cells([jnp.asarray(weights)], [released], [grids])[0]
+    released, cells = release("sign", weights)
+    full = jnp.asarray(weights)
     # Codes that no shadow's law expects.
-    found = decoded(
-        layer._replace(codes=1 - layer.codes, full=100.0 + 0.01 * layer.full), jnp.asarray(SHADOWS)
-    )
+    found = posterior_mean(100.0 + 0.01 * full, 1 - codes(released, cells), cells, jnp.asarray(SHADOWS))
     assert np.isfinite(np.asarray(found)).all()
