@@ -115,8 +115,8 @@ def rank(
     fresh
         Forget what --out holds for this specification.
     attacks
-        Of lira, lira_loss, loss, calibrated_loss, rmia, whitebox and combined, with commas between [lira, lira_loss
-        in a regression, whitebox, combined].
+        Of lira, lira_loss, loss, calibrated_loss, rmia, lira_decoded, whitebox and combined, with commas between
+        [lira, lira_loss in a regression, lira_decoded, whitebox, combined].
     early
         Also show what a full-precision network leaks that was stopped early, where it performs as well as the quantized
         one. Doubles the time.

@@ -51,7 +51,13 @@ def _grid(title: str, columns: list[str]) -> Table:
 def _half(row, name) -> str:
     if row.get(name) is None:
         return "–"
-    return f"{row[name]:.3f} ±{(row[f'{name}_upper'] - row[f'{name}_lower']) / 2:.3f}"
+    half = (row[f"{name}_upper"] - row[f"{name}_lower"]) / 2
+    return f"{_short(row[name])} ±{_short(half)}"
+
+
+def _short(value: float) -> str:
+    """Three decimals, without a leading zero: many columns have to stand beside each other."""
+    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1.0 else f"{value:.3f}"
 
 
 def _ends(row, name) -> str:
@@ -68,12 +74,13 @@ def _attacks(rows, performance) -> Table:
         performance,
         "train",
         "LiRA",
+        "decoded",
         "white box",
         "advantage",
         "TPR at 1% FPR",
     ]
     early = any("matched" in row for row in rows)
-    columns += ["stopped early"] if early else []
+    columns += ["early stop"] if early else []
     grid = _grid("What the attacks reach (advantage of the strongest, chosen on other networks)", columns)
     for row in rows:
         grid.add_row(
@@ -81,8 +88,9 @@ def _attacks(rows, performance) -> Table:
             f"{row['bits']:.3g}",
             f"{row['zeros']:.2f}",
             _half(row, "performance"),
-            f"{row['train_performance']:.3f}",
+            _short(row["train_performance"]),
             _half(row, "lira"),
+            "–" if row.get("lira_decoded") is None else _short(row["lira_decoded"]),
             _half(row, "whitebox"),
             _half(row, "advantage"),
             _half(row, "tpr_at_fpr_01"),
