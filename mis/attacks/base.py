@@ -132,14 +132,22 @@ class Attack(abc.ABC):
 def read_scores(where: str, name: str, value: Any) -> np.ndarray:
     """Return ``value`` as float64 without NaN; infinities are legal."""
     try:
-        array = np.asarray(value)
-        if np.iscomplexobj(array):
+        given = np.asarray(value)
+        if np.iscomplexobj(given):
             raise InvalidInput(f"{where}: expected {name} real, got complex numbers.")
-        array = np.asarray(array, dtype=np.float64)
+        # Text that looks like numbers is text; dates and records are no scores.
+        objects = given.flat if given.dtype.kind == "O" else ()
+        if (
+            given.dtype.kind in "USmM"
+            or given.dtype.names
+            or any(isinstance(x, str | bytes) for x in objects)
+        ):
+            raise TypeError
+        array = np.asarray(given, dtype=np.float64)
     except InvalidInput:
         raise
     except (TypeError, ValueError):
-        raise InvalidInput(f"{where}: expected {name} numeric, got a {type(value).__name__}.") from None
+        raise InvalidInput(f"{where}: expected {name} numeric, got {_kind(value)}.") from None
     # One pass over the array in the usual case: a sum is NaN where an element is (or where infinities meet).
     with np.errstate(invalid="ignore", over="ignore"):
         suspect = np.isnan(array.sum())
@@ -150,6 +158,11 @@ def read_scores(where: str, name: str, value: Any) -> np.ndarray:
             f"{where}: expected {name} without NaN, got {int(missing.sum())} NaN, the first {name}[{first}]."
         )
     return array
+
+
+def _kind(value):
+    """Name what was given: the type of an array's elements, or that of the whole."""
+    return f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
 
 
 def read_membership(where: str, name: str, value: Any) -> np.ndarray:

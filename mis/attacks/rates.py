@@ -1,8 +1,9 @@
 """Functions: confidence limits for rates, their differences and AUC, from independent or clustered records.
 
 Counts come per cluster (one cluster: the records are independent). With several clusters the variance is
-estimated between them (linearised, ``T - 1`` degrees of freedom) and turned into an effective sample size for
-Clopper and Pearson's limits, never above the number of records. ``error`` is always one-sided: each limit
+estimated by leaving out one after the other (to first order; ``T - 1`` degrees of freedom, fewer where they differ
+in size) and turned into an effective sample size for Clopper and Pearson's limits, never above the number of
+records. ``error`` is always one-sided: each limit
 alone is wrong with at most this probability. That is exact for a rate from independent records; for
 differences and AUC, and for clusters, it is an approximation that improves with their number and that the
 tests hold to at least 94% in all at level 95%.
@@ -18,6 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import special
+
+# Least degrees of freedom of Student's t: its quantile is finite, and beyond any limit.
+FEWEST = 0.1
 
 __all__ = ["Limits", "auc_limits", "clopper_pearson", "difference_limits", "effective_size", "rate_limits"]
 
@@ -55,20 +59,33 @@ def effective_size(hits, sizes, error: float):
     """
     total = sizes.sum()
     rate = hits.sum(axis=-1) / total
-    variance = _cluster_variance((hits - sizes * rate[..., None]) / total)
-    return _effective(rate, variance, len(sizes), total, error)
+    if len(sizes) == 1:
+        return np.full_like(rate, total)
+    return _effective(rate, _variance(_moves(hits, sizes)), _freedom(sizes), total, error)
 
 
-def _cluster_variance(residuals):
-    clusters = residuals.shape[-1]
-    return np.square(residuals).sum(axis=-1) * (clusters / max(clusters - 1, 1))
+def _moves(hits, sizes):
+    """Return by how much the pooled rate moves when a cluster is left out; NaN where nothing would be left."""
+    rest = sizes.sum() - sizes
+    rate = hits.sum(axis=-1, keepdims=True) / sizes.sum()
+    return (sizes * rate - hits) / np.where(rest > 0, rest, np.nan)
 
 
-def _effective(rate, variance, clusters, most, error):
-    if clusters == 1:
-        return np.full_like(rate, most)
-    # Student's t in place of the normal widens as few clusters must.
-    widening = special.stdtrit(clusters - 1, 1 - error) / special.ndtri(1 - error)
+def _variance(moves):
+    """Return the jackknife's variance, infinite where a cluster cannot be left out."""
+    clusters = moves.shape[-1]
+    variance = np.square(moves).sum(axis=-1) * (clusters - 1) / clusters
+    return np.where(np.isnan(variance), np.inf, variance)
+
+
+def _freedom(*sides):
+    """Return Kish's effective number of clusters, less one, of the less balanced side."""
+    return max(min(sizes.sum() ** 2 / np.square(sizes).sum() for sizes in sides) - 1, FEWEST)
+
+
+def _effective(rate, variance, freedom, most, error):
+    # Student's t in place of the normal widens as few units must.
+    widening = special.stdtrit(freedom, 1 - error) / special.ndtri(1 - error)
     known = variance > 0
     size = rate * (1 - rate) / (np.where(known, variance, 1.0) * widening**2)
     return np.where(known, np.minimum(most, size), most)
@@ -94,9 +111,8 @@ def difference_limits(hits, sizes, false_hits, false_sizes, error: float) -> Lim
     below = np.hypot(first.value - first.lower, second.upper - second.value)
     above = np.hypot(first.upper - first.value, second.value - second.lower)
     if len(sizes) > 1:
-        residuals = (hits - sizes * first.value[..., None]) / sizes.sum()
-        residuals = residuals - (false_hits - false_sizes * second.value[..., None]) / false_sizes.sum()
-        reach = special.stdtrit(len(sizes) - 1, 1 - error) * np.sqrt(_cluster_variance(residuals))
+        moves = _moves(hits, sizes) - _moves(false_hits, false_sizes)
+        reach = special.stdtrit(_freedom(sizes, false_sizes), 1 - error) * np.sqrt(_variance(moves))
         below, above = np.maximum(below, reach), np.maximum(above, reach)
     return Limits(np.maximum(value - below, -1.0), value, np.minimum(value + above, 1.0))
 
@@ -104,30 +120,47 @@ def difference_limits(hits, sizes, false_hits, false_sizes, error: float) -> Lim
 def auc_limits(member, nonmember, member_rows, nonmember_rows, clusters: int, error: float) -> Limits:
     """Return the probability that a member outscores a non-member, ties counting half, with its limits.
 
-    Scores ascending, each with the number of its cluster. The variance is DeLong's (Obuchowski's for
-    clusters); the effective size that it gives is at most the number of records, and where it vanishes
-    (perfect separation) the size of the smaller side, which bounds the variance for every law (van Dantzig
-    1951).
+    Scores ascending, each with the number of its cluster. The variance is DeLong's with Welch's degrees of freedom
+    (Obuchowski's for clusters). The effective size that it gives is at most what it would be with nothing to find;
+    where it vanishes (perfect separation) it is the size of the smaller side, which bounds the variance for every law
+    (van Dantzig 1951). Records of one cluster share its model, members and non-members of different clusters do not:
+    each limit starts from the value with or without the pairs within clusters, whichever is further out.
     """
-    num_members, num_nonmembers = len(member), len(nonmember)
-    member_places = _share_below(nonmember, member)
-    nonmember_places = 1 - _share_below(member, nonmember)
-    auc = float(member_places.mean())
-    member_residuals = (member_places - auc) / num_members
-    nonmember_residuals = (nonmember_places - auc) / num_nonmembers
+    places = _share_below(nonmember, member), 1 - _share_below(member, nonmember)
+    sides = len(member), len(nonmember)
+    auc = across = float(places[0].mean())
+    freedom: float
     if clusters > 1:
-        residuals = np.bincount(member_rows, member_residuals, clusters)
-        residuals += np.bincount(nonmember_rows, nonmember_residuals, clusters)
-        variance = _cluster_variance(residuals)
+        rows = member_rows, nonmember_rows
+        sizes = [np.bincount(row, minlength=clusters) for row in rows]
+        sums = [np.bincount(row, place, clusters) for row, place in zip(rows, places, strict=True)]
+        variance = _variance(_moves(sums[0], sizes[0]) + _moves(sums[1], sizes[1]))
+        freedom = _freedom(*sizes)
+        across = _auc_across(auc, member, nonmember, member_rows, nonmember_rows, clusters)
     else:
-        variance = np.square(member_residuals).sum() * num_members / max(num_members - 1, 1)
-        variance += np.square(nonmember_residuals).sum() * num_nonmembers / max(num_nonmembers - 1, 1)
-        clusters = num_members + num_nonmembers
-    size = _effective(auc, variance, clusters, num_members + num_nonmembers, error)
-    if variance <= 0 or not 0 < auc < 1:
-        size = min(num_members, num_nonmembers)
-    lower, upper = clopper_pearson(auc * size, size, error)
-    return Limits(float(min(lower, auc)), auc, float(max(upper, auc)))
+        parts = [place.var(ddof=1) / len(place) for place in places]
+        squares = sum(part**2 / (size - 1) for part, size in zip(parts, sides, strict=True))
+        variance = parts[0] + parts[1]
+        freedom = variance**2 / squares if squares > 0 else np.inf
+    most = 3 * sides[0] * sides[1] / (sum(sides) + 1)
+    ends = []
+    for value, end in ((min(auc, across), 0), (max(auc, across), 1)):
+        size = _effective(value, variance, freedom, most, error)
+        if variance <= 0 or not 0 < value < 1:
+            size = min(sides)
+        ends.append(float(clopper_pearson(value * size, size, error)[end]))
+    return Limits(min(ends[0], auc), auc, max(ends[1], auc))
+
+
+def _auc_across(auc, member, nonmember, member_rows, nonmember_rows, clusters):
+    """Return the AUC of pairs from two clusters; of all pairs where there are none."""
+    wins, pairs = auc * len(member) * len(nonmember), len(member) * len(nonmember)
+    for row in range(clusters):
+        own, others = member[member_rows == row], nonmember[nonmember_rows == row]
+        if len(own) and len(others):
+            wins -= _share_below(others, own).sum() * len(others)
+            pairs -= len(own) * len(others)
+    return float(np.clip(wins / pairs, 0.0, 1.0)) if pairs else auc
 
 
 def _share_below(ascending, scores):

@@ -12,6 +12,10 @@ from mis.numerics.checks import InvalidInput
 __all__ = ["Sample", "exchange_thresholds", "read_samples", "roc_curve"]
 
 
+# Draws of halves before it is said that none has records of both kinds in each.
+TRIES = 1000
+
+
 @dataclass(frozen=True)
 class Sample:
     """Scores of members or of non-members, ascending, each with the number of its target model."""
@@ -107,19 +111,22 @@ def exchange_thresholds(member, nonmember, seed):
     """
     mark = zlib.crc32(nonmember.scores.tobytes(), zlib.crc32(member.scores.tobytes()))
     rng = np.random.default_rng([seed, mark])
-    if member.num_rows > 1:
-        half_of_row = rng.permutation(member.num_rows) % 2
-        halves = half_of_row[member.rows], half_of_row[nonmember.rows]
+    for _ in range(TRIES):
+        if member.num_rows > 1:
+            half_of_row = rng.permutation(member.num_rows) % 2
+            halves = half_of_row[member.rows], half_of_row[nonmember.rows]
+        else:
+            halves = rng.permutation(len(member)) % 2, rng.permutation(len(nonmember)) % 2
+        if all(0 < half.sum() < len(half) for half in halves):
+            break
     else:
-        halves = rng.permutation(len(member)) % 2, rng.permutation(len(nonmember)) % 2
+        raise InvalidInput(
+            "audit: expected members and non-members in each half of the target models (rows), "
+            "between which thresholds are exchanged."
+        )
     thresholds = []
     for half in (0, 1):
         sides = [side.scores[which != half] for side, which in zip((member, nonmember), halves, strict=True)]
-        if not all(len(side) for side in sides):
-            raise InvalidInput(
-                "audit: expected members and non-members in each half of the target models (rows), "
-                "between which thresholds are exchanged."
-            )
         thresholds.append(_central_threshold(*sides))
     decided = [
         side.scores >= np.array(thresholds)[which]

@@ -31,8 +31,9 @@ class Size(NamedTuple):
 
 
 QUICK, THOROUGH = Size(60, 1000, 8000), Size(200, 3000, 60_000)
-# Refits that counting learns from, all together.
-COUNTED = 600_000
+# Refits that counting learns from, for each example under attack.
+COUNTED = 20_000
+EVERY = slice(None)
 # Attacks that solve one system for all their models, or work long on each target.
 FEWER_SHADOWS = {attacks.Ridge: 200}
 FEWER_TARGETS = {attacks.Ridge: 2000, attacks.LabelOnly: 400, attacks.QuantileRegression: 40}
@@ -94,22 +95,21 @@ class Task:
         member = np.arange(len(shadow.params)) < len(shadow.params) // 2
 
         def output(release, name, where):
-            return lambda: self.outputs(release.params)[name][:, where]
+            return lambda: self.outputs(release.params, where)[name]
 
-        everywhere = slice(None)
         makes = {
             "shadow_membership": lambda: np.tile(member[:, None], len(columns)),
             "population_membership": lambda: np.tile(member[:, None], len(self.shares)),
-            "population_target": output(target, "probabilities", everywhere),
-            "population_shadow": output(shadow, "probabilities", everywhere),
+            "population_target": output(target, "probabilities", EVERY),
+            "population_shadow": output(shadow, "probabilities", EVERY),
             "public_features": lambda: self.features,
-            "public_scores": output(target, "scores", everywhere),
+            "public_scores": output(target, "scores", EVERY),
             "features": lambda: self.features[columns],
             "labels": lambda: self.labels[columns],
             "shadow_labels": lambda: self.labels[columns],
             "predict": lambda: [functools.partial(self.predict, params) for params in target.params],
-            "gradients": lambda: self.gradients(shadow.full.mean(axis=0)[None])[0, columns],
-            "target_gradients": lambda: self.gradients(target.params)[:, columns],
+            "gradients": lambda: self.gradients(shadow.full.mean(axis=0)[None], columns)[0],
+            "target_gradients": lambda: self.gradients(target.params, columns),
             "factors": lambda: self.factors(shadow.full.mean(axis=0)),
             "shifts": lambda: self.shifts[columns],
             "shadow_full": lambda: shadow.full,
@@ -155,9 +155,9 @@ class Candidates(Task):
         codes = np.argmin(np.round(sums, 9), axis=1)
         return Release(None, np.eye(self.law.num_losses)[codes], codes, None, None)
 
-    def outputs(self, params):
+    def outputs(self, params, columns):
         """Losses of the released candidate."""
-        losses = params @ self.features.T
+        losses = params @ self.features[columns].T
         return {"losses": losses, "scores": -losses, "probabilities": special.expit(-losses)}
 
 
@@ -194,14 +194,14 @@ class Means(Task):
     def _with(self, noise, example):
         return (example + np.sqrt(self.n - 1) * noise) / self.n
 
-    def outputs(self, params):
+    def outputs(self, params, columns):
         """Half the squared distance."""
-        losses = np.square(params[:, None] - self.features).sum(axis=-1) / 2
+        losses = np.square(params[:, None] - self.features[columns]).sum(axis=-1) / 2
         return {"losses": losses, "scores": -losses, "probabilities": np.exp(-losses)}
 
-    def gradients(self, params):
+    def gradients(self, params, columns):
         """Of the squared distance."""
-        return params[:, None] - self.features
+        return params[:, None] - self.features[columns]
 
     def factors(self, centre):
         """Of the identity."""
@@ -265,15 +265,15 @@ class Linear(Table):
         """By the engine of refits."""
         return refit_weighted(self.model, self.features, self.targets, counts).params.astype(float)
 
-    def outputs(self, params):
+    def outputs(self, params, columns):
         """Losses and signed residuals."""
-        residuals = params @ self.features.T - self.targets
+        residuals = params @ self.features[columns].T - self.targets[columns]
         losses = residuals**2 / 2
         return {"losses": losses, "scores": residuals, "probabilities": np.exp(-losses)}
 
-    def gradients(self, params):
+    def gradients(self, params, columns):
         """Of half the squared residual."""
-        return self.outputs(params)["scores"][..., None] * self.features
+        return self.outputs(params, columns)["scores"][..., None] * self.features[columns]
 
     def factors(self, _):
         """Atoms in their proportions."""
@@ -290,9 +290,9 @@ class Classes(Table):
         self.labels = np.array(labels)
         super().__init__(*arguments)
 
-    def logits(self, params):
+    def logits(self, params, columns):
         """Shape (R, J, C)."""
-        free = self.features @ params.reshape(len(params), 2, -1)
+        free = self.features[columns] @ params.reshape(len(params), 2, -1)
         return np.pad(free, [(0, 0), (0, 0), (1, 0)])
 
     def fit(self, counts):
@@ -304,34 +304,31 @@ class Classes(Table):
 
     def _minimiser(self, counts):
         def objective(params):
-            losses, gradients = self.outputs(params[None])["losses"][0], self.gradients(params[None])[0]
+            losses = self.outputs(params[None], EVERY)["losses"][0]
+            gradients = self.gradients(params[None], EVERY)[0]
             penalised = counts @ losses / self.n + self.penalty / 2 * params @ params
             return penalised, counts @ gradients / self.n + self.penalty * params
 
         start = np.zeros(2 * max(self.labels))
         return optimize.minimize(objective, start, jac=True, method="BFGS", tol=1e-8).x
 
-    def outputs(self, params):
+    def outputs(self, params, columns):
         """Losses, log-odds of the true class, logits."""
-        logits = self.logits(params)
-        scores = logit_confidence(logits, self.labels)
+        logits = self.logits(params, columns)
+        scores = logit_confidence(logits, self.labels[columns])
         losses = np.logaddexp(0, -scores)
         return {"losses": losses, "scores": scores, "probabilities": np.exp(-losses), "logits": logits}
 
-    def _residuals(self, params):
-        return (
-            special.softmax(self.logits(params), axis=-1)[..., 1:]
-            - np.eye(max(self.labels) + 1)[self.labels, 1:]
-        )
-
-    def gradients(self, params):
+    def gradients(self, params, columns):
         """Of the cross-entropy."""
-        outer = self.features[None, :, :, None] * self._residuals(params)[:, :, None]
+        probs = special.softmax(self.logits(params, columns), axis=-1)
+        residuals = (probs - np.eye(max(self.labels) + 1)[self.labels[columns]])[..., 1:]
+        outer = self.features[columns][None, :, :, None] * residuals[:, :, None]
         return outer.reshape(*outer.shape[:2], -1)
 
     def factors(self, centre):
         """Atoms in their proportions, times the root of the softmax's covariance."""
-        probs = special.softmax(self.logits(centre[None])[0], axis=-1)[:, 1:]
+        probs = special.softmax(self.logits(centre[None], EVERY)[0], axis=-1)[:, 1:]
         rows = []
         for x, p, share in zip(self.features, probs, self.shares, strict=True):
             values, vectors = np.linalg.eigh(np.diag(p) - np.outer(p, p))
@@ -400,10 +397,8 @@ def task_of(name, size):
 
 
 def releases(task, rng, sizes):
-    """For each example under attack: refits with it, then as many without."""
-    pairs = [
-        (task.refits(rng, j, size // 2), task.refits(rng, None, size // 2)) for j, size in enumerate(sizes)
-    ]
+    """For each example under attack, by number: refits with it, then as many without."""
+    pairs = [(task.refits(rng, j, size // 2), task.refits(rng, None, size // 2)) for j, size in sizes.items()]
     return [
         Release(*(None if a is None else np.concatenate([a, b]) for a, b in zip(*pair, strict=True)))
         for pair in pairs
@@ -413,14 +408,14 @@ def releases(task, rng, sizes):
 @functools.lru_cache(maxsize=4)
 def shadows_of(name, size, num_shadows):
     task = task_of(name, size)
-    return releases(task, np.random.default_rng(1), [num_shadows] * len(task.shares))
+    return releases(task, np.random.default_rng(1), dict.fromkeys(range(len(task.shares)), num_shadows))
 
 
 @functools.lru_cache(maxsize=4)
 def targets_of(name, size, num_targets):
     task = task_of(name, size)
     sizes = np.maximum(np.round(num_targets * task.shares), 4).astype(int)
-    return releases(task, np.random.default_rng(2), sizes - sizes % 2)
+    return releases(task, np.random.default_rng(2), dict(enumerate(sizes - sizes % 2)))
 
 
 def missing(attack, task):
@@ -431,8 +426,12 @@ def missing(attack, task):
 def scored(attack, name, size, targets=None):
     """Scores of members and of non-members, one array for each example under attack."""
     task, kind = task_of(name, size), type(attack)
-    counted = {attacks.Optimal: COUNTED // len(task.shares)}
-    shadows = shadows_of(name, size, (FEWER_SHADOWS | counted).get(kind, size.shadows))
+    shadows = shadows_of(name, size, FEWER_SHADOWS.get(kind, size.shadows))
+    if kind is attacks.Optimal:
+        # As many as it takes are cheap to draw, and too many to keep.
+        shadows = (
+            releases(task, np.random.default_rng([1, j]), {j: COUNTED})[0] for j in range(len(task.shares))
+        )
     if targets is None:
         targets = targets_of(name, size, FEWER_TARGETS.get(kind, size.targets))
     if kind is attacks.QuantileRegression and task.drawn:

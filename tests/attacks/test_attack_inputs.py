@@ -1,5 +1,8 @@
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -18,6 +21,11 @@ BAD = {
     "nan": ({"target_scores": [0.0, np.nan]}, r"got 1 NaN, the first target_scores\[1\]"),
     "none": ({"target_scores": [0.0, None]}, "without NaN"),
     "text": ({"target_scores": ["a", "b"]}, "target_scores numeric, got a list"),
+    "numbers as text": ({"target_scores": np.array(["1.5", "2"])}, "numeric, got an array of <U3"),
+    "numbers as bytes": ({"target_scores": np.array([b"1", b"2"])}, "numeric, got an array of |S1"),
+    "text among objects": ({"target_scores": np.array([1.0, "2"], object)}, "numeric, got an array of object"),
+    "dates": ({"target_scores": np.array(["2020-01-01"] * 2, "M8[D]")}, "numeric, got an array of datetime64"),
+    "records": ({"target_scores": np.zeros(2, [("a", float)])}, "numeric, got an array of"),
     "complex": ({"target_scores": [1j, 0]}, "target_scores real, got complex"),
     "ragged": ({"target_scores": [[1.0], [1.0, 2.0]]}, "numeric, got a list"),
     "long": ({"target_scores": [0.0, 1.0, 2.0]}, "target_scores with N=3 and shadow_scores with N=2"),
@@ -38,6 +46,14 @@ def test_rows_and_single_targets():
     rows = LiRA().scores(**(GOOD | {"target_scores": [GOOD["target_scores"]] * 3}))
     assert single.shape == (2,)
     np.testing.assert_array_equal(rows, np.stack([single] * 3))
+
+
+def test_types_of_other_libraries():
+    given = np.array([1.5, -2.0], ml_dtypes.bfloat16)
+    np.testing.assert_array_equal(read_scores("here", "scores", given), [1.5, -2.0])
+    np.testing.assert_array_equal(
+        read_scores("here", "scores", [Fraction(1, 2), Decimal("0.25")]), [0.5, 0.25]
+    )
 
 
 def test_infinities_that_cancel_are_not_nan():

@@ -2,11 +2,11 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, norm, t, ttest_ind
 from sklearn.metrics import f1_score, precision_score, roc_auc_score, roc_curve
 
 from mis.attacks import audit, load
-from mis.attacks.rates import auc_limits, clopper_pearson, difference_limits, effective_size, rate_limits
+from mis.attacks.rates import clopper_pearson, difference_limits, effective_size, rate_limits
 from mis.numerics.checks import InvalidInput
 
 
@@ -93,8 +93,8 @@ def test_clopper_pearson_against_scipy():
 def test_effective_size_of_fully_dependent_clusters():
     """Clusters that are all hits or none tell as much as one record each, less what the t quantile costs."""
     hits = np.array([8, 0, 0, 8, 8, 0, 0, 0, 0, 8])
-    t, z = 2.262157162740992, 1.959963984540054
-    np.testing.assert_allclose(effective_size(hits, np.full(10, 8), 0.025), 9 * (z / t) ** 2, rtol=1e-9)
+    ratio = norm.ppf(0.975) / t.ppf(0.975, 9)
+    np.testing.assert_allclose(effective_size(hits, np.full(10, 8), 0.025), 9 * ratio**2, rtol=1e-9)
 
 
 def test_effective_size_never_exceeds_the_records():
@@ -110,6 +110,21 @@ def test_difference_by_newcombe_with_clopper_pearson():
     np.testing.assert_allclose(found, (0.2 - below, 0.2, 0.2 + above), rtol=1e-10)
 
 
+def test_leaving_out_unequal_clusters(rng):
+    """The variance by refitting without each cluster; few degrees of freedom where one cluster is most of the data."""
+    sizes = np.array([3, 50, 20, 7, 1])
+    hits = rng.binomial(sizes, [0.1, 0.7, 0.3, 0.9, 1.0])
+    rates = [(hits.sum() - h) / (sizes.sum() - n) for h, n in zip(hits, sizes, strict=True)]
+    rate = hits.sum() / sizes.sum()
+    variance = np.square(np.subtract(rates, rate)).sum() * 4 / 5
+    freedom = sizes.sum() ** 2 / (sizes**2).sum() - 1
+    expected = rate * (1 - rate) / variance * (norm.ppf(0.975) / t.ppf(0.975, freedom)) ** 2
+    np.testing.assert_allclose(effective_size(hits, sizes, 0.025), expected, rtol=1e-9)
+    assert effective_size(np.array([3, 0]), np.array([10, 0]), 0.025) == 0
+    limits = rate_limits(np.array([3, 0]), np.array([10, 0]), 0.025)
+    assert (limits.lower, limits.upper) == (0, 1)
+
+
 def test_clusters_widen_what_they_share(rng):
     hits, sizes = np.array([10, 90, 20, 80, 50]), np.full(5, 100)
     alone = rate_limits(hits.sum(keepdims=True), sizes.sum(keepdims=True), 0.025)
@@ -121,19 +136,23 @@ def test_clusters_widen_what_they_share(rng):
     assert difference.upper - difference.lower < apart.upper - apart.lower
 
 
-def naive_auc_variance(member, nonmember):
+def placements(member, nonmember):
     above = (member[:, None] > nonmember) + 0.5 * (member[:, None] == nonmember)
-    return above.mean(1).var(ddof=1) / len(member) + above.mean(0).var(ddof=1) / len(nonmember)
+    return above.mean(1), above.mean(0)
 
 
-def test_auc_by_delong(rng):
-    member, nonmember = np.sort(rng.normal(1, 1, 80).round(1)), np.sort(rng.normal(0, 1, 120).round(1))
-    zeros = np.zeros(80, int), np.zeros(120, int)
-    found = auc_limits(member, nonmember, *zeros, 1, 0.025)
-    size = found.value * (1 - found.value) / naive_auc_variance(member, nonmember)
-    t, z = 1.9719565442493954, 1.959963984540054
-    expected = clopper_pearson(found.value * size * (z / t) ** 2, size * (z / t) ** 2, 0.025)
-    np.testing.assert_allclose((found.lower, found.upper), expected, rtol=1e-3)
+@pytest.mark.parametrize(("members", "nonmembers"), [(80, 120), (4, 300)])
+def test_auc_by_delong(members, nonmembers, rng):
+    """With Welch's degrees of freedom, as in SciPy's t test of the placements."""
+    member, nonmember = rng.normal(0.6, 1, members).round(1), rng.normal(0, 1, nonmembers).round(1)
+    found = audit(member=member, nonmember=nonmember).auc
+    first, second = placements(member, nonmember)
+    test = ttest_ind(first, 1 - second, equal_var=False)
+    error = test.confidence_interval(0.95).high - (first.mean() + second.mean() - 1)
+    size = found.value * (1 - found.value) / (error / 1.959963984540054) ** 2
+    size = min(size, 3 * members * nonmembers / (members + nonmembers + 1))
+    expected = clopper_pearson(found.value * size, size, 0.025)
+    np.testing.assert_allclose((found.lower, found.upper), expected, rtol=1e-9)
 
 
 def test_auc_of_copied_clusters_does_not_narrow(rng):
@@ -141,7 +160,7 @@ def test_auc_of_copied_clusters_does_not_narrow(rng):
     member, nonmember = rng.normal(1, 1, (40, 1)), rng.normal(0, 1, (40, 1))
     once = audit(member=member, nonmember=nonmember)
     copied = audit(member=np.repeat(member, 50, 1), nonmember=np.repeat(nonmember, 50, 1))
-    np.testing.assert_allclose(copied.auc.width, once.auc.width, rtol=1e-9)
+    assert copied.auc.width > 0.9 * once.auc.width
     for few, many in zip(intervals(once)[:6], intervals(copied)[:6], strict=True):
         assert many.width > 0.5 * few.width
 
@@ -267,6 +286,10 @@ BAD = {
     "level": ({"member": GOOD, "nonmember": GOOD, "level": 95}, "level a finite number > 0 and < 1"),
     "delta": ({"member": GOOD, "nonmember": GOOD, "delta": 1.0}, r"delta a number in \[0, 1\)"),
     "fpr": ({"member": GOOD, "nonmember": GOOD, "fprs": [0.0]}, "fprs a finite number > 0 and < 1"),
+    "halves of one kind": (
+        {"scores": np.ones((4, 3)), "membership": [[1, 1, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0]]},
+        "members and non-members in each half of the target models",
+    ),
     "halves": (
         {"scores": np.ones((2, 3)), "membership": [[1, 1, 1], [0, 0, 0]]},
         "members and non-members in each half of the target models",
@@ -279,6 +302,13 @@ def test_bad_inputs(arguments, message):
     with pytest.raises(InvalidInput, match=message) as caught:
         audit(**arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_of_one_kind_are_spread_over_the_halves(seed, rng):
+    membership = np.repeat([[True], [True], [False], [False]], 30, axis=1)
+    found = audit(scores=rng.normal(size=(4, 30)) + membership, membership=membership, seed=seed)
+    assert found.advantage.lower < found.advantage.value < found.advantage.upper
 
 
 def test_files(tmp_path, scores):

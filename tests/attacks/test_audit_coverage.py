@@ -96,6 +96,38 @@ def shared_shadows(shift, spread, examples):
     return draw
 
 
+def unequal_targets(shift, spread, sizes):
+    """As ``target_effect``, but of each target model another number of examples are members, and all are scored."""
+
+    def draw(_):
+        membership = np.arange(max(sizes) + 5) < np.array(sizes)[:, None]
+
+        def sample(rng, law):
+            effect = spread * rng.normal(size=(law.targets, 1))
+            return rng.normal(size=membership.shape) + effect + shift * membership, membership
+
+        scale = np.hypot(1, spread)
+        return sample, lambda t: norm.sf(t, shift, scale), lambda t: norm.sf(t, 0, scale)
+
+    return draw
+
+
+class SureMembers:
+    """A standard normal law with a share of sure scores, as SciPy writes laws."""
+
+    dist = None
+
+    def __init__(self, share):
+        self.share = share
+
+    def rvs(self, size, random_state):
+        scores = random_state.normal(size=size)
+        return np.where(random_state.random(size) < self.share, 29.0, scores)
+
+    def sf(self, t):
+        return self.share * (np.asarray(t) <= 29.0) + (1 - self.share) * norm.sf(t)
+
+
 LAWS = {
     "gaussian": Law(independent(norm(1, 1), norm(0, 1)), 400, 400),
     "few": Law(independent(norm(1, 1), norm(0, 1)), 40, 40),
@@ -111,6 +143,13 @@ LAWS = {
     "targets": Law(target_effect(1, 1), 25, 25, targets=12),
     "many targets": Law(target_effect(0.5, 0.5), 10, 30, targets=64),
     "four targets": Law(target_effect(1, 0.3), 50, 50, targets=4),
+    "two targets": Law(target_effect(1, 1), 100, 100, targets=2),
+    "three targets, few records": Law(target_effect(1, 0.5), 5, 5, targets=3),
+    "unequal targets": Law(unequal_targets(1, 1, [1, 2, 4, 8, 16, 32, 64, 128]), 255, 809, targets=8),
+    "most records of one target": Law(unequal_targets(1, 1, [2] * 11 + [90]), 112, 1028, targets=12),
+    "two members": Law(independent(norm(1, 1), norm(0, 1)), 2, 1000),
+    "two non-members": Law(independent(norm(1, 1), norm(0, 1)), 500, 2),
+    "a few sure members": Law(independent(SureMembers(0.02), SureMembers(0)), 400, 400),
     "shared shadows": Law(shared_shadows(1, 1, 60), 30, 30, targets=20),
 }
 
@@ -152,9 +191,10 @@ def misses(law, repetitions, seed):
     below, above = collections.Counter(), collections.Counter()
     for _ in range(repetitions):
         sample, tpr, fpr = law.draw(rng)
-        member, nonmember = sample(rng, law)
-        discrete = np.issubdtype(member.dtype, np.integer)
-        found = audit(member=member, nonmember=nonmember, delta=0.0)
+        first, second = sample(rng, law)
+        discrete = np.issubdtype(first.dtype, np.integer)
+        names = ("scores", "membership") if second.dtype == bool else ("member", "nonmember")
+        found = audit(**dict(zip(names, (first, second), strict=True)), delta=0.0)
         for name, (interval, truth) in truths(found, tpr, fpr, discrete).items():
             below[name] += truth < interval.lower - SLACK
             above[name] += truth > interval.upper + SLACK
