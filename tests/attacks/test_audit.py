@@ -2,7 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm, t, ttest_ind
+from scipy.stats import binomtest, norm, ttest_ind
+from scipy.stats import t as t_law
 from sklearn.metrics import f1_score, precision_score, roc_auc_score, roc_curve
 
 from mis.attacks import audit, load
@@ -93,7 +94,7 @@ def test_clopper_pearson_against_scipy():
 def test_effective_size_of_fully_dependent_clusters():
     """Clusters that are all hits or none tell as much as one record each, less what the t quantile costs."""
     hits = np.array([8, 0, 0, 8, 8, 0, 0, 0, 0, 8])
-    ratio = norm.ppf(0.975) / t.ppf(0.975, 9)
+    ratio = norm.ppf(0.975) / t_law.ppf(0.975, 9)
     np.testing.assert_allclose(effective_size(hits, np.full(10, 8), 0.025), 9 * ratio**2, rtol=1e-9)
 
 
@@ -118,7 +119,7 @@ def test_leaving_out_unequal_clusters(rng):
     rate = hits.sum() / sizes.sum()
     variance = np.square(np.subtract(rates, rate)).sum() * 4 / 5
     freedom = sizes.sum() ** 2 / (sizes**2).sum() - 1
-    expected = rate * (1 - rate) / variance * (norm.ppf(0.975) / t.ppf(0.975, freedom)) ** 2
+    expected = rate * (1 - rate) / variance * (norm.ppf(0.975) / t_law.ppf(0.975, freedom)) ** 2
     np.testing.assert_allclose(effective_size(hits, sizes, 0.025), expected, rtol=1e-9)
     assert effective_size(np.array([3, 0]), np.array([10, 0]), 0.025) == 0
     limits = rate_limits(np.array([3, 0]), np.array([10, 0]), 0.025)
@@ -153,6 +154,36 @@ def test_auc_by_delong(members, nonmembers, rng):
     size = min(size, 3 * members * nonmembers / (members + nonmembers + 1))
     expected = clopper_pearson(found.value * size, size, 0.025)
     np.testing.assert_allclose((found.lower, found.upper), expected, rtol=1e-9)
+
+
+def test_auc_of_clusters_by_a_loop(rng):
+    """Placements without each target model, and pairs of two models only."""
+    membership = np.arange(20) < np.array([[3], [15], [8], [10]])
+    effect = np.array([[2.0], [0.0], [-1.0], [-3.0]])
+    scores = (rng.normal(size=(4, 20)) + effect + membership).round(1)
+    found = audit(scores=scores, membership=membership).auc
+    models, (first, second) = np.arange(4), placements(scores[membership], scores[~membership])
+    of_member, of_nonmember = np.nonzero(membership)[0], np.nonzero(~membership)[0]
+    moves = [
+        first[of_member != t].mean() - first.mean() + second[of_nonmember != t].mean() - second.mean()
+        for t in models
+    ]
+    variance = np.square(moves).sum() * 3 / 4
+    freedom = (
+        min(len(rows) ** 2 / np.square(np.bincount(rows)).sum() for rows in (of_member, of_nonmember)) - 1
+    )
+    wins = [
+        (a > b) + (a == b) / 2
+        for t, a in zip(of_member, scores[membership], strict=True)
+        for u, b in zip(of_nonmember, scores[~membership], strict=True)
+        if t != u
+    ]
+    assert np.mean(wins) < found.value - 0.01
+    limits = []
+    for value in (np.mean(wins), found.value):
+        size = value * (1 - value) / variance * (norm.ppf(0.975) / t_law.ppf(0.975, freedom)) ** 2
+        limits.append(clopper_pearson(value * size, size, 0.025))
+    np.testing.assert_allclose((found.lower, found.upper), (limits[0][0], limits[1][1]), rtol=1e-9)
 
 
 def test_auc_of_copied_clusters_does_not_narrow(rng):
