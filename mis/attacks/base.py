@@ -177,14 +177,16 @@ def read_membership(where: str, name: str, value: Any) -> np.ndarray:
 
 
 def read_labels(where: str, name: str, value: Any) -> np.ndarray:
-    """Return ``value`` as integers, 0 or larger."""
-    as_numbers = read_scores(where, name, value)
+    """Return ``value`` as integers, 0 or larger; integers exactly, whatever their size."""
+    given = np.asarray(value)
+    if given.dtype.kind not in "iu":
+        given = read_scores(where, name, value)
     with np.errstate(invalid="ignore"):
-        wrong = ~((as_numbers >= 0) & (as_numbers == np.floor(as_numbers)) & np.isfinite(as_numbers))
+        wrong = ~((given >= 0) & (given % 1 == 0) & (given < 2**63))
     if wrong.any():
-        bad = as_numbers[wrong][0]
+        bad = given[wrong][0]
         raise InvalidInput(f"{where}: expected {name} class numbers 0, 1, 2, …, got {name} with {bad:g}.")
-    return as_numbers.astype(np.int64)
+    return given.astype(np.int64)
 
 
 def _read_callables(where, name, value):

@@ -115,7 +115,13 @@ def counting_advantage(codes_with: Any, codes_without: Any, *, level: float = 0.
             "counting_advantage: expected codes_with (J, R >= 2) and codes_without (R0 >= 2,), "
             f"got shapes {codes_with.shape} and {codes_without.shape}."
         )
-    num_codes = int(max(codes_with.max(), codes_without.max())) + 1
+    together = np.concatenate([codes_with.ravel(), codes_without])
+    if together.max() >= len(together):
+        # Few of the codes that there could be occur.
+        together = np.unique(together, return_inverse=True)[1]
+        codes_with = together[: codes_with.size].reshape(codes_with.shape)
+        codes_without = together[codes_with.size :]
+    num_codes = int(together.max()) + 1
     first = [slice(None, n // 2) for n in (codes_with.shape[1], len(codes_without))]
     second = [slice(n // 2, None) for n in (codes_with.shape[1], len(codes_without))]
     counts = [

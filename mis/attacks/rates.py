@@ -136,7 +136,7 @@ def auc_limits(member, nonmember, member_rows, nonmember_rows, clusters: int, er
         sums = [np.bincount(row, place, clusters) for row, place in zip(rows, places, strict=True)]
         variance = _variance(_moves(sums[0], sizes[0]) + _moves(sums[1], sizes[1]))
         freedom = _freedom(*sizes)
-        across = _auc_across(auc, member, nonmember, member_rows, nonmember_rows, clusters)
+        across = _auc_across(auc, (member, nonmember), rows, sizes)
     else:
         parts = [place.var(ddof=1) / len(place) for place in places]
         squares = sum(part**2 / (size - 1) for part, size in zip(parts, sides, strict=True))
@@ -152,14 +152,18 @@ def auc_limits(member, nonmember, member_rows, nonmember_rows, clusters: int, er
     return Limits(min(ends[0], auc), auc, max(ends[1], auc))
 
 
-def _auc_across(auc, member, nonmember, member_rows, nonmember_rows, clusters):
+def _auc_across(auc, scores, rows, sizes):
     """Return the AUC of pairs from two clusters; of all pairs where there are none."""
-    wins, pairs = auc * len(member) * len(nonmember), len(member) * len(nonmember)
-    for row in range(clusters):
-        own, others = member[member_rows == row], nonmember[nonmember_rows == row]
-        if len(own) and len(others):
-            wins -= _share_below(others, own).sum() * len(others)
-            pairs -= len(own) * len(others)
+    # Stable: scores stay ascending within their cluster.
+    clusters = [
+        np.split(side[np.argsort(row, kind="stable")], np.cumsum(size)[:-1])
+        for side, row, size in zip(scores, rows, sizes, strict=True)
+    ]
+    pairs = len(scores[0]) * len(scores[1])
+    wins, pairs = auc * pairs, pairs - sizes[0] @ sizes[1]
+    for member, nonmember in zip(*clusters, strict=True):
+        if len(nonmember):
+            wins -= _share_below(nonmember, member).sum() * len(nonmember)
     return float(np.clip(wins / pairs, 0.0, 1.0)) if pairs else auc
 
 

@@ -65,7 +65,14 @@ def test_membership_from_numbers():
     np.testing.assert_array_equal(read_membership("here", "membership", [1.0, 0.0]), [True, False])
 
 
-@pytest.mark.parametrize("labels", [[0.5], [-1], [np.inf]])
+def test_large_labels_keep_all_digits():
+    large = np.array([2**60, 2**60 + 1, 0])
+    np.testing.assert_array_equal(read_labels("here", "codes", large), large)
+    np.testing.assert_array_equal(read_labels("here", "codes", large.astype(np.uint64)), large)
+    assert read_labels("here", "codes", [True, False]).dtype == np.int64
+
+
+@pytest.mark.parametrize("labels", [[0.5], [-1], [np.inf], [2**63], np.array([2**63], np.uint64)])
 def test_labels_are_class_numbers(labels):
     with pytest.raises(InvalidInput, match="class numbers 0, 1, 2"):
         read_labels("here", "labels", labels)

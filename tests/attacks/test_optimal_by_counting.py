@@ -87,6 +87,16 @@ def test_one_example_and_certain_release():
     assert none.lower <= 0 <= none.upper < 0.02
 
 
+def test_the_numbers_of_the_codes_do_not_matter(rng):
+    with_each, without = rng.integers(0, 6, (5, 60)), rng.integers(0, 6, 300)
+    large = np.array([7, 2**60, 3, 2**60 + 1, 2**62, 10**6])
+    found, expected = (
+        counting_advantage(*codes) for codes in ((large[with_each], large[without]), (with_each, without))
+    )
+    assert found.value == pytest.approx(expected.value, rel=1e-9)
+    assert found.lower == pytest.approx(expected.lower, rel=1e-9)
+
+
 def test_scores_are_the_log_ratio_of_counts(rng):
     membership = rng.random((500, 3)) < 0.5
     codes = membership[:, 0] * 10 + rng.integers(0, 2, 500) * 3
