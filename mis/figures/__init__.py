@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from mis.figures.local_map import local_map
 from mis.figures.ranking import ranking_figure
 from mis.figures.sandwich import sandwich
 from mis.figures.theory import certified_bands, delta_against_n, edge_leakage, predicted_against_empirical
@@ -15,5 +16,6 @@ FIGURES: dict[str, Callable[[Any], Any]] = {
     "certified-bands": certified_bands,
     "edge-leakage": edge_leakage,
     "predicted-vs-empirical": predicted_against_empirical,
+    "local-map": local_map,
     "sandwich": sandwich,
 }

@@ -1,5 +1,6 @@
 """Functions: the figures of the theory, one for each notebook. Rows in, figure out; nothing is computed here."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -225,14 +226,16 @@ def predicted_against_empirical(rows: Rows) -> Any:
     Parameters
     ----------
     rows
-        ``model, n, quantizer, predicted, advantage, lower, upper``.
+        ``model, n, quantizer, predicted, advantage, lower, upper``; not drawn where either advantage is below 0.001.
     """
+    rows = [row for row in rows if min(row["predicted"], row["advantage"]) > 1e-3]
     models = list(_groups(rows, "model"))
+    shape = (1, len(models)) if len(models) < 4 else (math.ceil(len(models) / 2), 2)
     with styled():
         figure, grid = plt.subplots(
-            1, len(models), figsize=(3.9 * len(models), 3.9), layout="constrained", squeeze=False
+            *shape, figsize=(3.9 * shape[1], 3.9 * shape[0]), layout="constrained", squeeze=False
         )
-        for axes, (model, points) in zip(grid[0], models, strict=True):
+        for axes, (model, points) in zip(grid.flat, models, strict=False):
             for i, (n, group) in enumerate(_groups(points, "n")):
                 xs, lower, ys, upper = _columns(group, "predicted", "lower", "advantage", "upper")
                 bars = _bars(lower, ys, upper)
@@ -252,7 +255,8 @@ def predicted_against_empirical(rows: Rows) -> Any:
                 axis.set_ticks([], minor=True)
             axes.set_xlabel("predicted advantage")
             axes.legend(loc="upper left")
-        grid[0, 0].set_ylabel("advantage of the attack, 95%")
+        for axes in grid[:, 0]:
+            axes.set_ylabel("advantage of the attack, 95%")
     return _closed(figure)
 
 

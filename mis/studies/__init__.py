@@ -10,6 +10,7 @@ from typing import Any
 from mis.studies.certified_bands import certified_bands
 from mis.studies.delta_vs_n import delta_vs_n
 from mis.studies.edge_leakage import edge_leakage
+from mis.studies.local_map import local_map
 from mis.studies.predicted_vs_empirical import predicted_vs_empirical
 from mis.studies.rows import write_rows
 from mis.studies.sandwich import sandwich
@@ -22,5 +23,6 @@ STUDIES: dict[str, Callable[[bool], list[dict[str, Any]]]] = {
     "certified-bands": certified_bands,
     "edge-leakage": edge_leakage,
     "predicted-vs-empirical": predicted_vs_empirical,
+    "local-map": local_map,
     "sandwich": sandwich,
 }

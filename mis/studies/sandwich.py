@@ -32,7 +32,7 @@ def sandwich(quick: bool = False) -> list[dict[str, Any]]:
     rows = []
     for task in ("breast-cancer",) if quick else TASKS:
         names = ["sign", "ternary-90", "uniform-4"] if quick else None
-        small = {"models": 32, "steps": 100, "pool": 128} if quick else {}
+        small: dict[str, Any] = {"models": 32, "steps": 100, "pool": 128} if quick else {}
         ranking = rank(
             task, names, out=None if quick else Path("results") / task, progress=not quick, **small
         )

@@ -1,6 +1,7 @@
 """Each study's rows against a truth that it did not use, and each figure drawn from them."""
 
 import csv
+import functools
 import itertools
 import math
 
@@ -11,10 +12,25 @@ from scipy import special, stats
 from mis.figures import FIGURES
 from mis.studies import STUDIES, write_rows
 
+# What a row is called in its figure.
+SHOWN = {
+    "delta-vs-n": lambda row: row["route"],
+    "certified-bands": lambda row: row["release"],
+    "edge-leakage": lambda row: row.get("label", row.get("weights")),
+    "predicted-vs-empirical": lambda row: f"n = {row['n']}",
+    "local-map": lambda row: row["quantizer"],
+    "sandwich": lambda row: row["label"],
+}
 
-@pytest.fixture(scope="module", params=sorted(STUDIES))
+
+@functools.cache
+def rows_of(name):
+    return STUDIES[name](True)
+
+
+@pytest.fixture(params=sorted(SHOWN))
 def study(request):
-    return request.param, STUDIES[request.param](True)
+    return request.param, rows_of(request.param)
 
 
 def test_every_figure_has_its_study():
@@ -46,18 +62,12 @@ def test_figure_shows_every_group(study, tmp_path):
         for text in (axes.get_legend() or axes).findobj()
         if hasattr(text, "get_text")
     }
-    column = {"delta-vs-n": "route", "certified-bands": "release"}.get(name)
     for row in rows:
-        label = (
-            f"n = {row['n']}"
-            if name == "predicted-vs-empirical"
-            else row.get(column or "label", row.get("weights"))
-        )
-        assert label in shown
+        assert SHOWN[name](row) in shown
 
 
 def test_delta_vs_n_against_closed_forms():
-    rows = STUDIES["delta-vs-n"](True)
+    rows = rows_of("delta-vs-n")
     for row in rows:
         if row["law"].startswith("normal") and row["route"] == "sharp":
             n = row["n"]
@@ -72,7 +82,7 @@ def test_delta_vs_n_against_closed_forms():
 
 
 def test_edge_leakage_against_quadrature():
-    rows = [row for row in STUDIES["edge-leakage"](True) if row.get("label") == "one edge, n = 100"]
+    rows = [row for row in rows_of("edge-leakage") if row.get("label") == "one edge, n = 100"]
     z, step = np.linspace(-12, 12, 20_001, retstep=True)
     for row in rows[:4]:
         beyond = special.ndtr((-10 * row["distance"] - 0.1 * z) / math.sqrt(0.99))
@@ -81,7 +91,7 @@ def test_edge_leakage_against_quadrature():
 
 
 def test_bounds_rise_with_dimension():
-    rows = STUDIES["certified-bands"](True)
+    rows = rows_of("certified-bands")
     for release in {row["release"] for row in rows if row["panel"] == "dimension"}:
         line = [row for row in rows if row["panel"] == "dimension" and row["release"] == release]
         assert all(a["lower"] <= b["upper"] for a, b in itertools.pairwise(line))
@@ -89,7 +99,7 @@ def test_bounds_rise_with_dimension():
 
 
 def test_prediction_meets_the_attack():
-    rows = STUDIES["predicted-vs-empirical"](True)
+    rows = rows_of("predicted-vs-empirical")
     for row in rows:
         error = (row["upper"] - row["lower"]) / 2 / 1.96
         assert abs(row["advantage"] - row["predicted"]) < 0.1 * row["predicted"] + 5 * error
@@ -98,10 +108,29 @@ def test_prediction_meets_the_attack():
 
 def test_sandwich_is_that_of_the_rankings():
     """Strongest and predicted agree in full precision, and no attack is beaten by its own part but by chance."""
-    rows = STUDIES["sandwich"](True)
+    rows = rows_of("sandwich")
     assert {row["quantizer"] for row in rows} == {"full", "sign", "ternary-90", "uniform-4"}
     for row in rows:
         if row["quantizer"] == "full":
             assert row["predicted"] == pytest.approx(max(row["advantage"], 0.0), rel=1e-6, abs=1e-9)
         assert row["advantage_upper"] > row["lira_lower"]
         assert row["predicted_lower"] <= row["predicted"] <= row["predicted_upper"]
+
+
+def test_the_map_holds_where_it_should_and_fails_where_it_should():
+    """Quick rows are few refits: a fifth is within what the attack loses by learning from two hundred of them."""
+    rows = {(row["panel"], row["at"], row["route"], row["quantizer"]): row for row in rows_of("local-map")}
+    many, few = (rows["examples", n, "sandwich", "full"] for n in (200, 25))
+    assert 0.8 < many["advantage"] / many["predicted"] < 1.1
+    assert many["away"] < 0.05
+    assert few["advantage"] < 0.6 * few["predicted"]
+    assert few["away"] > 0.5
+    flat = rows["angle", 10.0, "sandwich", "full"]
+    assert 0.1 < flat["away"] < 0.5
+    assert flat["advantage"] < 0.9 * flat["predicted"]
+    stopped = rows["steps", 20, "path", "full"]
+    assert 0.8 < stopped["advantage"] / stopped["predicted"] < 1.1
+    assert stopped["minima"] == 0.0
+    assert many["minima"] == 1.0
+    # Where the Hessian is indefinite there is no sandwich.
+    assert "predicted" not in rows["steps", 5, "sandwich", "full"]
