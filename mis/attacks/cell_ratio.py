@@ -11,6 +11,7 @@ from scipy.stats import qmc
 
 from mis.attacks.base import Attack, Input, refuse_empty
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, finite, integer, known
+from mis.numerics.normal import log_mass
 from mis.quantizers import Grid
 
 __all__ = ["CellRatio", "cell_bounds"]
@@ -210,14 +211,7 @@ def _mean_shifts(params, membership):
 def _log_mass(low, high):
     """Return the log of the standard normal mass between two bounds, of the density where they (nearly) meet."""
     middle = low / 2 + high / 2
-    narrow = high - low < NARROW
-    # In the lower tail, where logarithms keep their digits.
-    mirrored = low > 0
-    low, high = np.where(mirrored, -high, low), np.where(mirrored, -low, high)
-    log_low, log_high = special.log_ndtr(low), special.log_ndtr(high)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = log_high + np.log(-np.expm1(log_low - log_high))
-    return np.where(narrow, -(middle**2) / 2, between)
+    return np.where(high - low < NARROW, -(middle**2) / 2, log_mass(low, high))
 
 
 def _independent(low, high, into, out):

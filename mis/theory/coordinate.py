@@ -13,6 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
+from mis.numerics.normal import log_mass
+
 __all__ = ["REACH", "WIDEST", "Coordinate", "Outcomes", "advantage", "num_bins", "outcomes"]
 
 # Beyond this many standard deviations a normal variable has mass 2e-17, which is accounted for.
@@ -210,12 +212,12 @@ def _remainder(width: np.ndarray, r: float) -> float:
 
 def _range_in_cells(low, high, bins, r):
     """Return least and largest log ratio over each bin, for whole cells."""
-    sd, cell = math.sqrt(1 - r * r), _log_prob(low, high)
-    at = _log_prob((low[:, None] - r * bins) / sd, (high[:, None] - r * bins) / sd) - cell[:, None]
+    sd, cell = math.sqrt(1 - r * r), log_mass(low, high)
+    at = log_mass((low[:, None] - r * bins) / sd, (high[:, None] - r * bins) / sd) - cell[:, None]
     half = (high - low) / (2 * sd)
     with np.errstate(invalid="ignore"):
         middle = np.nan_to_num((low + high) / (2 * r), nan=np.inf)[:, None]
-    peak = (_log_prob(-half, half) - cell)[:, None]
+    peak = (log_mass(-half, half) - cell)[:, None]
     ends = np.maximum(at[:, :-1], at[:, 1:])
     return np.minimum(at[:, :-1], at[:, 1:]), np.where((bins[:-1] < middle) & (middle < bins[1:]), peak, ends)
 
@@ -242,15 +244,6 @@ def _prob(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 def _outside(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Return the standard normal mass outside (low, high)."""
     return special.ndtr(low) + special.ndtr(-high)
-
-
-def _log_prob(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return the log of the standard normal mass of (low, high), whatever its size."""
-    flip = low > 0
-    above = special.log_ndtr(np.where(flip, -low, high))
-    below = special.log_ndtr(np.where(flip, -high, low))
-    with np.errstate(divide="ignore"):
-        return above + np.log(-np.expm1(below - above))
 
 
 @cache

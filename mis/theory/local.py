@@ -8,6 +8,7 @@ import numpy as np
 from scipy import linalg, special, stats
 
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, finite, integer, known, number, refuse
+from mis.numerics.normal import log_mass
 from mis.quantizers.base import Grid, Quantizer
 from mis.results import Interval
 from mis.theory.retained import retained_shares
@@ -404,7 +405,7 @@ class _Cells:
         index = self.index(x).T
         low, high = (np.take_along_axis(ends, index, axis=1).T for ends in (self.low, self.high))
         with np.errstate(invalid="ignore"):
-            cells = _log_prob(low - shift, high - shift) - _log_prob(low, high)
+            cells = log_mass(low - shift, high - shift) - log_mass(low, high)
         return np.where(self.whole, shift * x - shift**2 / 2, cells).sum(axis=1)
 
     def correlation(self, correlation: np.ndarray) -> np.ndarray:
@@ -503,15 +504,6 @@ def _density(x: np.ndarray) -> np.ndarray:
     return np.exp(-0.5 * np.square(x)) / math.sqrt(2 * math.pi)
 
 
-def _log_prob(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """Return the log of the standard normal mass of (low, high), from the tail that it lies in."""
-    flip = low + high > 0
-    near = special.log_ndtr(np.where(flip, -low, high))
-    far = special.log_ndtr(np.where(flip, -high, low))
-    with np.errstate(divide="ignore"):
-        return near + np.log(-np.expm1(far - near))
-
-
 def _score(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Return the mean of a standard normal variable in (low, high); 0 for an empty cell."""
     low, high = np.clip(low, -1e3, 1e3), np.clip(high, -1e3, 1e3)
@@ -519,5 +511,5 @@ def _score(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     sign = np.where(np.abs(low) <= np.abs(high), 1.0, -1.0)
     log_top = -(inner**2) / 2 - math.log(2 * math.pi) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = -np.expm1((inner**2 - outer**2) / 2) * np.exp(log_top - _log_prob(low, high))
+        ratio = -np.expm1((inner**2 - outer**2) / 2) * np.exp(log_top - log_mass(low, high))
     return np.where(high > low, sign * np.nan_to_num(ratio), 0.0)
