@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from mis.figures.boundary import boundary
 from mis.figures.local_map import local_map
 from mis.figures.ranking import ranking_figure
 from mis.figures.sandwich import sandwich
@@ -15,6 +16,7 @@ FIGURES: dict[str, Callable[[Any], Any]] = {
     "delta-vs-n": delta_against_n,
     "certified-bands": certified_bands,
     "edge-leakage": edge_leakage,
+    "boundary": boundary,
     "predicted-vs-empirical": predicted_against_empirical,
     "local-map": local_map,
     "sandwich": sandwich,

@@ -7,6 +7,7 @@ To add one: write ``NAME(quick) -> rows`` in a file of its own, add it to ``STUD
 from collections.abc import Callable
 from typing import Any
 
+from mis.studies.boundary import boundary
 from mis.studies.certified_bands import certified_bands
 from mis.studies.delta_vs_n import delta_vs_n
 from mis.studies.edge_leakage import edge_leakage
@@ -22,6 +23,7 @@ STUDIES: dict[str, Callable[[bool], list[dict[str, Any]]]] = {
     "delta-vs-n": delta_vs_n,
     "certified-bands": certified_bands,
     "edge-leakage": edge_leakage,
+    "boundary": boundary,
     "predicted-vs-empirical": predicted_vs_empirical,
     "local-map": local_map,
     "sandwich": sandwich,

@@ -17,6 +17,7 @@ SHOWN = {
     "delta-vs-n": lambda row: row["route"],
     "certified-bands": lambda row: row["release"],
     "edge-leakage": lambda row: row.get("label", row.get("weights")),
+    "boundary": lambda row: "ternary, certified" if row["panel"] == "leak" else "weight (normal weights)",
     "predicted-vs-empirical": lambda row: f"n = {row['n']}",
     "local-map": lambda row: row["quantizer"],
     "sandwich": lambda row: row["label"],
@@ -96,6 +97,22 @@ def test_bounds_rise_with_dimension():
         line = [row for row in rows if row["panel"] == "dimension" and row["release"] == release]
         assert all(a["lower"] <= b["upper"] for a, b in itertools.pairwise(line))
         assert all(row["lower"] <= row["value"] <= row["upper"] for row in line)
+
+
+def test_the_boundary_law_meets_certified_advantages():
+    """Where cells are wide; and in the order of the share of zeros."""
+    rows = [row for row in rows_of("boundary") if row["panel"] == "leak"]
+    for weights in ("normal weights", "Laplace weights"):
+        own = {row["quantizer"]: row for row in rows if row["weights"] == weights}
+        zeros = sorted((row for row in own.values() if "zeros" in row), key=lambda row: row["zeros"])
+        assert all(few["lower"] > many["upper"] for few, many in itertools.pairwise(zeros))
+        assert own["ternary-10"]["lower"] > own["sign"]["upper"] > own["ternary-95"]["upper"]
+        for row in own.values():
+            assert row["lower"] <= row["upper"] <= row["lower"] + 1e-3
+            assert row["law"] == pytest.approx(row["lower"], rel=0.25)
+    by_hand = {row["edge"]: row["density"] for row in rows_of("boundary") if row["panel"] == "edge"}
+    for edge, density in by_hand.items():
+        assert density == pytest.approx(math.exp(-(edge**2) / 2) / math.sqrt(2 * math.pi))
 
 
 def test_prediction_meets_the_attack():
