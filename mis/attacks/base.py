@@ -244,12 +244,15 @@ def _extremes(scores, axis):
     return low, high
 
 
-def refuse_empty(where: str, side: str, count: np.ndarray) -> None:
-    """Refuse examples without a shadow model that trained on them (``in``) or that did not (``out``)."""
+def refuse_empty(where: str, side: str, count: np.ndarray, *, instead: str = "") -> None:
+    """Refuse examples without a shadow model that trained on them (``in``) or that did not (``out``).
+
+    ``instead`` of leaving them out: what else the user can do.
+    """
     if count.all():
         return
     empty = np.flatnonzero(count == 0)
-    advice = ", or use online=False" if side == "in" else ""
+    advice = f", or {instead}" if instead else ""
     raise UnsupportedSetting(
         where,
         f"{len(empty)} of {len(count)} examples have no '{side}' shadow model, the first is number {empty[0]}; "

@@ -202,7 +202,7 @@ def _mean_shifts(params, membership):
     into = membership.astype(np.float64)
     num_in = into.sum(axis=0)
     for side, count in (("in", num_in), ("out", len(into) - num_in)):
-        refuse_empty("CellRatio", side, count)
+        refuse_empty("CellRatio", side, count, instead="use shifts='given'")
     # From the mean over all models: a large common offset costs no digits.
     sums = into.T @ (params - params.mean(axis=0))
     return sums * (1 / num_in + 1 / (len(into) - num_in))[:, None]

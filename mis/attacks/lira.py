@@ -126,7 +126,7 @@ def _fit(scores, membership, asked):
             moment[:, columns] = count, mean, ones @ np.square(deviations, out=deviations)
     for name, (count, _, _) in zip(("in", "out"), moments, strict=True):
         if name in asked:
-            refuse_empty("LiRA", name, count)
+            refuse_empty("LiRA", name, count, instead="use online=False" if name == "in" else "")
             if count.max() < 2:
                 raise UnsupportedSetting(
                     "LiRA", f"no example has two '{name}' shadow models, so no variance."

@@ -117,7 +117,7 @@ class RMIA(Attack):
             if out_mean.max() > 1 + 1e-9:
                 raise InvalidInput("RMIA: expected probabilities <= 1 offline, got larger ones (densities).")
             return ((1 + self.offline_a) * out_mean + 1 - self.offline_a) / 2
-        refuse_empty("RMIA", "in", in_count)
+        refuse_empty("RMIA", "in", in_count, instead="use online=False")
         return (in_sum / in_count + out_mean) / 2
 
 

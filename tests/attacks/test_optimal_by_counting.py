@@ -129,7 +129,9 @@ def test_no_attack_on_the_release_does_better(rng):
 def test_refusals():
     with pytest.raises(UnsupportedSetting, match="no 'out' shadow model"):
         Optimal().scores(shadow_codes=[0, 1], shadow_membership=[[1], [1]], target_codes=[0])
-    with pytest.raises(InvalidInput, match="expected refits with every example"):
+    with pytest.raises(
+        UnsupportedSetting, match=r"1 examples have no 'in' shadow model, .* leave them out\.$"
+    ):
         Optimal().scores(shadow_codes=[0, 1], shadow_membership=[[0], [0]], target_codes=[0])
     with pytest.raises(InvalidInput, match="class numbers 0, 1, 2"):
         counting_advantage([[0.5, 1]], [0, 1])

@@ -242,7 +242,7 @@ BAD = {
     "no spread": ({"shadow_full": np.ones((4, 2))}, {}, "do not differ, so no spread"),
     "one model": ({"shadow_full": [[1.0, 2.0]], "shadow_membership": [[0]]}, {"shifts": "given"}, "no spread"),
     "all in": ({"shadow_membership": np.ones((4, 1))}, {}, "1 of 1 examples have no 'out' shadow model"),
-    "none in": ({"shadow_membership": np.zeros((4, 1))}, {}, "have no 'in' shadow model"),
+    "none in": ({"shadow_membership": np.zeros((4, 1))}, {}, "have no 'in' shadow model.*or use shifts='given'"),
     "few": (
         {"shadow_full": [[0.0, 1.0], [1.0, 0.0]], "shadow_membership": [[1], [0]]},
         {"covariance": "full"},
