@@ -1,5 +1,6 @@
 """Floor 2: what theory says about membership inference security. NumPy and SciPy in float64."""
 
+from mis.theory.boundary import boundary_information
 from mis.theory.exact import exact
 from mis.theory.full_precision import full_precision_mean
 from mis.theory.indicator import indicator
@@ -10,13 +11,14 @@ from mis.theory.limits import (
     finite_support_bound,
     finite_support_limit,
 )
-from mis.theory.local import boundary_information, local, sandwich
+from mis.theory.local import local
 from mis.theory.product import Cells, ToleranceNotMet, product, quantized_mean
 from mis.theory.rate import rate
 from mis.theory.readings import bayes_security, implied_epsilon, private_advantage
 from mis.theory.retained import code_entropy, predicted_advantage, retained_information, weight_error
 from mis.theory.roc import Roc
 from mis.theory.saddlepoint import saddlepoint
+from mis.theory.sandwich import sandwich
 from mis.theory.sharp import sharp
 from mis.theory.simulate import FewEffectiveSamples, simulate
 

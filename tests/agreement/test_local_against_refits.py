@@ -15,7 +15,7 @@ from scipy import special
 from mis import theory
 from mis.quantizers import parse
 from mis.studies.small_networks import Optimum, Teacher
-from mis.theory.local import _Cells
+from mis.theory.cell_scores import CellScores
 
 QUANTIZERS = [
     "full",
@@ -213,7 +213,7 @@ def compare(estimator, n, num_refits, names, rng, believed=None):
     sd, *sample = simulate(estimator, n, num_refits, rng)
     for name in names:
         quantizer = parse(name)
-        cells = _Cells.of([estimator.centre], [quantizer.fit(estimator.centre)], sd)
+        cells = CellScores.of([estimator.centre], [quantizer.fit(estimator.centre)], sd)
         setting = {"covariance": covariance, "mean": estimator.centre, "quantizer": quantizer, "n": n}
         predicted = [
             theory.local(influence=influence[:5000], method=m, **setting).value for m in ("cells", "linear")
@@ -317,7 +317,7 @@ def test_a_fitted_scale_is_a_release_too(rng):
     leaks = {}
     for name in ("sign", "uniform-2", "uniform-3", "uniform-3-pow2"):
         quantizer = parse(name)
-        cells = _Cells.of([estimator.centre], [quantizer.fit(estimator.centre)], sd)
+        cells = CellScores.of([estimator.centre], [quantizer.fit(estimator.centre)], sd)
         codes, error = on_cells(cells, estimates, members, others)
         released = np.stack([quantizer(estimator.centre + sd * x) for x in estimates]) / sd
         whole, _ = on_weights(released, estimates, members, others)

@@ -1,18 +1,16 @@
 """Quantized local asymptotics against closed forms, exact laws of small problems, and other packages."""
 
-import itertools
 import math
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
 from scipy import integrate, optimize, stats
 
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
 from mis.quantizers import Codebook, Full, Sign, Stochastic, Ternary, Uniform
 from mis.quantizers.base import Grid
 from mis.theory.full_precision import full_precision_mean
-from mis.theory.local import _Cells, boundary_information, local, sandwich
+from mis.theory.local import local
 from mis.theory.product import quantized_mean
 from mis.theory.retained import retained_information
 
@@ -33,9 +31,6 @@ def with_covariance(rng, num, dim):
     """Influences whose law has the covariance returned."""
     root = rng.standard_normal((dim, dim)) / math.sqrt(dim) + np.eye(dim)
     return rng.standard_normal((num, dim)) @ root.T, root @ root.T
-
-
-# --- one coordinate, closed forms ---
 
 
 def test_one_edge_under_the_mean_leaks_one_over_pi_root_n():
@@ -73,9 +68,6 @@ def test_leakage_falls_with_the_distance_to_the_edge(distance):
     assert error < 0.01 * exact
 
 
-# --- full precision ---
-
-
 def test_full_precision_is_the_mean_of_a_sample(rng):
     n, dim = 10**6, 12
     psi = rng.standard_normal((20_000, dim))
@@ -107,9 +99,6 @@ def test_full_precision_sees_the_whole_quadratic_form(rng):
     assert abs(cells.value - found.value) < 5 * 0.5 / math.sqrt(100_000)
 
 
-# --- against certified values of the quantized mean ---
-
-
 @pytest.mark.parametrize(("dim", "offset"), [(1, 0.5), (4, 0.5), (4, 0.2), (10, 0.5)])
 def test_cells_agree_with_the_certified_quantized_mean(dim, offset, rng):
     """``offset`` is the distance of theta* from the lower edge in cells of width h; the rest is of order 1/n."""
@@ -124,39 +113,6 @@ def test_cells_agree_with_the_certified_quantized_mean(dim, offset, rng):
     assert found.lower < certified.upper + 1e-4
     assert found.upper > certified.lower - 1e-4
     assert found.value == pytest.approx(certified.value, rel=0.03, abs=0)
-
-
-# --- the covariance of scores ---
-
-
-def test_scores_of_signs_obey_the_arcsine_law():
-    for rho in (-0.99, -0.3, 0.0, 0.5, 0.9):
-        cells = _Cells(np.zeros((2, 1)), np.zeros(2, bool))
-        found = cells.correlation(np.array([[1.0, rho], [rho, 1.0]]))[0, 1]
-        assert found == pytest.approx(2 / math.pi * math.asin(rho), abs=2e-9)
-
-
-@pytest.mark.parametrize("rho", [-0.8, -0.2, 0.4, 0.95])
-def test_correlation_of_scores_from_bivariate_normal_cells(rho):
-    edges = np.array([[-1.2, 0.1, 0.8], [-0.3, 0.4, np.inf]])
-    cells = _Cells(edges, np.zeros(2, bool))
-    law = stats.multivariate_normal([0, 0], [[1, rho], [rho, 1]])
-    below = np.array([[law.cdf([x, y]) for y in [-9.0, -0.3, 0.4, 9.0]] for x in [-9.0, -1.2, 0.1, 0.8, 9.0]])
-    mass = np.diff(np.diff(below, axis=0), axis=1)
-    covariance = cells.scores[0] @ mass @ cells.scores[1, :3]
-    variances = [np.square(cells.scores[0]) @ mass.sum(1), np.square(cells.scores[1, :3]) @ mass.sum(0)]
-    np.testing.assert_allclose(variances, cells.shares, rtol=1e-6)
-    found = cells.correlation(np.array([[1.0, rho], [rho, 1.0]]))[0, 1]
-    assert found == pytest.approx(covariance / math.sqrt(np.prod(variances)), abs=1e-6)
-
-
-def test_scores_are_truncated_normal_means():
-    edges = np.array([[-30.0, -6.0, -1.0, 0.3, 0.30001, 9.0]])
-    ends = np.concatenate([[-np.inf], edges[0], [np.inf]])
-    found = _Cells(edges, np.zeros(1, bool)).scores[0]
-    np.testing.assert_allclose(
-        found, [stats.truncnorm.mean(a, b) for a, b in itertools.pairwise(ends)], rtol=1e-8
-    )
 
 
 def test_linear_score_is_below_the_information_of_two_codes(rng):
@@ -225,9 +181,6 @@ def test_many_correlated_weights_at_a_coarse_and_a_fine_grid(rng):
     assert np.all(np.diff(found) > 0)
     assert found[-1] == pytest.approx(full, rel=1e-3, abs=0)
     assert found[-1] < full
-
-
-# --- structure ---
 
 
 def test_effective_weights_count_those_near_an_edge():
@@ -312,9 +265,6 @@ def test_codebook_levels_as_far_as_the_eye_sees(rng):
             assert 0 <= found.value < 0.1
 
 
-# --- ROC ---
-
-
 def test_roc_of_one_shift_is_the_normal_one():
     psi = np.array([[3.0], [3.0]])
     found = local(influence=psi, covariance=[1.0], mean=[0.0], quantizer=Full(), n=9)
@@ -369,96 +319,6 @@ def test_bounds_cover_the_mean_over_the_population(rng):
     assert abs(covered - 0.95) < 5 * math.sqrt(0.95 * 0.05 / 200)
 
 
-# --- the sandwich ---
-
-
-def test_sandwich_is_the_robust_covariance_of_statsmodels(rng):
-    x = rng.standard_normal((400, 3))
-    y = x @ [1.0, -0.5, 0.2] + rng.standard_normal(400) * np.exp(0.5 * x[:, 0])
-    fit = sm.OLS(y, x).fit(cov_type="HC0")
-    found = sandwich(-x * fit.resid[:, None], x.T @ x / 400)
-    np.testing.assert_allclose(found.covariance / 400, fit.cov_params(), rtol=1e-9)
-
-
-def test_sandwich_of_logistic_regression(rng):
-    x = rng.standard_normal((500, 3))
-    y = (rng.random(500) < 1 / (1 + np.exp(-x @ [1.0, -0.5, 0.2]))).astype(float)
-    fit = sm.Logit(y, x).fit(disp=0, cov_type="HC0")
-    prob = fit.predict()
-    found = sandwich(-x * (y - prob)[:, None], (x * (prob * (1 - prob))[:, None]).T @ x / 500)
-    np.testing.assert_allclose(found.covariance / 500, fit.cov_params(), rtol=1e-6)
-
-
-def test_influence_is_the_effect_of_one_more_example(rng):
-    """The change of a ridge fit when one example gets a little more weight, by refitting."""
-    x, damping, eps = rng.standard_normal((60, 3)), 0.3, 1e-6
-    y = x @ [1.0, 2.0, -1.0] + rng.standard_normal(60)
-
-    def fit(weights):
-        return np.linalg.solve(
-            (x * weights[:, None]).T @ x / 60 + damping * np.eye(3), x.T @ (weights * y) / 60
-        )
-
-    theta = fit(np.ones(60))
-    # The penalty is part of the loss; its gradient is the same for all examples, so centring takes it out.
-    found = sandwich(-x * (y - x @ theta)[:, None], x.T @ x / 60, damping=damping).influence
-    for i in (0, 17):
-        more = np.full(60, 1 - eps)
-        more[i] += 60 * eps
-        expected = (fit(more) - theta) / eps
-        gradient = -x[i] * (y[i] - x[i] @ theta) + damping * theta
-        np.testing.assert_allclose(found[i], expected, rtol=1e-3, atol=1e-3 * np.abs(gradient).max())
-
-
-def test_diagonal_sandwich(rng):
-    gradients = rng.standard_normal((50, 4))
-    found = sandwich(gradients, np.arange(1.0, 5), damping=0.5)
-    full = sandwich(gradients, np.diag(np.arange(1.0, 5)), damping=0.5)
-    np.testing.assert_allclose(found.influence, full.influence, rtol=1e-12)
-    np.testing.assert_allclose(found.covariance, np.diag(full.covariance), rtol=1e-12)
-
-
-# --- the boundary law ---
-
-
-def test_what_one_edge_lets_through():
-    def share(u):
-        return stats.norm.pdf(u) ** 2 / (stats.norm.cdf(u) * stats.norm.sf(u))
-
-    exact = integrate.quad(share, -30, 30, points=[0], epsabs=1e-13)[0]
-    assert boundary_information([1.0], 1.0) == pytest.approx(exact, rel=1e-10, abs=0)
-
-
-@pytest.mark.parametrize("quantizer", [Sign(), Ternary(zeros=0.33), Ternary(zeros=0.9), Uniform(bits=3)])
-@pytest.mark.parametrize("law", [stats.norm, stats.logistic], ids=["normal", "logistic"])
-def test_boundary_law_against_retained_information(quantizer, law):
-    """Error of second order in the fluctuation: a quarter at half of it, where the quantile grid is fine enough."""
-    weights = law.ppf((np.arange(400_000) + 0.5) / 400_000)
-    edges = quantizer.fit(weights).edges
-    errors = []
-    for spread in (0.2, 0.1):
-        predicted = boundary_information(law.pdf(edges), spread)
-        errors.append(predicted / retained_information(weights, spread, quantizer).value - 1)
-    assert abs(errors[1]) < 0.02
-    assert abs(errors[1]) < 0.4 * abs(errors[0]) + 1e-4
-
-
-def test_sparsity_protects_once_edges_are_rare():
-    """Ternary below sign: beyond 76.1% of zeros for normal weights, beyond half for Laplace weights."""
-    for law, crossing in (
-        (stats.norm, 2 * stats.norm.cdf(math.sqrt(2 * math.log(2))) - 1),
-        (stats.laplace, 0.5),
-    ):
-        weights = law.ppf((np.arange(200_000) + 0.5) / 200_000)
-        sign = retained_information(weights, 0.01, Sign()).value
-        for zeros, less in ((crossing - 0.03, False), (crossing + 0.03, True)):
-            assert (retained_information(weights, 0.01, Ternary(zeros=zeros)).value < sign) is less
-    assert 2 * stats.norm.cdf(math.sqrt(2 * math.log(2))) - 1 == pytest.approx(0.761, abs=5e-4)
-
-
-# --- refusals ---
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -497,25 +357,3 @@ def test_unsupported_settings():
     large = np.broadcast_to(1.0, (5000, 5000))
     with pytest.raises(UnsupportedSetting, match="5000 > 4000 parameters is too large; give its diagonal"):
         local(influence=np.ones((2, 5000)), covariance=large, mean=np.ones(5000), quantizer=Sign(), n=9)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (([[1.0, 2.0]], np.eye(3)), r"theory\.sandwich: expected hessian\.shape \(2, 2\) or \(2,\)"),
-        (([[1.0], [2.0]], [[0.0]]), r"theory\.sandwich: expected hessian plus damping positive definite"),
-        (([[1.0], [2.0]], [-1.0]), r"theory\.sandwich: expected hessian plus damping positive definite"),
-    ],
-)
-def test_sandwich_refusals(arguments, message):
-    with pytest.raises(InvalidInput, match=message):
-        sandwich(*arguments)
-
-
-def test_other_refusals():
-    with pytest.raises(InvalidInput, match="expected damping >= 0, got damping=-1"):
-        sandwich([[1.0], [2.0]], [[1.0]], damping=-1)
-    with pytest.raises(InvalidInput, match=r"expected density >= 0, got density=-0\.1"):
-        boundary_information([-0.1], 0.1)
-    with pytest.raises(InvalidInput, match="expected spread a finite number > 0"):
-        boundary_information([0.1], 0.0)
