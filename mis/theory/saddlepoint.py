@@ -38,8 +38,12 @@ def saddlepoint(law: LossLaw, n: int) -> float:
     Returns
     -------
     float
-        The approximation: no bound. Its relative error falls like 1/n; 4% at n = 5 on the three-atom law of
-        the tests. It is poor where n is so small that n - 1 differences must all be extreme to win.
+        The approximation: no bound. Its relative error falls like 1/n. For losses that take many values it is
+        5% and less from n = 2. Few atoms add what is almost a lattice, unknown to the formula: on the three atoms
+        of the example 12% at n = 3 and 4, 5% at 7, less than 4% at all others from 5 and than 0.6% from 50; on 320
+        random laws of two to six atoms 7%, 3%, 1% in the median at n = 3, 8, 32, beyond 30%, 22%, 11% on one law
+        in ten, and up to eightfold where nearly all differences must be the same extreme one to win. ``exact``
+        covers small n and few atoms.
 
     Raises
     ------

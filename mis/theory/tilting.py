@@ -11,7 +11,7 @@ from mis.theory.differences import Atoms
 from mis.theory.laws import GaussianLosses, LossLaw
 from mis.theory.rate import chernoff
 
-__all__ = ["Draws", "Tilt", "draw", "rival_tilts"]
+__all__ = ["Draws", "Tilt", "draw", "first_above", "guide_table", "rival_tilts"]
 
 # Draws that are turned into sums at a time.
 CHUNK = 2**20
@@ -134,6 +134,7 @@ def _atom_sums(
     sums = np.empty((len(rows), size))
     upper = np.minimum(np.cumsum(probs), 1.0)
     upper[-1] = 1.0
+    guide = np.empty(0, int) if counted else guide_table(upper)
     for start in range(0, size, chunk):
         block = slice(start, min(start + chunk, size))
         here = block.stop - start
@@ -142,7 +143,27 @@ def _atom_sums(
         else:
             uniform = rng.random((here, num))
             uniform[:, 0] = (np.arange(start, block.stop) // 2 + uniform[:, 0]) / (size // 2)
-            picks = np.searchsorted(upper, uniform, side="right")
+            picks = first_above(upper, guide, uniform)
             for k, row in enumerate(rows):
                 sums[k, block] = row[picks].sum(axis=1)
     return sums
+
+
+def guide_table(upper: np.ndarray) -> np.ndarray:
+    """Return where a search of ``upper``, ascending to 1, may begin in each of many equal parts of [0, 1]."""
+    size = 2 ** math.ceil(math.log2(8 * len(upper)))
+    return np.searchsorted(upper, np.arange(size) / size, side="right")
+
+
+def first_above(upper: np.ndarray, guide: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Return the first place where ``upper`` exceeds each number in [0, 1): most are where the guide says.
+
+    References
+    ----------
+    Chen, Asau (1974), *On generating random variates from an empirical distribution*.
+    """
+    # A power of two: the part is exact.
+    place = guide[(uniform * len(guide)).astype(np.int64)]
+    beyond = upper[place] <= uniform
+    place[beyond] = np.searchsorted(upper, uniform[beyond], side="right")
+    return place

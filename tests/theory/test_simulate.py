@@ -10,7 +10,7 @@ from scipy import stats
 
 from mis import theory
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
-from mis.theory.tilting import draw, rival_tilts
+from mis.theory.tilting import draw, first_above, guide_table, rival_tilts
 from mis.theory.winners import PairWinners, TableWinners
 
 
@@ -228,3 +228,16 @@ def test_speed():
 def test_refuses(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("num", "concentration"), [(1, 1.0), (2, 1.0), (7, 0.05), (1000, 0.01), (20_000, 1.0)]
+)
+def test_the_guide_finds_what_a_search_finds(rng, num, concentration):
+    """Also at the ends of the steps, where rounding would tell."""
+    upper = np.minimum(np.cumsum(rng.dirichlet(np.full(num, concentration))), 1.0)
+    upper[-1] = 1.0
+    uniform = np.concatenate([[0.0], rng.random(50_000), upper[:-1][:1000], np.nextafter(upper[:1000], 0)])
+    uniform = uniform[uniform < 1]
+    found = first_above(upper, guide_table(upper), uniform)
+    np.testing.assert_array_equal(found, np.searchsorted(upper, uniform, side="right"))
