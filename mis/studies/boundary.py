@@ -47,7 +47,9 @@ def boundary(quick: bool = False) -> list[dict[str, Any]]:
                 "upper": found.upper,
                 "law": theory.predicted_advantage(information, full),
             }
-            rows.append(row | ({"zeros": quantizer.zeros} if isinstance(quantizer, quantizers.Ternary) else {}))
+            rows.append(
+                row | ({"zeros": quantizer.zeros} if isinstance(quantizer, quantizers.Ternary) else {})
+            )
     weights = LAWS["normal weights"].ppf((np.arange(WEIGHTS) + 0.5) / WEIGHTS)
     for spelled in SHOWN:
         quantizer = quantizers.parse(spelled)
