@@ -12,7 +12,7 @@ import numpy as np
 from mis.attacks.base import Input
 from mis.numerics.checks import InvalidInput, finite
 
-__all__ = ["TARGET", "Array", "moments", "project", "stacked"]
+__all__ = ["TARGET", "Array", "moments", "project", "refuse_unfit", "stacked"]
 
 # A NumPy or a JAX array.
 Array = Any
@@ -21,14 +21,19 @@ Array = Any
 TARGET = {"shadow_params": Input("M P"), "target_params": Input("T P")}
 
 
-def stacked(
-    where: str, shadow_params: np.ndarray, target_params: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return all models in one array, shadows first, and 1.0 for those that are shadows."""
+def refuse_unfit(where: str, shadow_params: np.ndarray, target_params: np.ndarray) -> None:
+    """Refuse a single shadow model, whose spread is unknown, and parameters that are not finite."""
     if len(shadow_params) < 2:
         raise InvalidInput(f"{where}: expected at least 2 shadow models, got {len(shadow_params)}.")
     finite(where, "shadow_params", shadow_params)
     finite(where, "target_params", target_params)
+
+
+def stacked(
+    where: str, shadow_params: np.ndarray, target_params: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return all models in one array, shadows first, and 1.0 for those that are shadows."""
+    refuse_unfit(where, shadow_params, target_params)
     is_shadow = np.arange(len(shadow_params) + len(target_params)) < len(shadow_params)
     return np.concatenate([shadow_params, target_params]), is_shadow.astype(np.float64)
 

@@ -1,3 +1,5 @@
+import tracemalloc
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -145,6 +147,23 @@ def test_an_attack_scores_what_its_function_does(case, kind):
         found = Ridge().scores(**given, shadow_membership=case["membership"][:num])
         expected = regressed(*arrays(case, "released", "membership"))
     np.testing.assert_allclose(found, expected[num:], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("targets", [1, 4, 700])
+def test_ridge_of_many_targets(targets, rng):
+    """All models in one Gram matrix, the targets without weight, and memory for little more than what was given."""
+    shadow_params, target_params = rng.normal(5, 1, size=(6, 40)), rng.normal(5, 1, size=(targets, 40))
+    membership = rng.random((6, 3)) < 0.5
+    given = {"shadow_params": shadow_params, "target_params": target_params, "shadow_membership": membership}
+    shadows = np.repeat([1.0, 0.0], [6, targets])
+    labels = np.concatenate([membership, np.zeros((targets, 3))])
+    expected = regressed(np.concatenate([shadow_params, target_params]), labels, shadows)[6:]
+    tracemalloc.start()
+    found = Ridge().scores(**given)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-14)
+    assert peak < 100_000 + 8 * targets * 40 + 3 * 8 * targets * 6
 
 
 def test_gram_of_layers_adds_up(case):
