@@ -13,6 +13,7 @@ from mis.attacks.gap import Gap
 from mis.attacks.gradient_norm import GradientNorm
 from mis.attacks.influence import Influence
 from mis.attacks.label_only import LabelOnly
+from mis.attacks.linear_limit import LinearLimit, linear_limit
 from mis.attacks.linearised import Linearised
 from mis.attacks.lira import LiRA
 from mis.attacks.loss_threshold import LossThreshold
@@ -39,6 +40,7 @@ __all__ = [
     "Input",
     "LabelOnly",
     "LiRA",
+    "LinearLimit",
     "Linearised",
     "LossThreshold",
     "MaxConfidence",
@@ -51,6 +53,7 @@ __all__ = [
     "cell_bounds",
     "counting_advantage",
     "decode",
+    "linear_limit",
     "load",
     "statistics",
 ]

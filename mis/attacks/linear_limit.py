@@ -1,0 +1,183 @@
+"""Value and function: what attacks linear in the released parameters would reach with ever more shadow models."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special, stats
+
+from mis.attacks.base import read_membership
+from mis.numerics.checks import InvalidInput, finite, integer, probability, refuse
+from mis.results import Interval
+
+__all__ = ["LinearLimit", "linear_limit"]
+
+# Directions with less than this share of the largest one's spread are rounding, that of float32 included.
+SMALLEST = 1e-6
+# Nodes of the mean over examples.
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearLimit:
+    """The advantage of linear attacks on the parameters, as it depends on the number of shadow models.
+
+    Parameters
+    ----------
+    explained
+        Share R² of the variance of membership that the best linear predictor from the parameters explains, mean over
+        examples, estimated without bias.
+    error
+        Its standard error over models, from above: as if the errors of all examples were one.
+    spread
+        Standard deviation of the examples' true shares.
+    rank
+        Number of directions in which the parameters vary.
+    num_models
+        Models it was estimated from.
+    level
+        Confidence level.
+    """
+
+    explained: float
+    error: float
+    spread: float
+    rank: int
+    num_models: int
+    level: float
+
+    @property
+    def advantage(self) -> Interval:
+        """Advantage with infinitely many shadow models; kind ``asymptotic``."""
+        return self._interval(math.inf)
+
+    def with_shadows(self, num_shadows: int) -> Interval:
+        """Advantage expected of a linear attack that estimates everything from ``num_shadows`` models.
+
+        An attack with shift mu, K directions and m shadows is left with ``mu / sqrt((1 + 4 K / (mu² m)) m / (m - K))``:
+        the first factor is the price of the example's own shift being estimated, the second that of the covariance.
+        Seventy percent of the shift thus takes about ``K + 4 K / mu²`` shadows. For ordinary least squares; penalised
+        attacks do better where m is not far above K.
+
+        Parameters
+        ----------
+        num_shadows
+            More than ``rank``.
+
+        References
+        ----------
+        Raudys (1967); Raudys, Young (2004), Results in statistical discriminant analysis, J. Multivariate Analysis 89.
+        """
+        least = self.rank + 1
+        return self._interval(integer("LinearLimit.with_shadows", "num_shadows", num_shadows, at_least=least))
+
+    def _interval(self, num_shadows: float) -> Interval:
+        half = float(stats.norm.isf((1.0 - self.level) / 2.0)) * self.error
+        ends = [
+            self._mean(min(max(r, 0.0), 1.0), num_shadows)
+            for r in (self.explained - half, self.explained, self.explained + half)
+        ]
+        return Interval(lower=ends[0], value=ends[1], upper=ends[2], kind="asymptotic", level=self.level)
+
+    def _mean(self, explained: float, num_shadows: float) -> float:
+        """Mean advantage over examples whose shares follow the beta law of this mean and the spread."""
+        room = explained * (1.0 - explained)
+        if room == 0.0:
+            return explained
+        shares = np.array([explained])
+        if 0.0 < self.spread**2 < room:
+            size = room / self.spread**2 - 1.0
+            at = 0.5 * (NODES + 1.0)
+            shares = stats.beta(explained * size, (1.0 - explained) * size).ppf(at)
+        weights = 0.5 * WEIGHTS if len(shares) > 1 else np.ones(1)
+        with np.errstate(divide="ignore"):
+            information = 4.0 * shares / (1.0 - shares)
+            lost = (information + 4.0 * self.rank / num_shadows) / (1.0 - self.rank / num_shadows)
+            shift = np.where(np.isinf(information), np.inf, information / np.sqrt(lost))
+        return float(np.clip(weights @ special.erf(shift / math.sqrt(8.0)), 0.0, 1.0))
+
+
+def linear_limit(params: Any, membership: Any, *, level: float = 0.95) -> LinearLimit:
+    """Estimate what attacks linear in the released parameters would reach with infinitely many shadow models.
+
+    An attack estimates from its shadows how an example's membership moves the parameters, and with few shadows that
+    estimate is noise. How much is missing can be told without more shadows: regress the membership of example i on the
+    parameters; the population's share of explained variance is ``R² = 4 c' V^-1 c``, c the covariance of parameters with
+    membership, V that of the parameters. If parameters are normal given the membership, with one covariance, the best
+    attack is linear with shift ``mu² = 4 R² / (1 - R²)`` and advantage ``2 Phi(mu/2) - 1``. R² is estimated by the
+    adjusted R², which is unbiased to order 1/M; the advantage is averaged over examples whose shares follow a beta law
+    with their mean and their variance less that of the estimation.
+
+    Parameters
+    ----------
+    params
+        Released parameters of M models, shape ``(M, P)``. Constant and collinear columns do no harm.
+    membership
+        Which of N examples each model was trained on, each with probability 1/2; shape ``(M, N)``, boolean.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    LinearLimit
+        A level, not a bound: attacks that are not linear may find more, and non-normal scores other numbers.
+
+    Raises
+    ------
+    InvalidInput
+        Shapes do not fit, or no more models than directions in which the parameters vary, plus two: then nothing is
+        left to tell signal from noise.
+
+    References
+    ----------
+    Wherry (1931) for the adjusted R²; Fisher (1936) for least squares on labels as linear discriminant.
+
+    Examples
+    --------
+    One example moves one weight by 2 standard deviations; the best attack's advantage is 2 Phi(1) - 1 = 0.683:
+
+    >>> rng = np.random.default_rng(0)
+    >>> member = np.arange(1000) % 2 == 0
+    >>> limit = linear_limit((2.0 * member + rng.standard_normal(1000))[:, None], member[:, None])
+    >>> round(limit.advantage.value, 2), round(limit.with_shadows(10).value, 2)
+    (0.67, 0.63)
+    """
+    where = "attacks.linear_limit"
+    params = finite(where, "params", params, ndim=2)
+    labels = read_membership(where, "membership", membership).astype(np.float64)
+    level = probability(where, "level", level)
+    if labels.ndim != 2 or len(labels) != len(params) or labels.size == 0:
+        raise refuse(where, "membership.shape", f"({len(params)}, N), as many models as params", labels.shape)
+    num = len(params)
+    centred, labels = params - params.mean(axis=0), labels - labels.mean(axis=0)
+    if not labels.any(axis=0).all():
+        example = int(np.flatnonzero(~labels.any(axis=0))[0])
+        raise InvalidInput(
+            f"{where}: expected every example in some models and not in others; example {example} is not."
+        )
+    size = np.sqrt(np.square(centred).sum(axis=0))
+    # What is left of a constant column is rounding.
+    varies = size > SMALLEST**2 * np.abs(params).max(initial=0.0, axis=0)
+    directions, sizes, _ = np.linalg.svd(centred[:, varies] / size[varies], full_matrices=False)
+    kept = sizes > SMALLEST * sizes.max(initial=0.0)
+    rank = int(kept.sum())
+    free = num - rank - 1
+    if free < 2:
+        raise InvalidInput(
+            f"{where}: expected more models than directions they vary in plus two, got {num} and {rank}."
+        )
+    along = directions[:, kept].T @ labels
+    explained = 1.0 - (1.0 - np.square(along).sum(axis=0) / np.square(labels).sum(axis=0)) * (num - 1) / free
+    mean = float(explained.mean())
+    at = min(max(mean, 0.0), 1.0)
+    variance = (1.0 - at) ** 2 * (4.0 * at + 2.0 * rank / (num + 1)) / free
+    spread = math.sqrt(max(float(explained.var()) - variance, 0.0))
+    return LinearLimit(
+        explained=mean,
+        error=math.sqrt(variance),
+        spread=spread,
+        rank=rank,
+        num_models=num,
+        level=level,
+    )
