@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import os
 import sys
 import tomllib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -15,14 +17,47 @@ from mis import __version__
 
 __all__ = ["app", "main"]
 
+
+def _convert(kind: Any, tokens: Sequence[cyclopts.Token]) -> Any:
+    """Read one value, and refuse what is read as something else by default: 1.5 as 2, nothing as this folder."""
+    text = tokens[0].value.strip()
+    if not text:
+        raise ValueError("expected a value, got an empty one.")
+    if kind is int and not (text.lstrip("+-").isdecimal() and len(text) < 20 and int(text) < 2**32):
+        raise ValueError(f"expected an integer below 2**32, got {text!r}.")
+    return cyclopts.convert(kind, tokens)
+
+
+def _writable(_: Any, path: Path | None) -> None:
+    """Refuse a file that could not be written once everything is computed."""
+    if path is None:
+        return
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ValueError("Expected a file in a folder that exists.")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise ValueError("Expected a file that may be written.")
+
+
+def _drawable(_: Any, path: Path | None) -> None:
+    if path is not None and path.suffix not in SUFFIXES:
+        raise ValueError(f"Expected a name that ends in {', '.join(SUFFIXES)}.")
+
+
 app = cyclopts.App(
     name="mis",
     version=__version__,
     help="Membership inference security: how much a released, quantized model tells about its training examples.",
+    default_parameter=Parameter(converter=_convert),
 )
 
-TASK = Group("Task options", help="Only for tasks that have them; see `mis list`.", sort_key=2)
-LEARNER = Group("Learner options", help="Defaults: one hidden layer of 32, 600 steps of Adam.", sort_key=1)
+SUFFIXES = (".pdf", ".png", ".svg")
+
+OutputFile = Annotated[Path | None, Parameter(validator=_writable)]
+# Said again where options stand in a class of their own: the default converter does not reach them there.
+Whole = Annotated[int | None, Parameter(converter=_convert)]
+Real = Annotated[float | None, Parameter(converter=_convert)]
+Text = Annotated[str | None, Parameter(converter=_convert)]
+Switch = Annotated[bool, Parameter(negative="")]
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
@@ -40,6 +75,8 @@ def main(tokens: Sequence[str] | None = None) -> None:
         _fail(" ".join(str(error).split()))
     except OSError as error:
         _fail(f"{error.filename or 'mis'}: {error.strerror or error}.")
+    except (MemoryError, OverflowError):
+        _fail("more was asked for than this machine has memory for.")
     except KeyboardInterrupt:
         print(
             "mis: interrupted; what was done is kept, and the same command goes on from there.",
@@ -53,6 +90,81 @@ def _fail(message: str) -> None:
     sys.exit(2)
 
 
+@Parameter(
+    name="*",
+    group=Group("Learner options", help="Defaults: one hidden layer of 32, 600 steps of Adam.", sort_key=1),
+)
+@dataclass(frozen=True, kw_only=True)
+class LearnerOptions:
+    """How the networks are trained; None leaves it to ``mis.rank``.
+
+    Parameters
+    ----------
+    pool
+        Examples in the pool, half of which train each network [512, or as many as the task has].
+    width
+        Hidden units per layer [32].
+    depth
+        Hidden layers [1]; 0 is linear or logistic regression.
+    steps
+        Training steps [600].
+    batch
+        Examples per step [64].
+    optimiser
+        adam, momentum or sgd [adam].
+    rate
+        Step size [0.001 for regression, 0.003 for classification].
+    weight_decay
+        Decoupled weight decay [0].
+    initialisation
+        fixed: one initial point for all networks; random: one each [fixed].
+    """
+
+    pool: Annotated[Whole, Parameter(alias="--n")] = None
+    width: Whole = None
+    depth: Whole = None
+    steps: Whole = None
+    batch: Whole = None
+    optimiser: Text = None
+    rate: Real = None
+    weight_decay: Real = None
+    initialisation: Text = None
+
+
+@Parameter(
+    name="*", group=Group("Task options", help="Only for tasks that have them; see `mis list`.", sort_key=2)
+)
+@dataclass(frozen=True, kw_only=True)
+class TaskOptions:
+    """What is sampled; None leaves it to the task.
+
+    Parameters
+    ----------
+    num_modes
+        Of modes: number of Gaussian modes, one class each.
+    separation
+        Of modes: distance between two of them in standard deviations.
+    dim
+        Of modes, logistic and linear: number of features.
+    strength
+        Of logistic: length of the coefficient vector.
+    r_squared
+        Of linear: share of the target's variance that the features explain.
+    law_seed
+        Of modes, logistic and linear: decides the law itself.
+    num_heldout
+        Of modes, logistic and linear: held-out examples.
+    """
+
+    num_modes: Whole = None
+    separation: Real = None
+    dim: Whole = None
+    strength: Real = None
+    r_squared: Real = None
+    law_seed: Whole = None
+    num_heldout: Whole = None
+
+
 @app.command
 def rank(
     task: str,
@@ -62,30 +174,16 @@ def rank(
     models: int | None = None,
     seed: int | None = None,
     out: str | None = None,
-    quick: Annotated[bool, Parameter(negative="")] = False,
+    quick: Switch = False,
     config: Path | None = None,
     shard: str | None = None,
-    fresh: Annotated[bool, Parameter(negative="")] = False,
+    fresh: Switch = False,
     attacks: str | None = None,
-    early: Annotated[bool, Parameter(negative="")] = False,
+    early: Switch = False,
     folds: int | None = None,
     level: float | None = None,
-    pool: Annotated[int | None, Parameter(alias="--n", group=LEARNER)] = None,
-    width: Annotated[int | None, Parameter(group=LEARNER)] = None,
-    depth: Annotated[int | None, Parameter(group=LEARNER)] = None,
-    steps: Annotated[int | None, Parameter(group=LEARNER)] = None,
-    batch: Annotated[int | None, Parameter(group=LEARNER)] = None,
-    optimiser: Annotated[str | None, Parameter(group=LEARNER)] = None,
-    rate: Annotated[float | None, Parameter(group=LEARNER)] = None,
-    weight_decay: Annotated[float | None, Parameter(group=LEARNER)] = None,
-    initialisation: Annotated[str | None, Parameter(group=LEARNER)] = None,
-    num_modes: Annotated[int | None, Parameter(group=TASK)] = None,
-    separation: Annotated[float | None, Parameter(group=TASK)] = None,
-    dim: Annotated[int | None, Parameter(group=TASK)] = None,
-    strength: Annotated[float | None, Parameter(group=TASK)] = None,
-    r_squared: Annotated[float | None, Parameter(group=TASK)] = None,
-    law_seed: Annotated[int | None, Parameter(group=TASK)] = None,
-    num_heldout: Annotated[int | None, Parameter(group=TASK)] = None,
+    learner: LearnerOptions = LearnerOptions(),
+    law: TaskOptions = TaskOptions(),
 ) -> None:
     """Rank quantizers on a task by how much what they release leaks about training examples.
 
@@ -124,42 +222,9 @@ def rank(
         Folds of the cross-fitted attacks [8].
     level
         Level of all intervals [0.95].
-    pool
-        Examples in the pool, half of which train each network [512, or as many as the task has].
-    width
-        Hidden units per layer [32].
-    depth
-        Hidden layers [1]; 0 is linear or logistic regression.
-    steps
-        Training steps [600].
-    batch
-        Examples per step [64].
-    optimiser
-        adam, momentum or sgd [adam].
-    rate
-        Step size [0.001 for regression, 0.003 for classification].
-    weight_decay
-        Decoupled weight decay [0].
-    initialisation
-        fixed: one initial point for all networks; random: one each [fixed].
-    num_modes
-        Of modes: number of Gaussian modes, one class each.
-    separation
-        Of modes: distance between two of them in standard deviations.
-    dim
-        Of modes, logistic and linear: number of features.
-    strength
-        Of logistic: length of the coefficient vector.
-    r_squared
-        Of linear: share of the target's variance that the features explain.
-    law_seed
-        Of modes, logistic and linear: decides the law itself.
-    num_heldout
-        Of modes, logistic and linear: held-out examples.
     """
-    options = {
-        k: v for k, v in locals().items() if k not in ("task", "config") and v is not None and v is not False
-    }
+    typed = {**locals(), **vars(learner), **vars(law)}
+    options = {k: v for k, v in typed.items() if k in _option_types() and v is not None and v is not False}
     if config is not None:
         options = {**_read_config(config), **options}
     if "shard" in options:
@@ -177,6 +242,14 @@ def rank(
     print(f"Written to {folder}: ranking.csv, ranking.json, ranking.pdf, ranking.png")
 
 
+def _option_types() -> dict[str, type]:
+    """Name and type of each option of ``rank`` that a config may set."""
+    hints = {k: v for part in (rank, LearnerOptions, TaskOptions) for k, v in get_type_hints(part).items()}
+    for name in ("task", "config", "learner", "law", "return"):
+        del hints[name]
+    return {k: next(t for t in (*get_args(v), v) if t is not type(None)) for k, v in hints.items()}
+
+
 def _read_config(path: Path) -> dict[str, Any]:
     from mis.numerics.checks import InvalidInput, known
 
@@ -184,18 +257,20 @@ def _read_config(path: Path) -> dict[str, Any]:
         options = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: not a TOML file: {error}.") from None
-    hints = {k: v for k, v in get_type_hints(rank).items() if k not in ("task", "config", "return")}
-    options = {key.replace("-", "_"): value for key, value in options.items()}
-    for key, value in options.items():
-        known(str(path), "key", key, hints)
-        kind = next(t for t in (*get_args(hints[key]), hints[key]) if t is not type(None))
-        if isinstance(value, list):
-            options[key] = ",".join(map(str, value))
-        elif kind is float and type(value) is int:
-            options[key] = float(value)
-        elif type(value) is not kind:
+    types, read = _option_types(), {}
+    for written, value in options.items():
+        key = known(str(path), "key", written.replace("-", "_"), types)
+        kind = types[key]
+        if key in read:
+            raise InvalidInput(f"{path}: expected {key} once, got it also as {written}.")
+        if kind is str and isinstance(value, list):
+            value = ",".join(map(str, value))
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind or value == "":
             raise InvalidInput(f"{path}: expected {key} {kind.__name__}, got {key}={value!r}.")
-    return options
+        read[key] = value
+    return read
 
 
 def _read_shard(text: str) -> tuple[int, int]:
@@ -208,9 +283,14 @@ def _read_shard(text: str) -> tuple[int, int]:
 
 
 @app.command
-def indicator(path: str, /, *, level: float = 0.95, seed: int = 0, json_file: Annotated[
-    Path | None, Parameter(name="--json")
-] = None) -> None:  # fmt: skip
+def indicator(
+    path: str,
+    /,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+    json_file: Annotated[OutputFile, Parameter(name="--json")] = None,
+) -> None:
     """Compute the indicator r_Q from losses measured in any framework.
 
     Parameters
@@ -227,9 +307,11 @@ def indicator(path: str, /, *, level: float = 0.95, seed: int = 0, json_file: An
     from rich.console import Console
 
     from mis import theory
+    from mis.numerics.checks import integer
     from mis.populations.files import read_npz
     from mis.ranking.table import indicator_table
 
+    integer("indicator", "seed", seed, at_least=0)
     arrays = read_npz(path, ["losses"], ["names"])
     names = [str(name) for name in arrays["names"]] if "names" in arrays else None
     law = theory.SampledLosses(losses=arrays["losses"], names=names)
@@ -248,9 +330,9 @@ def audit(
     level: float = 0.95,
     delta: float = 1e-5,
     seed: int = 0,
-    plot: Path | None = None,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
-    csv_file: Annotated[Path | None, Parameter(name="--csv")] = None,
+    plot: Annotated[OutputFile, Parameter(validator=(_writable, _drawable))] = None,
+    json_file: Annotated[OutputFile, Parameter(name="--json")] = None,
+    csv_file: Annotated[OutputFile, Parameter(name="--csv")] = None,
 ) -> None:
     """Measure what scores of any attack prove, with intervals that hold.
 
@@ -291,21 +373,14 @@ def audit(
     if plot is not None:
         from mis.figures.audit import audit_roc
 
-        _save(audit_roc(found.roc(), level=level), plot)
-
-
-def _save(figure: Any, path: Path) -> None:
-    from mis.numerics.checks import known
-
-    known(str(path), "suffix", path.suffix, [".pdf", ".png", ".svg"])
-    figure.savefig(path)
+        audit_roc(found.roc(), level=level).savefig(plot)
 
 
 @app.command
 def verify(
     *,
-    quick: Annotated[bool, Parameter(negative="")] = False,
-    json_file: Annotated[Path | None, Parameter(name="--json")] = None,
+    quick: Switch = False,
+    json_file: Annotated[OutputFile, Parameter(name="--json")] = None,
 ) -> None:
     """Check every statement of the theory against a truth found another way; exit code 1 if any fails.
 
@@ -332,9 +407,7 @@ def verify(
 
 
 @app.command
-def figure(
-    *names: str, out: Path = Path("results/figures"), quick: Annotated[bool, Parameter(negative="")] = False
-) -> None:
+def figure(*names: str, out: Path = Path("results/figures"), quick: Switch = False) -> None:
     """Compute and draw figures of the theory, as .csv, .pdf and .png.
 
     Parameters
@@ -348,6 +421,7 @@ def figure(
     """
     from mis.figures import FIGURES
     from mis.numerics.checks import known
+    from mis.store import make_folder
     from mis.studies import STUDIES, write_rows
 
     if not names:
@@ -358,9 +432,10 @@ def figure(
         )
     for name in names:
         known("figure", "name", name, FIGURES)
+    if names:
+        make_folder("figure", out)
     for name in names:
         rows = STUDIES[name](quick)
-        out.mkdir(parents=True, exist_ok=True)
         write_rows(rows, out / f"{name}.csv")
         for suffix in (".pdf", ".png"):
             FIGURES[name](rows).savefig(out / f"{name}{suffix}")

@@ -5,11 +5,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from mis.cli import main
+from mis.cli import app, main
 
 SMALL = ["--models", "32", "--steps", "20", "--pool", "32", "--width", "4", "--folds", "4", "--batch", "8"]
 SMALL += ["--quantizers", "sign,uniform-3"]
@@ -91,18 +93,106 @@ BAD = {
     "missing losses": (["indicator", "nowhere.npz"], "nowhere.npz"),
     "missing scores": (["audit", "nowhere.npz"], "nowhere.npz"),
     "unknown figure": (["figure", "nothing"], "figure"),
+    "figures without a folder": (["figure", "boundary", "--out", "/dev/null/x"], "can be written"),
+    "two numbers": (["audit", "s.npz", "--level", "0.9", "--level", "0.8"], "multiple times"),
+    "two names of one option": (["rank", "digits", "--n", "64", "--pool", "64"], "multiple times"),
+    "no value": (["audit", "s.npz", "--level"], "--level requires an argument"),
+    "one more path": (["audit", "s.npz", "t.npz"], "t.npz"),
+    "empty path": (["audit", ""], "expected a value"),
+    "empty task": (["rank", " "], "expected a value"),
+    "switch with a value": (["rank", "digits", "--quick=perhaps"], "--quick"),
+    "level": (["audit", "s.npz", "--level", "95"], "level a finite number > 0 and < 1"),
+    "no level": (["audit", "s.npz", "--level", "nan"], "level a finite number"),
+    "delta": (["audit", "s.npz", "--delta", "-1e-5"], "delta a number in [0, 1)"),
+    "negative seed": (["audit", "s.npz", "--seed", "-1"], "seed an integer >= 0"),
+    "negative seed of the indicator": (["indicator", "s.npz", "--seed", "-1"], "seed an integer >= 0"),
+    "no picture": (["audit", "s.npz", "--plot", "roc.txt"], ".pdf, .png, .svg"),
+    "more than memory": (["rank", "digits", "--steps", "4000000000"], "memory"),
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_one_line_and_code_2(name, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    tokens, part = BAD[name]
+def refused(capsys, *tokens):
+    """Return the one line of a refusal."""
     code, printed, errors = run(capsys, *tokens)
     assert code == 2
     assert printed == ""
-    assert part in errors
     assert errors.count("\n") == 1
+    return errors
+
+
+@pytest.fixture
+def scores(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("s.npz", member=[1.0, 2.0, 3.0], nonmember=[0.0, 1.0, 2.0], losses=np.eye(3))
+
+
+@pytest.mark.parametrize("name", BAD)
+@pytest.mark.usefixtures("scores")
+def test_bad_input_is_one_line_and_code_2(name, capsys):
+    tokens, part = BAD[name]
+    assert part in refused(capsys, *tokens)
+
+
+def options(kind):
+    """Every option of every command whose type is ``kind``, with what stands before it."""
+    commands = {
+        "rank": "digits",
+        "indicator": "s.npz",
+        "audit": "s.npz",
+        "verify": "--quick",
+        "figure": "boundary",
+    }
+    return [
+        pytest.param([command, argument, option.name], id=f"{command} {option.name}")
+        for command, argument in commands.items()
+        for option in app[command].assemble_argument_collection()
+        if kind in (option.hint, *get_args(option.hint)) and option.name.startswith("--")
+    ]
+
+
+def test_all_options_are_tried():
+    found = {case.values[0][-1] for kind in (int, float, str, Path) for case in options(kind)}
+    assert {
+        "--seed",
+        "--steps",
+        "--num-modes",
+        "--level",
+        "--rate",
+        "--attacks",
+        "--config",
+        "--json",
+    } <= found
+
+
+@pytest.mark.parametrize(
+    "value", ["1.5", "1.0", "0x10", "1_0", "1e3", "nan", "", " ", "4294967296", "9" * 5000]
+)
+@pytest.mark.parametrize("tokens", options(int))
+@pytest.mark.usefixtures("scores")
+def test_no_integer(tokens, value, capsys):
+    assert f"Invalid value for {tokens[-1]}: expected" in refused(capsys, *tokens, value)
+
+
+@pytest.mark.parametrize("value", ["many", "", "0,5"])
+@pytest.mark.parametrize("tokens", options(float))
+@pytest.mark.usefixtures("scores")
+def test_no_number(tokens, value, capsys):
+    assert f"Invalid value for {tokens[-1]}" in refused(capsys, *tokens, value)
+
+
+@pytest.mark.parametrize("tokens", [*options(str), *options(Path)])
+@pytest.mark.usefixtures("scores")
+def test_no_text(tokens, capsys):
+    assert f"Invalid value for {tokens[-1]}: expected a value" in refused(capsys, *tokens, "")
+
+
+@pytest.mark.parametrize("path", [".", "nowhere/x.png"])
+@pytest.mark.parametrize(
+    "tokens", [case for case in options(Path) if not {"--config", "--out"} & {case.values[0][-1]}]
+)
+@pytest.mark.usefixtures("scores")
+def test_a_file_that_cannot_be_written_is_refused_first(tokens, path, capsys):
+    assert "a file in a folder that exists" in refused(capsys, *tokens, path)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +203,9 @@ def test_bad_input_is_one_line_and_code_2(name, capsys, tmp_path, monkeypatch):
         ('width = "a"', "width int"),
         ("width = true", "width int"),
         ("quick = 1", "quick bool"),
+        ("steps = [1, 2]", "steps int"),
+        ('attacks = ""', "attacks str"),
+        ("weight-decay = 0.1\nweight_decay = 0.1", "weight_decay once"),
     ],
 )
 def test_bad_config(text, part, capsys, tmp_path, monkeypatch):
