@@ -8,24 +8,17 @@ import numpy as np
 
 from mis.quantizers.base import Grid, Quantizer, nearest
 from mis.quantizers.fields import scale_field
-from mis.quantizers.scales import largest, settle
+from mis.quantizers.scales import stretched
 
 __all__ = ["FP4", "FP8"]
 
 
-def values_of(dtype: Any) -> np.ndarray:
-    """Return the finite values of a format with few bits, ascending, zero once."""
+def levels_of(dtype: Any) -> np.ndarray:
+    """Return the finite values of a format with few bits over the largest of them, ascending, zero once."""
     width = ml_dtypes.finfo(dtype).bits
     values = np.arange(2**width, dtype=np.uint8).view(dtype).astype(np.float64)
-    return np.unique(values[np.isfinite(values)] + 0.0)
-
-
-def fit_format(spec: Any, dtype: Any, weights: Any) -> Grid:
-    """Fit the format's values so that the largest of them is the scale."""
-    xp = weights.__array_namespace__()
-    values = values_of(dtype)
-    scale = settle(spec.scale, largest(weights))
-    return nearest(scale[..., None] * xp.asarray(values / values[-1], dtype=weights.dtype))
+    values = np.unique(values[np.isfinite(values)] + 0.0)
+    return values / values[-1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +59,7 @@ class FP8(Quantizer):
 
     def fit(self, weights: Any) -> Grid:
         """Return the scaled values of the format with their midpoints as edges."""
-        return fit_format(self, ml_dtypes.float8_e4m3fn, weights)
+        return nearest(stretched(levels_of(ml_dtypes.float8_e4m3fn), self.scale, weights))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,4 +100,4 @@ class FP4(Quantizer):
 
     def fit(self, weights: Any) -> Grid:
         """Return the scaled values of the format with their midpoints as edges."""
-        return fit_format(self, ml_dtypes.float4_e2m1fn, weights)
+        return nearest(stretched(levels_of(ml_dtypes.float4_e2m1fn), self.scale, weights))

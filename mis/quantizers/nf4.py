@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from mis.quantizers.base import Grid, Quantizer, nearest
 from mis.quantizers.fields import scale_field
-from mis.quantizers.scales import largest, settle
+from mis.quantizers.scales import stretched
 
 __all__ = ["NF4"]
 
@@ -51,7 +51,4 @@ class NF4(Quantizer):
 
     def fit(self, weights: Any) -> Grid:
         """Return the scaled levels with their midpoints as edges."""
-        xp = weights.__array_namespace__()
-        return nearest(
-            settle(self.scale, largest(weights))[..., None] * xp.asarray(LEVELS, dtype=weights.dtype)
-        )
+        return nearest(stretched(LEVELS, self.scale, weights))

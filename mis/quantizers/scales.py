@@ -8,7 +8,7 @@ from typing import Any
 
 from mis.quantizers.fields import POWER_OF_TWO
 
-__all__ = ["largest", "settle"]
+__all__ = ["largest", "settle", "stretched"]
 
 
 def settle(scale: str | float, fitted: Any) -> Any:
@@ -26,3 +26,9 @@ def largest(weights: Any, *, channel: bool = False) -> Any:
     """Return the largest magnitude, of the tensor or of each channel."""
     xp = weights.__array_namespace__()
     return xp.max(xp.abs(weights), axis=tuple(range(weights.ndim - 1)) if channel else None)
+
+
+def stretched(levels: Any, scale: str | float, weights: Any) -> Any:
+    """Return levels whose outermost is 1, times the scale; fitted, it is the largest magnitude."""
+    xp = weights.__array_namespace__()
+    return settle(scale, largest(weights))[..., None] * xp.asarray(levels, dtype=weights.dtype)
