@@ -156,34 +156,59 @@ def test_auc_by_delong(members, nonmembers, rng):
     np.testing.assert_allclose((found.lower, found.upper), expected, rtol=1e-9)
 
 
+def won(scores, membership, kind):
+    """Share of pairs won by the member: of all, or of one target model only, or of two."""
+    of_member, of_nonmember = np.nonzero(membership)[0], np.nonzero(~membership)[0]
+    kinds = {"all": np.ones_like, "within": lambda same: same, "between": np.logical_not}
+    first, second = scores[membership][:, None], scores[~membership]
+    counted = kinds[kind](of_member[:, None] == of_nonmember)
+    return ((first > second) + (first == second) / 2)[counted].mean()
+
+
+def limits_by_hand(low, high, variance, freedom):
+    ends = []
+    for value, end in ((low, 0), (high, 1)):
+        size = value * (1 - value) / variance * (norm.ppf(0.975) / t_law.ppf(0.975, freedom)) ** 2
+        ends.append(clopper_pearson(value * size, size, 0.025)[end])
+    return ends
+
+
 def test_auc_of_clusters_by_a_loop(rng):
-    """Placements without each target model, and pairs of two models only."""
+    """Pairs of two target models, leaving out one after the other."""
     membership = np.arange(20) < np.array([[3], [15], [8], [10]])
     effect = np.array([[2.0], [0.0], [-1.0], [-3.0]])
     scores = (rng.normal(size=(4, 20)) + effect + membership).round(1)
     found = audit(scores=scores, membership=membership).auc
-    models, (first, second) = np.arange(4), placements(scores[membership], scores[~membership])
-    of_member, of_nonmember = np.nonzero(membership)[0], np.nonzero(~membership)[0]
-    moves = [
-        first[of_member != t].mean() - first.mean() + second[of_nonmember != t].mean() - second.mean()
-        for t in models
-    ]
-    variance = np.square(moves).sum() * 3 / 4
-    freedom = (
-        min(len(rows) ** 2 / np.square(np.bincount(rows)).sum() for rows in (of_member, of_nonmember)) - 1
-    )
-    wins = [
-        (a > b) + (a == b) / 2
-        for t, a in zip(of_member, scores[membership], strict=True)
-        for u, b in zip(of_nonmember, scores[~membership], strict=True)
-        if t != u
-    ]
-    assert np.mean(wins) < found.value - 0.01
-    limits = []
-    for value in (np.mean(wins), found.value):
-        size = value * (1 - value) / variance * (norm.ppf(0.975) / t_law.ppf(0.975, freedom)) ** 2
-        limits.append(clopper_pearson(value * size, size, 0.025))
-    np.testing.assert_allclose((found.lower, found.upper), (limits[0][0], limits[1][1]), rtol=1e-9)
+    across = won(scores, membership, "between")
+    others = [np.arange(4) != t for t in range(4)]
+    variance = np.square([won(scores[o], membership[o], "between") - across for o in others]).sum() * 3 / 4
+    sizes = membership.sum(1), (~membership).sum(1)
+    freedom = min(size.sum() ** 2 / np.square(size).sum() for size in sizes) - 1
+    assert across < found.value - 0.01
+    expected = limits_by_hand(across, found.value, variance, freedom)
+    np.testing.assert_allclose((found.lower, found.upper), expected, rtol=1e-9)
+
+
+def test_auc_of_two_clusters_by_hand(rng):
+    """What moves a target model's members and non-members alike does not cancel."""
+    membership = np.tile(np.arange(40) < 20, (2, 1))
+    effect = np.array([[0.3], [-0.3]])
+    scores = (rng.normal(size=(2, 40)) + effect + membership).round(1)
+    found = audit(scores=scores, membership=membership).auc
+    first, second = placements(scores[membership], scores[~membership])
+    gaps = [np.subtract(*side.reshape(2, 20).mean(1)) for side in (first, second)]
+    assert gaps[0] * gaps[1] < 0
+    values = [won(scores, membership, kind) for kind in ("all", "within", "between")]
+    expected = limits_by_hand(min(values), max(values), np.square(gaps).sum() / 4, 1)
+    np.testing.assert_allclose((found.lower, found.upper), expected, rtol=1e-9)
+
+
+def test_difference_of_two_clusters_does_not_cancel():
+    """One pair of target models cannot say how much a shift moves the difference of their rates."""
+    hits, false_hits, size = np.array([80, 40]), np.array([60, 20]), np.full(2, 100)
+    found = difference_limits(hits, size, false_hits, size, 0.1)
+    reach = t_law.ppf(0.9, 1) * np.sqrt(2 * 0.2**2)
+    np.testing.assert_allclose((found.lower, found.upper), (0.2 - reach, min(0.2 + reach, 1)), rtol=1e-12)
 
 
 def test_auc_of_copied_clusters_does_not_narrow(rng):
