@@ -211,19 +211,19 @@ def audit(
 
     Notes
     -----
-    *TPR at an FPR*: half the error is spent on finding, from order statistics of the non-members, a threshold
-    whose FPR is surely at most (at least) the rate, half on the TPR there, by Clopper and Pearson: exact for
-    one row, no assumption on the law, no choice on the scored points; for several rows with Korn and
-    Graubard's effective size, asymptotic in their number. *Advantage, recall, precision, F1*: rates at the
-    exchanged thresholds, Newcombe's difference, precision and F1 from limits of both rates that hold
-    together. Each half's decision is independent of its choice; that the two halves choose for each other is
-    neglected (the tests find no trace of it in the coverage). *AUC*: DeLong's variance as an effective size.
-    *Epsilon*: TPR bounds as above on a fixed grid of rates, for members and for non-members, and the rates at
-    the exchanged thresholds, the error divided among them (Bonferroni). A test with TPR ``p`` at FPR ``a``
+    *TPR at an FPR*: half the error is spent on finding, from order statistics of the non-members, a threshold whose
+    FPR is surely at most (at least) the rate, half on the TPR there, by Clopper and Pearson: exact for one row, no
+    assumption on the law, no choice on the scored points; for several rows with Korn and Graubard's effective size,
+    asymptotic in their number. *Advantage, recall, precision, F1*: rates at the exchanged thresholds, Newcombe's
+    difference, precision and F1 from limits of both rates that hold together. Each half's decision is independent
+    of its choice; that the two halves choose for each other is neglected (the tests find no trace of it in the
+    coverage). *AUC*: DeLong's variance as an effective size; for several rows that of pairs of two rows, leaving
+    out each row. *Epsilon*: TPR bounds as above on a fixed grid of rates, for members and for non-members, and the
+    rates at the exchanged thresholds, the error divided among them (Bonferroni). A test with TPR ``p`` at FPR ``a``
     refutes every ``epsilon < log((p - delta) / a)``.
 
     Between rows everything rests on their variance: a few models that are all alike cannot show that one in a
-    hundred leaks far more.
+    hundred leaks far more. Two rows differ once, so their intervals are wide.
 
     References
     ----------
@@ -246,10 +246,14 @@ def audit(
         raise refuse("audit", "delta", "a number in [0, 1)", delta)
     fprs = [probability("audit", "fprs", fpr) for fpr in fprs]
     seed = integer("audit", "seed", seed, at_least=0)
-    members, nonmembers = read_samples(member, nonmember, scores, membership)
+    samples = read_samples(member, nonmember, scores, membership)
+    return _measured(*samples, level=level, delta=float(delta), fprs=fprs, seed=seed)
+
+
+def _measured(members, nonmembers, *, level, delta, fprs, seed):
+    """Compute every metric from what has been checked."""
     # Each end of an interval errs with at most this probability.
     error = (1 - level) / 2
-
     interval = functools.partial(_interval, level=level)
     thresholds, called, false_called = exchange_thresholds(members, nonmembers, seed)
     hits, false_hits = members.hits(called), nonmembers.hits(false_called)
@@ -279,7 +283,7 @@ def audit(
         num_nonmembers=len(nonmembers),
         num_targets=members.num_rows,
         level=level,
-        delta=float(delta),
+        delta=delta,
         unresolved=unresolved,
         samples=(members, nonmembers),
         called=(called, false_called),
