@@ -173,7 +173,7 @@ def audit(
     membership: Any = None,
     level: float = 0.95,
     delta: float = 1e-5,
-    fprs: Sequence[float] = FPRS,
+    fprs: float | Sequence[float] = FPRS,
     seed: int = 0,
 ) -> Audit:
     r"""Return what the scores of members and non-members prove about membership inference.
@@ -244,7 +244,7 @@ def audit(
     real = isinstance(delta, int | float | np.number) and not isinstance(delta, bool)
     if not real or not 0 <= delta < 1:
         raise refuse("audit", "delta", "a number in [0, 1)", delta)
-    fprs = [probability("audit", "fprs", fpr) for fpr in fprs]
+    fprs = [probability("audit", "fprs", fpr) for fpr in np.atleast_1d(np.asarray(fprs)).tolist()]
     seed = integer("audit", "seed", seed, at_least=0)
     samples = read_samples(member, nonmember, scores, membership)
     return _measured(*samples, level=level, delta=float(delta), fprs=fprs, seed=seed)

@@ -133,6 +133,8 @@ def read_scores(where: str, name: str, value: Any) -> np.ndarray:
     """Return ``value`` as float64 without NaN; infinities are legal."""
     try:
         given = np.asarray(value)
+        if np.ma.is_masked(value):
+            raise InvalidInput(f"{where}: expected {name} without masked values.")
         if np.iscomplexobj(given):
             raise InvalidInput(f"{where}: expected {name} real, got complex numbers.")
         # Text that looks like numbers is text; dates and records are no scores.

@@ -330,6 +330,7 @@ BAD = {
     "half": ({"member": GOOD}, "got member"),
     "mixed": ({"member": GOOD, "nonmember": GOOD, "scores": GOOD}, "got member, nonmember, scores"),
     "nan": ({"member": [1, np.nan], "nonmember": GOOD}, r"got 1 NaN, the first member\[1\]"),
+    "masked": ({"member": np.ma.masked_greater(GOOD, 2), "nonmember": GOOD}, "member without masked values"),
     "empty": ({"member": [], "nonmember": GOOD}, "at least 2 members, got 0"),
     "one": ({"member": GOOD, "nonmember": [1.0]}, "at least 2 non-members, got 1"),
     "no member": ({"scores": GOOD, "membership": [0, 0, 0, 0]}, "at least 2 members, got 0"),
@@ -341,6 +342,7 @@ BAD = {
     "objects": ({"member": np.array([{}, 1.0], object), "nonmember": GOOD}, "member numeric"),
     "level": ({"member": GOOD, "nonmember": GOOD, "level": 95}, "level a finite number > 0 and < 1"),
     "delta": ({"member": GOOD, "nonmember": GOOD, "delta": 1.0}, r"delta a number in \[0, 1\)"),
+    "one fpr": ({"member": GOOD, "nonmember": GOOD, "fprs": 2.0}, "fprs a finite number > 0 and < 1"),
     "fpr": ({"member": GOOD, "nonmember": GOOD, "fprs": [0.0]}, "fprs a finite number > 0 and < 1"),
     "halves of one kind": (
         {"scores": np.ones((4, 3)), "membership": [[1, 1, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0]]},
