@@ -24,6 +24,11 @@ class Normal:
     mean: float
     variance: float
 
+    @property
+    def constant(self) -> bool:
+        """Whether D is not random."""
+        return self.variance == 0
+
     def log_mgf(self, t: float) -> float:
         """Return ``log E exp(-tD)``."""
         return t * (t * self.variance / 2 - self.mean)
@@ -51,6 +56,11 @@ class Atoms:
 
     values: np.ndarray
     log_probs: np.ndarray
+
+    @cached_property
+    def constant(self) -> bool:
+        """Whether D is not random."""
+        return bool(np.ptp(self.values) == 0)
 
     @cached_property
     def mean(self) -> float:
@@ -106,10 +116,17 @@ class Atoms:
         def tilted_mean(t):
             return float(self.cumulants(t)[1][0])
 
-        near, far = 0.0, self.mean / self.variance
+        near, far = 0.0, math.copysign(min(abs(self.mean) / self.variance, self._furthest_tilt()), self.mean)
         while tilted_mean(far) * self.mean > 0:
             near, far = far, 2 * far
         return float(optimize.brentq(tilted_mean, near, far, xtol=rtol * abs(far) / 10, rtol=rtol))
+
+    def _furthest_tilt(self) -> float:
+        """Return a tilt, in size, at which the atom furthest on the other side outweighs all on the mean's."""
+        values = math.copysign(1.0, self.mean) * self.values
+        last = values.argmin()
+        own = float(np.exp(self.log_probs) @ np.maximum(values, 0.0))
+        return (math.log(own / -values[last]) - self.log_probs[last]) / -values[last] * (1 + 1e-9)
 
     def tilt_distance(self, t: float) -> float:
         """Return the total variation distance between this law and the one tilted by ``exp(-tD)``."""

@@ -11,7 +11,7 @@ from mis.theory.enumeration import choices
 from mis.theory.exact_gaussian import gaussian_roc, log_advantage
 from mis.theory.exact_lattice import wins_on_lattice
 from mis.theory.exact_three import three_roc
-from mis.theory.laws import DiscreteLosses, GaussianLosses, LossLaw
+from mis.theory.laws import DiscreteLosses, GaussianLosses, LossLaw, loss_law
 from mis.theory.roc import Roc
 
 __all__ = ["exact"]
@@ -72,6 +72,7 @@ def exact(law: LossLaw, n: int) -> Interval:
     0.5
     """
     n = integer("theory.exact", "n", n, at_least=1)
+    law = loss_law("theory.exact", law)
     if isinstance(law, GaussianLosses):
         return _gaussian(law, n)
     if isinstance(law, DiscreteLosses):
@@ -145,7 +146,7 @@ def _choices(law: DiscreteLosses, n: int) -> np.ndarray:
 
 def _refuse_constant(law: LossLaw) -> None:
     best = law.best()
-    if all(law.difference(k, best).variance == 0 for k in range(law.num_losses) if k != best):
+    if all(law.difference(k, best).constant for k in range(law.num_losses) if k != best):
         raise UnsupportedSetting(
             "theory.exact", "every loss differs from the best by a constant, so the learner never varies."
         )

@@ -5,7 +5,7 @@ import numpy as np
 from mis.numerics.checks import UnsupportedSetting, integer, probability
 from mis.results import Interval
 from mis.theory.differences import ROUNDING
-from mis.theory.laws import DiscreteLosses, GaussianLosses, LossLaw, SampledLosses
+from mis.theory.laws import DiscreteLosses, GaussianLosses, LossLaw, SampledLosses, loss_law
 
 __all__ = ["indicator"]
 
@@ -76,11 +76,12 @@ def indicator(law: LossLaw, *, level: float = 0.95, num_resamples: int = 500, se
     """
     level = probability("theory.indicator", "level", level)
     num_resamples = integer("theory.indicator", "num_resamples", num_resamples, at_least=50)
+    seed = integer("theory.indicator", "seed", seed, at_least=0)
+    best = loss_law("theory.indicator", law).best()
     if isinstance(law, SampledLosses):
         return _sampled(law.losses, level, num_resamples, np.random.default_rng(seed))
-    best = law.best()
     differences = [law.difference(k, best) for k in range(law.num_losses)]
-    ratios = [d.mean**2 / (2 * d.variance) for d in differences if d.variance > 0]
+    ratios = [d.mean**2 / (2 * d.variance) for d in differences if not d.constant]
     if not ratios:
         raise _nothing_differs()
     value = min(ratios)

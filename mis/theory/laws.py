@@ -9,7 +9,7 @@ returns the one with the **smallest index**. Sums that differ by no more than ro
 losses 0.1 + 0.2 tie with 0.3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,10 @@ import numpy as np
 from mis.numerics.checks import InvalidInput, finite, refuse
 from mis.theory.differences import ROUNDING, Atoms, Normal
 
-__all__ = ["DiscreteLosses", "GaussianLosses", "LossLaw", "SampledLosses"]
+__all__ = ["DiscreteLosses", "GaussianLosses", "LossLaw", "SampledLosses", "loss_law"]
+
+# Squares of losses, and what they are divided by, stay representable within these.
+SMALLEST, LARGEST = 1e-50, 1e50
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +46,8 @@ class GaussianLosses:
 
     def __post_init__(self):
         where = "GaussianLosses"
-        mean = finite(where, "mean", self.mean, ndim=1)
-        cov = finite(where, "cov", self.cov, ndim=2)
+        mean = _sized(where, "mean", finite(where, "mean", self.mean, ndim=1), 0.0, LARGEST)
+        cov = _sized(where, "cov", finite(where, "cov", self.cov, ndim=2), SMALLEST**2, LARGEST**2)
         if len(mean) < 2:
             raise InvalidInput(
                 f"{where}: expected mean of at least two candidates, got mean.shape={mean.shape}."
@@ -108,7 +111,7 @@ class DiscreteLosses:
 
     def __post_init__(self):
         where = "DiscreteLosses"
-        losses = finite(where, "losses", self.losses, ndim=2)
+        losses = _sized(where, "losses", finite(where, "losses", self.losses, ndim=2), SMALLEST, LARGEST)
         probs = finite(where, "probs", self.probs, ndim=1)
         if len(losses) < 2:
             raise InvalidInput(
@@ -170,7 +173,7 @@ class SampledLosses:
 
     def __post_init__(self):
         where = "SampledLosses"
-        losses = finite(where, "losses", self.losses, ndim=2)
+        losses = _sized(where, "losses", finite(where, "losses", self.losses, ndim=2), SMALLEST, LARGEST)
         if losses.shape[0] < 2 or losses.shape[1] < 2:
             raise InvalidInput(
                 f"{where}: expected losses of at least two candidates on two examples, "
@@ -178,6 +181,8 @@ class SampledLosses:
             )
         object.__setattr__(self, "losses", losses)
         if self.names is not None:
+            if isinstance(self.names, str) or not isinstance(self.names, Iterable):
+                raise refuse(where, "names", "one name per candidate, in a sequence", self.names)
             names = tuple(str(name) for name in self.names)
             if len(names) != len(losses):
                 raise InvalidInput(
@@ -208,6 +213,23 @@ class SampledLosses:
 LossLaw = GaussianLosses | DiscreteLosses | SampledLosses
 
 
+def loss_law(where: str, law: Any) -> LossLaw:
+    """Return ``law`` if it is a loss law, or refuse it."""
+    if not isinstance(law, LossLaw):
+        raise refuse(where, "law", "a GaussianLosses, DiscreteLosses or SampledLosses", law)
+    return law
+
+
+def _sized(where: str, name: str, values: np.ndarray, smallest: float, largest: float) -> np.ndarray:
+    """Return ``values``, all zero or the largest of them of a size whose square can be computed with."""
+    size = float(np.abs(values).max())
+    if size and not smallest <= size <= largest:
+        raise refuse(
+            where, f"the largest of {name}", f"in {smallest:g}..{largest:g} in size; change the unit", size
+        )
+    return values
+
+
 def _first_smallest(expected: np.ndarray) -> int:
     """Smallest index among the smallest values, up to rounding."""
     return int(np.argmax(expected <= expected.min() + ROUNDING * np.abs(expected).max()))
@@ -217,4 +239,6 @@ def _differences(losses: np.ndarray, k: int, reference: int) -> np.ndarray:
     """Row ``k`` minus row ``reference``, rounding residues set to zero."""
     values = losses[k] - losses[reference]
     size = np.abs(losses[k]) + np.abs(losses[reference])
+    if np.ptp(values) <= ROUNDING * size.max():
+        values = np.full_like(values, values[0])
     return np.where(np.abs(values) <= ROUNDING * size, 0.0, values)

@@ -143,6 +143,8 @@ def enumerate_learner(learner: Callable[[np.ndarray], Hashable], probs: Any, n: 
     [0.2457, 0.1787, 0.1568]
     """
     probs, n = _checked("theory.enumerate_learner", probs, n)
+    if not callable(learner):
+        raise refuse("theory.enumerate_learner", "learner", "a function of the counts", learner)
     num_samples = math.comb(n + len(probs) - 1, n)
     if num_samples > MAX_SAMPLES:
         raise UnsupportedSetting(
@@ -153,6 +155,8 @@ def enumerate_learner(learner: Callable[[np.ndarray], Hashable], probs: Any, n: 
     for counts in compositions(n, len(probs), MAX_SAMPLES):
         for count, prob in zip(counts, stats.multinomial.pmf(counts, n, probs / probs.sum()), strict=True):
             release = learner(count)
+            if not isinstance(release, Hashable):
+                raise refuse("theory.enumerate_learner", "learner", "to release something hashable", release)
             joint[release] = joint.get(release, 0.0) + prob * count / n
     members = np.array(list(joint.values()))
     others = members.sum(axis=1, keepdims=True) * members.sum(axis=0)

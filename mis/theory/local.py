@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy import linalg, special, stats
 
-from mis.numerics.checks import InvalidInput, UnsupportedSetting, finite, integer, known, refuse
+from mis.numerics.checks import InvalidInput, UnsupportedSetting, finite, integer, known, probability, refuse
 from mis.quantizers.base import Quantizer
 from mis.results import Interval
 from mis.theory.cell_scores import CellScores, LinearScore, parts
-from mis.theory.retained import retained_shares
+from mis.theory.retained import retained_shares, spec
 from mis.theory.roc import Roc
 from mis.theory.sandwich import cholesky
 
@@ -128,6 +128,8 @@ def local(
     (0.032, 0.032)
     """
     n = integer(WHERE, "n", n, at_least=2)
+    quantizer, level = spec(WHERE, quantizer), probability(WHERE, "level", level)
+    seed = integer(WHERE, "seed", seed, at_least=0)
     psi = finite(WHERE, "influence", influence, ndim=2)
     if len(psi) < 2:
         raise refuse(WHERE, "influence", "of at least two examples", psi.shape)
@@ -139,7 +141,8 @@ def local(
     tensors = _tensors(mean, psi.shape[1])
     grids = [quantizer.fit(w) for w in tensors]
     sd = np.sqrt(variance / n)
-    shift = psi / (n * sd)
+    # Beyond this everything is told, and squares overflow.
+    shift = np.clip(psi / (n * sd), -1e100, 1e100)
     if method == "diagonal":
         shares = np.concatenate(
             [retained_shares(w, sd[part].reshape(w.shape), g).ravel() for w, part, g in parts(tensors, grids)]
@@ -195,6 +198,7 @@ def _tensors(mean: Any, dim: int) -> list[np.ndarray]:
 def _details(shares: np.ndarray, shift: np.ndarray) -> dict[str, float]:
     """Return the mean share of information that passes, and how many weights it is spread over."""
     passing = shares * np.square(shift).mean(axis=0)
+    passing = passing / max(passing.max(), np.finfo(float).tiny)
     spread = passing.sum() ** 2 / np.square(passing).sum() if passing.any() else 0.0
     return {"retained": float(shares.mean()), "effective_weights": float(spread)}
 

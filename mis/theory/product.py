@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,9 +121,10 @@ def product(cells: Sequence[Cells], n: int, *, tolerance: float = 1e-4) -> Inter
     True
     """
     where = "theory.product"
-    cells = [cells] if isinstance(cells, Cells) else list(cells)
+    given = [cells] if isinstance(cells, Cells) else cells
+    cells = list(given) if isinstance(given, Iterable) else []
     if not cells or not all(isinstance(c, Cells) for c in cells):
-        raise InvalidInput(f"{where}: expected cells a non-empty sequence of Cells, got cells={cells!r}.")
+        raise InvalidInput(f"{where}: expected cells a non-empty sequence of Cells, got cells={given!r}.")
     n = integer(where, "n", n, at_least=2, at_most=10**12)
     alike: dict[bytes | None, Coordinate] = {}
     for c in cells:
@@ -200,6 +201,7 @@ def _grid(width: float, offset: float, copies: int) -> Coordinate:
     if width * MOST_EDGES > 2 * FURTHEST:
         first, last = math.floor(-FURTHEST / width), math.ceil(FURTHEST / width)
         edges = (np.arange(first, last + 1) - offset) * width
+        edges = edges[np.abs(edges) < FURTHEST]
         return Coordinate(edges, np.ones(len(edges) + 1, bool), copies)
     stride = width * max(1, round(1e-3 / width)) if width else 1e-3
     last = math.ceil(FURTHEST / stride)

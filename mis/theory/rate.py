@@ -4,7 +4,7 @@ import math
 
 from mis.numerics.checks import UnsupportedSetting
 from mis.theory.differences import ROUNDING, Atoms, Normal
-from mis.theory.laws import LossLaw
+from mis.theory.laws import LossLaw, loss_law
 
 __all__ = ["chernoff", "competitors", "rate"]
 
@@ -54,9 +54,9 @@ def competitors(where: str, law: LossLaw) -> list[tuple[int, Normal | Atoms, boo
 
     Candidates at a constant distance never change places with the minimiser and are left out.
     """
-    best = law.best()
+    best = loss_law(where, law).best()
     differences = ((k, law.difference(k, best)) for k in range(law.num_losses) if k != best)
-    random = [(k, d, k < best) for k, d in differences if d.variance > ROUNDING * d.mean**2]
+    random = [(k, d, k < best) for k, d in differences if not d.constant]
     if not random:
         raise UnsupportedSetting(
             where, "every loss differs from the best by a constant, so the learner never varies."

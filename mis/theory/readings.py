@@ -87,6 +87,8 @@ def bayes_security(roc: Roc, prior: float = 0.5) -> Interval:
     [0.5, 1.0]
     """
     prior = number("theory.bayes_security", "prior", prior, above=0.0, below=1.0)
+    if not isinstance(roc, Roc):
+        raise refuse("theory.bayes_security", "roc", "a Roc, as .roc() of an Interval returns it", roc)
     gain = roc.gain(prior)
     upper, value, lower = (
         min(1.0, max(0.0, prior * (1 - g) / min(prior, 1 - prior)))

@@ -7,11 +7,18 @@ from typing import Any, overload
 import numpy as np
 from scipy import special, stats
 
-from mis.numerics.checks import InvalidInput, finite, probability, refuse
+from mis.numerics.checks import InvalidInput, finite, number, probability, refuse
 from mis.quantizers.base import Grid, Quantizer, select
 from mis.results import Interval
 
-__all__ = ["code_entropy", "predicted_advantage", "retained_information", "retained_shares", "weight_error"]
+__all__ = [
+    "code_entropy",
+    "predicted_advantage",
+    "retained_information",
+    "retained_shares",
+    "spec",
+    "weight_error",
+]
 
 # Numbers held at a time: few enough to stay in the cache, which halves the time.
 CHUNK = 2**13
@@ -68,6 +75,7 @@ def retained_information(weights: Any, spread: Any, quantizer: Quantizer, *, lev
     True
     """
     level = probability("theory.retained_information", "level", level)
+    quantizer = spec("theory.retained_information", quantizer)
     tensors = _tensors("theory.retained_information", "weights", weights)
     spreads = _like("theory.retained_information", "spread", spread, tensors)
     shares = np.concatenate(
@@ -201,9 +209,9 @@ def predicted_advantage(retained: Interval | float, full_advantage: Interval | f
 
 def _shrunk(retained: float, full_advantage: float) -> float:
     where = "theory.predicted_advantage"
-    if not 0 <= retained <= 1:
+    if not 0 <= number(where, "retained", retained) <= 1:
         raise refuse(where, "retained", "in [0, 1]", retained)
-    if not full_advantage <= 1:
+    if number(where, "full_advantage", full_advantage) > 1:
         raise refuse(where, "full_advantage", "at most 1", full_advantage)
     shift = 2 * special.ndtri((1 + max(full_advantage, 0.0)) / 2)
     return float(special.erf(shift * math.sqrt(retained) / math.sqrt(8))) if retained > 0 else 0.0
@@ -221,8 +229,12 @@ def weight_error(weights: Any, quantizer: Quantizer) -> float:
     >>> weight_error(np.array([-1.0, 3.0]), Sign())
     0.2
     """
+    quantizer = spec("theory.weight_error", quantizer)
     tensors = _tensors("theory.weight_error", "weights", weights)
-    size = sum(float(np.sum(np.square(w, dtype=np.float64))) for w in tensors)
+    with np.errstate(over="ignore"):
+        size = sum(float(np.sum(np.square(w, dtype=np.float64))) for w in tensors)
+    if math.isinf(size):
+        raise InvalidInput("theory.weight_error: expected weights whose squares sum to a finite number.")
     if size == 0:
         raise InvalidInput("theory.weight_error: expected weights that are not all zero.")
     return sum(_squared_error(w, quantizer.fit(w)) for w in tensors) / size
@@ -241,9 +253,17 @@ def code_entropy(weights: Any, quantizer: Quantizer) -> float:
     >>> code_entropy(np.array([-1.0, 3.0, -1.0, 2.0]), Sign())
     1.0
     """
+    quantizer = spec("theory.code_entropy", quantizer)
     tensors = _tensors("theory.code_entropy", "weights", weights)
     bits = sum(w.size * _entropy(w, quantizer) for w in tensors)
     return float(bits / sum(w.size for w in tensors))
+
+
+def spec(where: str, quantizer: Any) -> Quantizer:
+    """Return ``quantizer`` if it can fit a grid to weights, or refuse it."""
+    if isinstance(quantizer, type) or not hasattr(quantizer, "fit"):
+        raise refuse(where, "quantizer", "a quantizer, as mis.quantizers.parse returns it", quantizer)
+    return quantizer
 
 
 def _squared_error(w: np.ndarray, grid: Grid) -> float:

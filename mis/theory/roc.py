@@ -35,7 +35,8 @@ class Roc:
     slack
         ``h_lower(t) - slack <= h(t) <= h_upper(t) + slack`` at every t: rounding and truncation.
     kind
-        ``exact`` or ``certified``, as in ``Interval``.
+        ``exact`` or ``certified``, as in ``Interval``. Either way right to the slack *absolutely*: leakage far
+        below it shows in the value of the ``Interval`` that the curve belongs to, not in the curve.
 
     References
     ----------
@@ -59,7 +60,7 @@ class Roc:
 
     @classmethod
     def discrete(cls, members: Any, others: Any) -> "Roc":
-        """Return the exact ROC of two laws with finitely many atoms.
+        """Return the exact ROC of two laws with finitely many atoms; its slack is the rounding of sums over them.
 
         Parameters
         ----------
@@ -80,7 +81,7 @@ class Roc:
         if np.shape(members) != np.shape(others):
             raise refuse("Roc.discrete", "others", f"of shape {np.shape(members)}", np.shape(others))
         atoms = descending(masses["members"], masses["others"])
-        return cls(lower=atoms, upper=atoms)
+        return cls(lower=atoms, upper=atoms, slack=(len(atoms[0]) + 16) * float(np.finfo(float).eps))
 
     def tpr(self, fpr: float) -> Interval:
         """Return the largest true positive rate at a false positive rate in [0, 1]."""
@@ -90,6 +91,9 @@ class Roc:
 
     def bounds(self, fpr: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return lower and upper true positive rates at many false positive rates, shape of ``fpr``."""
+        fpr = finite("Roc.bounds", "fpr", fpr)
+        if fpr.min() < 0 or fpr.max() > 1:
+            raise refuse("Roc.bounds", "fpr", "in [0, 1]", (float(fpr.min()), float(fpr.max())))
         low, high = (np.interp(fpr, *_vertices(*masses)) for masses in (self.lower, self.upper))
         # Guessing reaches tpr = fpr, so slack never pushes the lower curve below chance.
         return np.clip(low - self.slack, fpr, 1), np.clip(high + self.slack, fpr, 1)
@@ -118,7 +122,9 @@ class Roc:
         A statement about this one game, on average over the other examples: not differential privacy, which
         asks it for every data set.
         """
-        epsilon = number("Roc.delta", "epsilon", epsilon, above=-1e-300, below=30)
+        epsilon = number("Roc.delta", "epsilon", epsilon, below=30)
+        if epsilon < 0:
+            raise refuse("Roc.delta", "epsilon", ">= 0", epsilon)
         there, back = self._divergence(np.exp(epsilon)), self._divergence(np.exp(-epsilon))
         # With masses exchanged, h(t) becomes t h(1/t) + 1 - t.
         low, high = (np.exp(epsilon) * bound - np.expm1(epsilon) for bound in (back.lower, back.upper))

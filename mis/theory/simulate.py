@@ -11,7 +11,7 @@ from scipy import stats
 from mis.numerics.checks import UnsupportedSetting, integer, probability
 from mis.numerics.seeds import generator
 from mis.results import Interval
-from mis.theory.laws import GaussianLosses, LossLaw
+from mis.theory.laws import GaussianLosses, LossLaw, loss_law
 from mis.theory.tilting import Draws, Tilt, draw, rival_tilts
 from mis.theory.winners import PairWinners, TableWinners
 
@@ -97,7 +97,8 @@ def simulate(
     num_samples = integer(where, "num_samples", num_samples, at_least=200) // 4 * 4
     level = probability(where, "level", level)
     rng = generator(where, key)
-    if all(law.difference(k, law.best()).variance == 0 for k in range(law.num_losses)):
+    best = loss_law(where, law).best()
+    if all(law.difference(k, best).constant for k in range(law.num_losses)):
         raise UnsupportedSetting(
             where, "every loss differs from the best by a constant, so the learner never varies."
         )

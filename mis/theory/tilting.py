@@ -51,7 +51,7 @@ def rival_tilts(law: LossLaw, n: int) -> list[Tilt]:
     tilts = []
     for k in range(law.num_losses):
         difference = law.difference(k, best)
-        if k == best or difference.variance == 0:
+        if k == best or difference.constant:
             continue
         exponent, t = chernoff(difference, k < best)
         if math.isinf(t) and isinstance(difference, Atoms):

@@ -173,6 +173,18 @@ def test_hundreds_of_candidates_take_a_tenth_of_a_second(rng):
             InvalidInput,
             "num_resamples an",
         ),
+        (
+            theory.SampledLosses(losses=np.eye(7)),
+            {"seed": -1},
+            InvalidInput,
+            "seed an integer >= 0, got seed=-1",
+        ),
+        (
+            theory.SampledLosses(losses=np.eye(7)),
+            {"seed": "a"},
+            InvalidInput,
+            "seed an integer >= 0, got seed='a'",
+        ),
         (theory.SampledLosses(losses=np.eye(7)), {}, UnsupportedSetting, "7 examples"),
     ],
 )

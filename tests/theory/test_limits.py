@@ -204,6 +204,15 @@ def test_refuses(function, probs, n, message):
         function(probs, n)
 
 
+def test_refuses_a_learner_that_is_none():
+    with pytest.raises(
+        InvalidInput, match=r"enumerate_learner: expected learner a function of the counts, got .*=3"
+    ):
+        enumerate_learner(3, [0.5, 0.5], 5)
+    with pytest.raises(InvalidInput, match="expected learner to release something hashable, got"):
+        enumerate_learner(list, [0.5, 0.5], 5)
+
+
 def test_refuses_what_is_too_large():
     with pytest.raises(
         UnsupportedSetting, match=r"n=50 examples on 5 atoms make .* samples, more than 200000"

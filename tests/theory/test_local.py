@@ -319,6 +319,14 @@ def test_bounds_cover_the_mean_over_the_population(rng):
     assert abs(covered - 0.95) < 5 * math.sqrt(0.95 * 0.05 / 200)
 
 
+@pytest.mark.parametrize("method", ["diagonal", "linear", "cells"])
+def test_an_example_that_moves_weights_without_bound_is_told_with_certainty(method):
+    influence, covariance = 1e250 * np.eye(5, 3), np.eye(3) if method == "linear" else np.ones(3)
+    setting = {"covariance": covariance, "mean": np.zeros(3), "quantizer": Full(), "n": 9}
+    found = local(influence=influence[:3], method=method, **setting)
+    assert (found.value, found.details["effective_weights"]) == (1.0, pytest.approx(3.0))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -335,6 +343,13 @@ def test_bounds_cover_the_mean_over_the_population(rng):
         ({"covariance": np.eye(3) + np.triu(np.ones((3, 3)), 1)}, r"expected covariance symmetric"),
         ({"mean": np.ones(2)}, r"expected mean of 3 weights, as influence has, got mean=2"),
         ({"method": "exact"}, r"expected method one of diagonal, linear, cells, got method='exact'"),
+        (
+            {"quantizer": "sign"},
+            r"expected quantizer a quantizer, as mis.quantizers.parse returns it, got .*'sign'",
+        ),
+        ({"quantizer": Sign}, r"expected quantizer a quantizer, as mis.quantizers.parse returns it"),
+        ({"level": 2.0}, r"expected level a finite number > 0 and < 1, got level=2\.0"),
+        ({"method": "cells", "seed": -1}, r"expected seed an integer >= 0, got seed=-1"),
         ({"method": "cells", "num_samples": 3}, r"expected num_samples an integer >= 10"),
     ],
 )

@@ -33,11 +33,61 @@ def atoms(values, probs):
         (lambda: theory.SampledLosses(losses=[0.0, 1.0]), "losses with 2 axes"),
         (lambda: theory.SampledLosses(losses=[["a", "b"], ["c", "d"]]), "losses numeric"),
         (lambda: theory.SampledLosses(losses=np.eye(2), names=["a"]), "2 names, one per candidate, got 1"),
+        (lambda: theory.SampledLosses(losses=np.eye(2), names="ab"), "one name per candidate, in a sequence"),
+        (lambda: theory.SampledLosses(losses=np.eye(2), names=2), "one name per candidate, in a sequence"),
+        (
+            lambda: theory.SampledLosses(losses=1e300 * np.eye(2)),
+            r"largest of losses in 1e-50..1e\+50 in size",
+        ),
+        (lambda: theory.DiscreteLosses(losses=1e-60 * np.eye(2), probs=[0.5, 0.5]), "change the unit"),
+        (lambda: theory.GaussianLosses(mean=[0.0, 1e60], cov=np.eye(2)), "the largest of mean in 0"),
+        (
+            lambda: theory.GaussianLosses(mean=[0.0, 1.0], cov=1e-200 * np.eye(2)),
+            "the largest of cov in 1e-100",
+        ),
     ],
 )
 def test_refuses(make, message):
     with pytest.raises(InvalidInput, match=message):
         make()
+
+
+def test_a_law_is_asked_for():
+    calls = [theory.exact, theory.saddlepoint, theory.sharp, lambda law, n: theory.simulate(0, law, n)]
+    for call in [*calls, lambda law, _: theory.rate(law), lambda law, _: theory.indicator(law)]:
+        for law in (None, 3, [[0.0, 1.0], [1.0, 0.0]], theory.GaussianLosses):
+            with pytest.raises(
+                InvalidInput, match="expected law a GaussianLosses, DiscreteLosses or Sampled"
+            ):
+                call(law, 5)
+
+
+@pytest.mark.parametrize("rare", [1e-3, 1e-20, 1e-150])
+def test_the_tilt_of_a_rare_win_is_found(rare):
+    # p e^t = (1 - p) e^-t.
+    for mean_is_negative in (False, True):
+        losses = [[0.0, 0.0], [1.0, -1.0]] if mean_is_negative else [[0.0, 0.0], [-1.0, 1.0]]
+        difference = theory.DiscreteLosses(losses=losses, probs=[rare, 1 - rare]).difference(1, 0)
+        tilt = math.log((1 - rare) / rare) / 2 * (-1 if mean_is_negative else 1)
+        assert difference.optimal_tilt() == pytest.approx(tilt, rel=1e-12)
+        assert not difference.constant
+
+
+def test_a_rare_win_is_counted_exactly():
+    law = theory.DiscreteLosses(losses=[[0.0, 0.0], [-1.0, 1.0]], probs=[1e-150, 1.0])
+    # Both examples must be rare, or one of them where the rival wins ties.
+    assert theory.exact(law, 2).value == pytest.approx(2e-300, rel=1e-12, abs=0)
+    tied = theory.DiscreteLosses(losses=[[-1.0, 1.0], [0.0, 0.0]], probs=[1e-150, 1.0])
+    assert theory.exact(tied, 2).value == pytest.approx(2e-150, rel=1e-12, abs=0)
+    assert theory.rate(law) == pytest.approx(-math.log(2e-75), rel=1e-12)
+
+
+def test_constant_up_to_rounding_is_constant():
+    law = theory.DiscreteLosses(losses=[[0.1, 0.7], [1.1, 1.7]], probs=[0.5, 0.5])
+    assert law.difference(1, 0).constant
+    assert (
+        not theory.DiscreteLosses(losses=[[0.1, 0.7], [1.1, 1.8]], probs=[0.5, 0.5]).difference(1, 0).constant
+    )
 
 
 def test_atoms_of_probability_zero_are_dropped():

@@ -215,6 +215,11 @@ def test_a_tolerance_out_of_reach_is_told():
     assert bounds.width > 1e-8
 
 
+@pytest.mark.parametrize("width", [1e3, 1e100, 1e307])
+def test_however_wide_the_cells_an_edge_leaks_the_same(width):
+    assert quantized_mean(100, 1, width).value == pytest.approx(math.asin(0.1) / math.pi, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -227,6 +232,8 @@ def test_a_tolerance_out_of_reach_is_told():
             "expected tolerance in 1e-8..0.1, got tolerance=0.0",
         ),
         (lambda: product([], 10), "theory.product: expected cells a non-empty sequence of Cells"),
+        (lambda: product(None, 10), "a non-empty sequence of Cells, got cells=None"),
+        (lambda: product(3, 10), "a non-empty sequence of Cells, got cells=3"),
         (lambda: product([(0.0,)], 10), "expected cells a non-empty sequence of Cells"),
         (lambda: product([Cells(edges=(0.0,))], 1), "theory.product: expected n an integer"),
         (lambda: Cells(edges=[0.0]), "theory.Cells: expected edges a tuple or None"),

@@ -123,6 +123,10 @@ def test_bayes_security_keeps_bounds_in_order():
         (lambda _: implied_epsilon(0.5), r"expected advantage an Interval within 0\.\.1, got advantage=0\.5"),
         (lambda _: implied_epsilon(exactly(1.5)), r"expected advantage an Interval within 0\.\.1"),
         (
+            lambda _: bayes_security(None),
+            "expected roc a Roc, as .roc\\(\\) of an Interval returns it, got roc=None",
+        ),
+        (
             lambda roc: bayes_security(roc, 0.0),
             "theory.bayes_security: expected prior a finite number > 0 and < 1",
         ),

@@ -270,8 +270,20 @@ def test_stochastic_baselines_against_simulation(rng, channels):
         (lambda: theory.retained_information(np.ones(3), 1.0, Sign(), level=2.0), "level a finite number"),
         (lambda: theory.predicted_advantage(1.5, 0.5), r"retained in \[0, 1\], got retained=1.5"),
         (lambda: theory.predicted_advantage(0.5, 1.5), "full_advantage at most 1"),
-        (lambda: theory.predicted_advantage(float("nan"), 0.5), "retained in"),
+        (lambda: theory.predicted_advantage(float("nan"), 0.5), "retained a finite number"),
+        (lambda: theory.predicted_advantage("a", 0.5), "retained a finite number, got retained='a'"),
+        (
+            lambda: theory.predicted_advantage(0.5, None),
+            "full_advantage a finite number, got full_advantage=None",
+        ),
         (lambda: theory.weight_error(np.zeros(3), Sign()), "not all zero"),
+        (lambda: theory.weight_error(np.array([1e300, 1.0]), Sign()), "squares sum to a finite number"),
+        (lambda: theory.weight_error(np.ones(3), "sign"), "weight_error: expected quantizer a quantizer"),
+        (lambda: theory.code_entropy(np.ones(3), None), "code_entropy: expected quantizer a quantizer"),
+        (
+            lambda: theory.retained_information(np.ones(3), 1.0, Sign),
+            "information: expected quantizer a quantizer",
+        ),
     ],
 )
 def test_refuses(call, message):

@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -85,9 +86,23 @@ def test_gain_and_delta_are_hockey_sticks(laws):
 
 def test_equal_laws_leak_nothing_and_disjoint_laws_everything():
     same = Roc.discrete([0.5, 0.5], [0.5, 0.5])
-    assert (same.advantage().value, same.tpr(0.3).value) == (0.0, 0.3)
+    assert (same.advantage().lower, same.tpr(0.3).lower) == (0.0, 0.3)
+    assert same.advantage().upper < 1e-14
+    assert same.tpr(0.3).upper < 0.3 + 1e-14
     apart = Roc.discrete([1.0, 0.0], [0.0, 1.0])
-    assert (apart.advantage().value, apart.tpr(0.0).value) == (1.0, 1.0)
+    assert (apart.advantage().upper, apart.tpr(0.0).upper) == (1.0, 1.0)
+    assert min(apart.advantage().lower, apart.tpr(0.0).lower) > 1 - 1e-14
+
+
+def test_the_slack_of_atoms_covers_the_rounding_of_their_sums(rng):
+    members, others = (x / x.sum() for x in rng.exponential(size=(2, 10_000)))
+    roc, order = Roc.discrete(members, others), np.argsort(others / members)
+    for k in (1, 100, 5000, 9999):
+        fpr, tpr = (math.fsum(x[order[:k]]) for x in (others, members))
+        assert roc.tpr(fpr).lower <= tpr <= roc.tpr(fpr).upper
+    truth = math.fsum(np.maximum(members - others, 0))
+    assert roc.advantage().lower <= truth <= roc.advantage().upper
+    assert 0 < roc.advantage().width < 1e-11
 
 
 def test_slack_widens_but_not_beyond_chance_or_certainty():
@@ -119,6 +134,12 @@ def test_refuses_rates_and_priors_outside_their_range(laws):
     roc = Roc.discrete(*laws)
     with pytest.raises(InvalidInput, match=r"Roc.tpr: expected fpr in \[0, 1\], got fpr=1.5"):
         roc.tpr(1.5)
+    with pytest.raises(InvalidInput, match=r"Roc.bounds: expected fpr in \[0, 1\], got fpr=\(-1.0, 2.0\)"):
+        roc.bounds([-1, 2])
+    with pytest.raises(InvalidInput, match=r"Roc\.bounds: expected fpr finite"):
+        roc.bounds(np.nan)
+    with pytest.raises(InvalidInput, match=r"Roc\.delta: expected epsilon >= 0, got epsilon=-1"):
+        roc.delta(-1)
     with pytest.raises(InvalidInput, match=r"Roc.gain: expected prior a finite number > 0 and < 1"):
         roc.gain(prior=1.0)
     with pytest.raises(InvalidInput, match=r"Roc.gain: expected cost a finite number > 0"):

@@ -68,6 +68,18 @@ def test_extremes_of_the_support_are_exact(n):
     assert relative_error(pair([-1.0, 2 / 3], [0.25, 0.75]), n) < 1e-12
 
 
+@pytest.mark.parametrize("n", [2, 3, 20])
+@pytest.mark.parametrize("rare", [1e-3, 1e-6, 1e-10, 1e-14])
+def test_a_rare_win_keeps_its_accuracy(rare, n):
+    assert relative_error(pair([-1.0, 1.0], [rare, 1 - rare]), n) < 0.015
+
+
+def test_a_rare_atom_beside_common_ones_misleads_by_what_the_docstring_says():
+    law = pair([-1.0, 0.5, math.sqrt(2)], [1e-3, 0.5, 0.499])
+    assert relative_error(law, 3) == pytest.approx(36.4, abs=0.1)
+    assert relative_error(law, 20) == pytest.approx(0.35, abs=0.01)
+
+
 def test_the_lattice_correction_is_what_makes_it_accurate():
     law = pair([-1.0, 1.0], [0.4, 0.6])
     difference, n = law.difference(1, 0), 101
@@ -149,6 +161,18 @@ def test_a_hundred_thousand_losses_are_quick(rng):
         (theory.SampledLosses(losses=np.eye(3)), 5, UnsupportedSetting, "covers two candidates, not 3"),
         (theory.GaussianLosses(mean=[0, 1], cov=np.ones((2, 2))), 5, UnsupportedSetting, "never varies"),
         (theory.SampledLosses(losses=[[0, 1], [1, 2]]), 5, UnsupportedSetting, "never varies"),
+        (
+            pair([-1.0, 1.0], [1e-20, 1]),
+            5,
+            UnsupportedSetting,
+            "but for an event below 1e-15; use theory.exact",
+        ),
+        (
+            None,
+            5,
+            InvalidInput,
+            "expected law a GaussianLosses, DiscreteLosses or SampledLosses, got law=None",
+        ),
         (pair(*THREE), 0, InvalidInput, "theory.saddlepoint: expected n an integer >= 1"),
     ],
 )
