@@ -73,8 +73,12 @@ def main(tokens: Sequence[str] | None = None) -> None:
         _fail(str(error))
     except cyclopts.CycloptsError as error:
         _fail(" ".join(str(error).split()))
+    except BrokenPipeError:
+        # Whoever read the output has enough; what is still buffered must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
-        _fail(f"{error.filename or 'mis'}: {error.strerror or error}.")
+        _fail(": ".join(str(part) for part in (error.filename, error.strerror or error) if part) + ".")
     except (MemoryError, OverflowError):
         _fail("more was asked for than this machine has memory for.")
     except KeyboardInterrupt:

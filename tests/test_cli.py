@@ -270,6 +270,15 @@ def test_audit_writes_what_the_issue_of_a_user_needs(capsys, tmp_path, rng):
     assert paths["png"].stat().st_size > 1000
 
 
+@pytest.mark.usefixtures("scores")
+def test_a_reader_that_has_enough_is_no_error():
+    command = [sys.executable, "-c", "from mis.cli import main; main(['audit', 's.npz'])"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
 def test_list_names_everything(capsys):
     from mis.populations import POPULATIONS
     from mis.quantizers import QUANTIZERS
