@@ -20,7 +20,7 @@
 # 1. $r_Q$, estimated honestly, cannot be told from 0 in these networks, and does not order the quantizers.
 # 2. $\bar J$ orders them well. From one run its level is far too low; from an ensemble it predicts the
 #    advantage on the modes, and too much of it on solubility, where the network interpolates.
-# 3. Weight error orders them as well as $\bar J$ does, until one shifts a grid.
+# 3. Weight error orders them nearly as well as $\bar J$ does, until one shifts a grid.
 
 # %%
 import math
@@ -198,17 +198,21 @@ for task in rankings:
 # %% [markdown]
 # On the modes every prediction is between 0.85 and 1.2 times what the attack reaches, the median within 10%:
 # attack and prediction nearly meet, at every number of bits. On solubility the median prediction is more than
-# 25% too high. Full precision there interpolates, and the attack finds members because their residual is
-# *zero*, not because a Gaussian has moved; the $\mu$ read from it says nothing of a shift seen through cells.
+# 25% too high. Full precision there fits every label, and the attack finds members because their residual is
+# *zero*, not because a Gaussian has moved; the $\mu$ read from it need not be that of a shift seen through cells.
 # Or the attack is too weak on quantized weights: it is a lower bound, and this comparison cannot tell which.
+# In full precision the output at the example tells all that the attack finds in the weights, to 0.02; of `sign`
+# the weights tell at least 0.05 more.
 
 # %%
 if not SMALL:
-    interpolating, white = by_name["solubility"]["full"], by_name["modes"]["full"]
-    assert interpolating["train_performance"] > 0.99
-    # On solubility nearly all that full precision leaks is in the output at the example itself.
-    assert interpolating["lira"] > interpolating["whitebox"] + 0.2
-    assert abs(white["lira"] - white["whitebox"]) < 0.15
+    for task in rankings:
+        # In full precision the output at the example tells what the weights do; through cells the weights tell more.
+        full, sign = by_name[task]["full"], by_name[task]["sign"]
+        assert full["train_performance"] > 0.99
+        assert abs(full["lira"] - full["whitebox"]) < 0.02
+        assert sign["whitebox"] > sign["lira"] + 0.05
+    assert by_name["solubility"]["full"]["advantage"] > 0.9
 
 # %% [markdown]
 # ## The baselines
@@ -228,17 +232,17 @@ for task in rankings:
     print(f"    J given weight error {of_retained:.2f}, weight error given J {of_error:.2f}")
     if not SMALL:
         assert all(tau(task, name) > 0.7 for name in names)
-        assert abs(tau(task, "weight_error") - tau(task, "predicted")) < 0.1
-        assert of_retained > 0.3
-        assert of_error > 0
+        assert 0 < tau(task, "predicted") - tau(task, "weight_error") < 0.15
+        assert of_retained > 0.6
+        assert of_error < 0.3
         assert math.isclose(
             kendall(retained, advantage), kendall(column(task, "retained_ensemble"), advantage)
         )
 
 # %% [markdown]
-# All taus are above 0.7, and weight error is within 0.1 of $\bar J$: **for the order alone, the trivial
-# baseline is as good.** Each adds something given the other (partial tau above 0.3 for $\bar J$,
-# positive for weight error), so neither is a function of the other. They come apart on pairs:
+# All taus are above 0.7. $\bar J$ is ahead of weight error, by less than 0.15: **for the order alone, the trivial
+# baseline is nearly as good.** But what it knows $\bar J$ knows too: given weight error, $\bar J$ still orders
+# (partial tau above 0.6); given $\bar J$, weight error adds little (below 0.3). They come apart on pairs:
 
 # %%
 for task in rankings:
