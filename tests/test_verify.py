@@ -44,6 +44,8 @@ def test_the_full_table_holds():
 
 
 def scaled(number, factor):
+    if isinstance(number, tuple):
+        return type(number)(*(factor * part for part in number))
     if not isinstance(number, Interval):
         return number * factor
     lower, value, upper = (factor * x for x in (number.lower, number.value, number.upper))
@@ -63,6 +65,7 @@ WRONG = {
     "full_precision_mean": (1.01, "full_precision"),
     "product": (1.1, "local"),
     "local": (1.2, "local"),
+    "sandwich": (1.01, "influence"),
     "retained_information": (1.01, "information_of_a_sign"),
     "boundary_information": (1.01, "boundary"),
     "finite_support_limit": (1.001, "finite_support"),

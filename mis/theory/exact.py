@@ -31,6 +31,10 @@ def exact(law: LossLaw, n: int) -> Interval:
 
     - Two candidates with normal losses: one quadrature in logarithms, any n, equal expected losses included.
     - Three with normal losses: certified bounds from orthant probabilities, about 0.2% apart, down to 1e-6.
+      Four or more are refused. SciPy's orthant probabilities beyond two dimensions are quasi-Monte Carlo with an
+      estimated error, and no bound; even where a formula gives them, as in three dimensions, the expectation of
+      ``|p_k(z) - p_k|`` over z has a kink on a curved surface that has to be enclosed by cells of K - 1
+      dimensions: 40 to an axis take seconds for four candidates and leave 3%, more than `simulate` leaves.
     - Two candidates, discrete losses on a lattice: convolution by Fourier transform, n to 1e6 and beyond.
     - Any other discrete law: every count of the atoms, up to 5e6 counts.
 

@@ -17,6 +17,8 @@ __all__ = ["log_lower_tail", "saddlepoint"]
 NUM_KNOTS = 17
 # Up to so many thresholds each gets its own tilt.
 MOST_DIRECT = 32
+# Atoms less probable than this keep the formula from being interpolated.
+RARE = 1e-9
 # Tilts closer to zero than this, in standard deviations, take the limit formula.
 NEAR_ZERO = 1e-3
 # Variances below this times the squared range leave no room in float64 between the mean and the support's end.
@@ -120,13 +122,13 @@ def log_lower_tail(difference: Atoms, num: int, thresholds: np.ndarray, span: fl
     # Towards the ends of the support, where the formula has no tilt, only sums of equal extremes are left.
     means = np.clip(thresholds / num, low + 1e-3 * (high - low), high - 1e-3 * (high - low))
     sd = math.sqrt(difference.variance)
-    distinct, place = np.unique(means, return_inverse=True)
-    if len(distinct) <= MOST_DIRECT:
-        # Few atoms: some may be so rare that all knots but the last would have the same mean.
+    if len(means) <= MOST_DIRECT or difference.log_probs.min() < math.log(RARE):
+        # Beside rare atoms all knots but the last may have the same mean.
+        distinct, place = np.unique(means, return_inverse=True)
         tilts = np.array([_tilt_of_mean(difference, mean, 1e-13) for mean in distinct])
         quantile = _lugannani_rice(difference, num, tilts, span)[1][place]
     else:
-        ends = np.array([_tilt_of_mean(difference, mean, 0.01) for mean in distinct[[0, -1]]])
+        ends = np.array([_tilt_of_mean(difference, mean, 0.01) for mean in (means.min(), means.max())])
         ends += [-1, 1] * (0.02 * np.abs(ends) + 1e-6 / sd)
         # Dense where the tilt is small, which is where most of the probability lies.
         spread = np.arcsinh(3 * sd * ends)

@@ -211,3 +211,18 @@ def sampled_indicator(N, seed):
 def indicator_bounds_security(delta, n):
     law = gaussian(delta)
     return 1 - theory.exact(law, n).value, 1 - math.exp(-n * theory.indicator(law).value)
+
+
+@claim(
+    "Moderate deviations: where the gap shrinks like n^(-1/4), -log(Delta_n) / n tends to r_Q",
+    "Aubinais, Formont, Piantanida, Gassiat, arXiv:2502.06567",
+    [{"law": "skewed", "n": 10_000, "within": 0.25}, {"law": "skewed", "n": 1_000_000, "within": 0.04}],
+    full=[{"law": "normal", "n": 10**11, "within": 1e-4}],
+)
+def moderate_deviations(law, n, within):
+    delta = n**-0.25
+    skewed = theory.DiscreteLosses(losses=[[0.0, 0.0], [delta - 1, delta + 2]], probs=[2 / 3, 1 / 3])
+    chosen = {"normal": gaussian(delta), "skewed": skewed}[law]
+    found = theory.exact(chosen, n)
+    log_value = found.details["log_value"] if law == "normal" else math.log(found.value)
+    return theory.indicator(chosen), -log_value / n, within

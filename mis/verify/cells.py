@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy import integrate, special, stats
+from scipy import integrate, optimize, special, stats
 
 from mis import quantizers, theory
 from mis.results import Interval
@@ -175,6 +175,87 @@ def local_linear(quantizer, n):
     common = {"influence": psi, "mean": mean, "quantizer": quantizers.parse(quantizer), "n": n}
     full, diagonal = (theory.local(covariance=v, **common).value for v in (np.eye(dim), np.ones(dim)))
     return full, diagonal, 1e-9
+
+
+@claim(
+    "Correlated signs: the best linear score's information from the arcsine law of their covariance",
+    "Sheppard (1899); van der Vaart (1998)",
+    [{"rho": 0.6, "dim": 4, "n": 200}],
+)
+def correlated_signs(rho, dim, n):
+    cov = np.full((dim, dim), rho) + (1 - rho) * np.eye(dim)
+    psi = np.random.default_rng(5).standard_normal((500, dim))
+    found = theory.local(
+        influence=psi, covariance=cov, mean=np.zeros(dim), quantizer=quantizers.Sign(), n=n, method="linear"
+    )
+    # Slope of a mean sign in the mean of its weight, squared in units of the signs' covariance.
+    slope = 2 * stats.norm.pdf(0) * psi / math.sqrt(n)
+    information = np.einsum("ij,jk,ik->i", slope, np.linalg.inv(2 / math.pi * np.arcsin(cov)), slope)
+    return found.value, float(np.mean(2 * stats.norm.cdf(np.sqrt(information) / 2) - 1)), 1e-8
+
+
+@claim(
+    "Local asymptotics of two correlated signs against the exact advantage, by orthant probabilities",
+    LOCAL,
+    [{"rho": 0.5, "n": 400}, {"rho": -0.7, "n": 400}],
+)
+def two_signs(rho, n):
+    cov = np.array([[1.0, rho], [rho, 1.0]])
+    z = np.random.default_rng(6).multivariate_normal(np.zeros(2), cov, 4000)
+    signs = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]])
+    total = 0.0
+    for sign in signs:
+        flipped = cov * np.outer(sign, sign)
+        given = stats.multivariate_normal(np.zeros(2), flipped * (n - 1)).cdf(z * sign)
+        total += np.abs(given - stats.multivariate_normal(np.zeros(2), flipped).cdf(np.zeros(2))).mean() / 2
+    found = theory.local(
+        influence=z,
+        covariance=cov,
+        mean=np.zeros(2),
+        quantizer=quantizers.Sign(),
+        n=n,
+        method="cells",
+        num_samples=400_000,
+        level=LEVEL,
+    )
+    return found, float(total), 0.01
+
+
+@claim(
+    "Influence function: what a little more weight on one example does to a logistic fit",
+    "van der Vaart (1998), theorem 5.23",
+    [{"example": 0}, {"example": 7}],
+)
+def influence(example):
+    rng, num = np.random.default_rng(7), 300
+    x = rng.standard_normal((num, 2))
+    y = rng.random(num) < special.expit(x @ [0.5, -1.0])
+
+    def fit(weight):
+        def gradient(theta):
+            return weight @ ((special.expit(x @ theta) - y)[:, None] * x) / num
+
+        return optimize.root(gradient, np.zeros(2), tol=1e-14).x
+
+    more = np.eye(num)[example] * 1e-4
+    theta, moved = fit(np.ones(num)), (fit(1 + more) - fit(1 - more)) / 2e-4 * num
+    p = special.expit(x @ theta)
+    found = theory.sandwich((p - y)[:, None] * x, (x * (p * (1 - p))[:, None]).T @ x / num)
+    return float(found.influence[example, 0]), float(moved[0]), 1e-6
+
+
+@claim(
+    "The likelihood ratio's linear term in gradients: psi V^-1 x = -g G^-1 H x",
+    "theory.md, section 5",
+    [{"dim": 5}],
+)
+def linear_term(dim):
+    rng = np.random.default_rng(8)
+    root, gradients, x = rng.normal(size=(dim, dim)), rng.normal(size=(50, dim)), rng.normal(size=dim)
+    hessian, centred = root @ root.T + np.eye(dim), gradients - gradients.mean(axis=0)
+    found = theory.sandwich(gradients, hessian)
+    by_gradients = -centred[0] @ np.linalg.solve(centred.T @ centred / 50, hessian @ x)
+    return float(found.influence[0] @ np.linalg.solve(found.covariance, x)), float(by_gradients), 1e-9
 
 
 @claim(

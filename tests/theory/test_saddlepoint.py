@@ -74,6 +74,13 @@ def test_a_rare_win_keeps_its_accuracy(rare, n):
     assert relative_error(pair([-1.0, 1.0], [rare, 1 - rare]), n) < 0.015
 
 
+def test_a_rare_win_among_many_values_is_not_interpolated():
+    common = 1 + np.arange(60) / 100
+    law = pair(np.append(-1.0, common), np.append(1e-12, np.full(60, (1 - 1e-12) / 60)))
+    # The rival wins by two rare examples: p (p - p**2) + (1 - p) p**2.
+    assert theory.saddlepoint(law, 2) == pytest.approx(2e-24, rel=1e-9, abs=0)
+
+
 def test_a_rare_atom_beside_common_ones_misleads_by_what_the_docstring_says():
     law = pair([-1.0, 0.5, math.sqrt(2)], [1e-3, 0.5, 0.499])
     assert relative_error(law, 3) == pytest.approx(36.4, abs=0.1)
