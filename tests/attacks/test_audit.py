@@ -415,6 +415,16 @@ def test_epsilon_of_randomised_response(rng):
     assert less.epsilon_lower.lower < np.log((keep - 0.1) / (1 - keep))
 
 
+def test_epsilon_spends_its_error_on_three_families_of_tests():
+    """One bit has one threshold: its two rates share a third of the error, by SciPy; the grid adds nothing."""
+    bits = np.array([1.0] * 730 + [0.0] * 270)
+    found = audit(member=bits, nonmember=1 - bits, level=0.9, delta=0.01).epsilon_lower
+    level = 1 - 2 * 0.1 / 6
+    tpr = binomtest(730, 1000).proportion_ci(level).low
+    fpr = binomtest(270, 1000).proportion_ci(level).high
+    np.testing.assert_allclose(found.lower, np.log((tpr - 0.01) / fpr), rtol=1e-9)
+
+
 def test_epsilon_reads_both_directions(rng):
     """Sure non-members refute as much as sure members."""
     member, nonmember = rng.normal(size=5000), np.where(rng.random(5000) < 0.2, -9, rng.normal(size=5000))
