@@ -29,7 +29,7 @@ class LinearLimit:
         Share R² of the variance of membership that the best linear predictor from the parameters explains, mean over
         examples, estimated without bias.
     error
-        Its standard error over models, from above: as if the errors of all examples were one.
+        Its standard error: over models, and over examples as a sample of their law.
     spread
         Standard deviation of the examples' true shares.
     rank
@@ -103,11 +103,11 @@ def linear_limit(params: Any, membership: Any, *, level: float = 0.95) -> Linear
 
     An attack estimates from its shadows how an example's membership moves the parameters, and with few shadows that
     estimate is noise. How much is missing can be told without more shadows: regress the membership of example i on the
-    parameters; the population's share of explained variance is ``R² = 4 c' V^-1 c``, c the covariance of parameters with
-    membership, V that of the parameters. If parameters are normal given the membership, with one covariance, the best
-    attack is linear with shift ``mu² = 4 R² / (1 - R²)`` and advantage ``2 Phi(mu/2) - 1``. R² is estimated by the
-    adjusted R², which is unbiased to order 1/M; the advantage is averaged over examples whose shares follow a beta law
-    with their mean and their variance less that of the estimation.
+    parameters; the share of explained variance in the population is ``R² = 4 c' V^-1 c``, c the covariance of the
+    parameters with membership, V that of the parameters. If parameters are normal given the membership, with one
+    covariance, the best attack is linear with shift ``mu² = 4 R² / (1 - R²)`` and advantage ``2 Phi(mu/2) - 1``. R² is
+    estimated by the adjusted R², which is unbiased to order 1/M; the advantage is averaged over examples whose shares
+    follow a beta law with their mean and their variance less that of the estimation.
 
     Parameters
     ----------
@@ -172,11 +172,12 @@ def linear_limit(params: Any, membership: Any, *, level: float = 0.95) -> Linear
     mean = float(explained.mean())
     at = min(max(mean, 0.0), 1.0)
     variance = (1.0 - at) ** 2 * (4.0 * at + 2.0 * rank / (num + 1)) / free
-    spread = math.sqrt(max(float(explained.var()) - variance, 0.0))
+    spread = max(float(explained.var()) - variance, 0.0)
     return LinearLimit(
         explained=mean,
-        error=math.sqrt(variance),
-        spread=spread,
+        # Given the parameters, memberships of different examples are independent, and with them these errors.
+        error=math.sqrt((spread + variance) / len(explained)),
+        spread=math.sqrt(spread),
         rank=rank,
         num_models=num,
         level=level,

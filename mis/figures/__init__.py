@@ -7,6 +7,7 @@ from mis.figures.boundary import boundary
 from mis.figures.local_map import local_map
 from mis.figures.ranking import ranking_figure
 from mis.figures.sandwich import sandwich
+from mis.figures.shadows import shadows
 from mis.figures.theory import certified_bands, delta_against_n, edge_leakage, predicted_against_empirical
 
 __all__ = ["FIGURES", "ranking_figure"]
@@ -20,4 +21,5 @@ FIGURES: dict[str, Callable[[Any], Any]] = {
     "predicted-vs-empirical": predicted_against_empirical,
     "local-map": local_map,
     "sandwich": sandwich,
+    "shadows": shadows,
 }

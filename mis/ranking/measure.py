@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from mis import theory
+from mis.attacks import linear_limit
 from mis.attacks.crossfit import STRONGEST, cross_fit, deal, mean_over_models
 from mis.attacks.decoded import decoded
 from mis.attacks.linearised import linearised
@@ -160,13 +161,15 @@ def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], n
     measured = _attack(networks, released, cells, outputs)
     for name in (*networks.attacks, STRONGEST):
         _put(row, name, mean_over_models(measured[name].advantage, networks.num_folds, networks.level))
+    _put(row, "limit", _limit(released, networks))
     _put(row, "tpr_at_fpr_01", mean_over_models(measured[STRONGEST].tpr, networks.num_folds, networks.level))
     row["fpr_realised"] = float(measured[STRONGEST].fpr.mean())
     return row, measured[STRONGEST].advantage
 
 
-def _put(row, name, interval: Interval):
-    row[name], row[f"{name}_lower"], row[f"{name}_upper"] = interval.value, interval.lower, interval.upper
+def _put(row, name, interval: Interval | None):
+    ends = (interval.value, interval.lower, interval.upper) if interval else (None,) * 3
+    row[name], row[f"{name}_lower"], row[f"{name}_upper"] = ends
 
 
 @partial(jax.jit, static_argnames="num")
@@ -302,6 +305,14 @@ def _white(released, full, gradients, membership, is_shadow):
     return scores
 
 
+def _limit(released, networks) -> Interval | None:
+    """Return what linear attacks would reach with ever more networks; None where weights outnumber the networks."""
+    params = np.concatenate([np.asarray(rows) for rows in _rows(released)], axis=1)
+    if (params != params[0]).any(axis=0).sum() > len(params) - 3:
+        return None
+    return linear_limit(params, networks.ensemble.membership, level=networks.level).advantage
+
+
 def _theory_columns(networks, quantizer, law) -> dict[str, Any]:
     """Everything that is known without any attack: from a few runs, or from the spread over the ensemble."""
     weights = [np.asarray(p[0, -1], dtype=np.float64) for p in networks.trajectories.params]
@@ -313,14 +324,12 @@ def _theory_columns(networks, quantizer, law) -> dict[str, Any]:
         row["num_candidates"] = estimate.details["num_candidates"]
     except UnsupportedSetting:
         # All iterates were released as one and the same network: there is no competitor.
-        row |= dict.fromkeys(("indicator", "indicator_lower", "indicator_upper", "indicator_naive"))
-        row["num_candidates"] = 1
+        _put(row, "indicator", None)
+        row |= {"indicator_naive": None, "num_candidates": 1}
     _put(row, "retained", theory.retained_information(weights, networks.spread_of_run, quantizer))
     _put(row, "retained_ensemble", theory.retained_information(weights, networks.spread, quantizer))
     row["weight_error"] = theory.weight_error(weights, quantizer)
     row["code_entropy"] = theory.code_entropy(weights, quantizer)
-    if isinstance(networks.local, LocalFit):
-        _put(row, "local", networks.local.advantage(quantizer, networks.level))
-    else:
-        row |= dict.fromkeys(("local", "local_lower", "local_upper"))
+    applies = isinstance(networks.local, LocalFit)
+    _put(row, "local", networks.local.advantage(quantizer, networks.level) if applies else None)
     return row

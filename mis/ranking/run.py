@@ -54,7 +54,7 @@ COLUMNS = [
     *("predicted", "weight_error", "code_entropy", "lira", "whitebox", "advantage", *_ends("advantage")),
     *("tpr_at_fpr_01", *_ends("tpr_at_fpr_01"), "fpr_realised", "combined", *_ends("combined")),
     *(*_ends("lira"), "lira_loss", *_ends("lira_loss"), *_ends("whitebox")),
-    *("lira_decoded", *_ends("lira_decoded"), "local", *_ends("local")),
+    *("lira_decoded", *_ends("lira_decoded"), "limit", *_ends("limit"), "local", *_ends("local")),
     *("indicator_naive", *_ends("predicted"), *_ends("retained_ensemble")),
     *("given_performance", *_ends("given_performance"), "tied_with"),
     *("matched", *_ends("matched"), "matched_steps"),

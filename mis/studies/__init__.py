@@ -15,6 +15,7 @@ from mis.studies.local_map import local_map
 from mis.studies.predicted_vs_empirical import predicted_vs_empirical
 from mis.studies.rows import write_rows
 from mis.studies.sandwich import sandwich
+from mis.studies.shadows import shadows
 
 __all__ = ["STUDIES", "write_rows"]
 
@@ -27,4 +28,5 @@ STUDIES: dict[str, Callable[[bool], list[dict[str, Any]]]] = {
     "predicted-vs-empirical": predicted_vs_empirical,
     "local-map": local_map,
     "sandwich": sandwich,
+    "shadows": shadows,
 }

@@ -450,6 +450,17 @@ def test_local_asymptotics_where_they_apply():
     assert len(ranking.figure().axes[2].containers) == 2
 
 
+def test_where_linear_attacks_would_end(made):
+    ranking = rank("linear", ["sign"], dim=3, width=2, steps=100, models=64, pool=64)
+    for row in ranking.rows:
+        assert 0.0 <= row["limit_lower"] <= row["limit"] <= row["limit_upper"] < 1.0
+    assert ranking.rows[-1]["limit_upper"] > 0.1
+    assert " limit " in ranking.table()
+    # With more weights that move than networks it cannot be told.
+    told = {row["quantizer"]: row["limit"] is not None for row in made[0].rows}
+    assert not told["full"] and told["ternary-90"]
+
+
 def test_local_asymptotics_where_they_do_not(made):
     ranking, _ = made
     assert "hidden layers" in ranking.about["local"]

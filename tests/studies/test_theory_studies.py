@@ -21,6 +21,7 @@ SHOWN = {
     "predicted-vs-empirical": lambda row: f"n = {row['n']}",
     "local-map": lambda row: row["quantizer"],
     "sandwich": lambda row: row["label"],
+    "shadows": lambda row: row["task"],
 }
 
 
@@ -132,6 +133,25 @@ def test_sandwich_is_that_of_the_rankings():
             assert row["predicted"] == pytest.approx(max(row["advantage"], 0.0), rel=1e-6, abs=1e-9)
         assert row["advantage_upper"] > row["lira_lower"]
         assert row["predicted_lower"] <= row["predicted"] <= row["predicted_upper"]
+
+
+def test_few_networks_foretell_what_more_shadows_bring():
+    """Attacks on networks that the forecast has not seen, with up to four times the networks it has."""
+    rows = rows_of("shadows")
+    attacks = [row for row in rows if row["what"] == "attack"]
+    for name in {row["quantizer"] for row in rows}:
+        own = [row for row in rows if row["quantizer"] == name]
+        expected = [row for row in own if row["what"] == "expected"]
+        nums, values = zip(*((row["num_shadows"], row["value"]) for row in expected), strict=True)
+        limit = next(row for row in own if row["what"] == "limit")
+        assert list(values) == sorted(values)
+        assert values[-1] == pytest.approx(limit["value"], abs=0.01)
+        for row in attacks:
+            if row["quantizer"] == name:
+                # The forecast's error is that of its limit.
+                margin = limit["upper"] - limit["lower"] + row["upper"] - row["lower"]
+                assert abs(np.interp(row["num_shadows"], nums, values) - row["value"]) < margin
+    assert max(row["value"] for row in attacks) > 0.1
 
 
 def test_the_map_holds_where_it_should_and_fails_where_it_should():
