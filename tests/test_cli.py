@@ -204,6 +204,7 @@ def test_a_file_that_cannot_be_written_is_refused_first(tokens, path, capsys):
         ("width = true", "width int"),
         ("quick = 1", "quick bool"),
         ("steps = [1, 2]", "steps int"),
+        ("models = 99999999999", "models int"),
         ('attacks = ""', "attacks str"),
         ("weight-decay = 0.1\nweight_decay = 0.1", "weight_decay once"),
     ],
