@@ -128,14 +128,17 @@ def _discrete(law: DiscreteLosses, n: int) -> Interval:
     # The usual choice has probability near one; its differences are the others' with the sign turned.
     shifts = others - (others @ law.probs)[:, None]
     value = 0.5 * float((np.abs(shifts).sum(axis=0) + np.abs(shifts.sum(axis=0))) @ law.probs)
-    eps = np.finfo(float).eps
-    error = (ROUNDING + 8 * n * eps) * value + 64 * eps * float((others @ law.probs).sum())
+    eps = float(np.finfo(float).eps)
+    relative = ROUNDING + 8 * n * eps
+    error = relative * value + 64 * eps * float((others @ law.probs).sum())
     return Interval(
         lower=max(value - error, 0.0),
         value=value,
         upper=value + error,
         kind="exact",
-        curve=lambda: Roc.discrete(given_z * law.probs, np.outer(given_z @ law.probs, law.probs)),
+        curve=lambda: Roc.discrete(
+            given_z * law.probs, np.outer(given_z @ law.probs, law.probs), error=2 * relative
+        ),
     )
 
 

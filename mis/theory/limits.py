@@ -168,7 +168,7 @@ def enumerate_learner(learner: Callable[[np.ndarray], Hashable], probs: Any, n: 
         value=value,
         upper=value + error,
         kind="exact",
-        curve=lambda: Roc.discrete(members=members, others=others),
+        curve=lambda: Roc.discrete(members=members, others=others, error=2 * error),
         details={"num_releases": len(joint)},
     )
 
@@ -194,4 +194,5 @@ def _counts_roc(probs: np.ndarray, n: int) -> Roc:
     return Roc.discrete(
         members=column * stats.binom.pmf(counts - 1, n - 1, column),
         others=column * stats.binom.pmf(counts, n, column),
+        error=2 * ROUNDING,
     )

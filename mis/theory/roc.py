@@ -59,7 +59,7 @@ class Roc:
     kind: str = "exact"
 
     @classmethod
-    def discrete(cls, members: Any, others: Any) -> "Roc":
+    def discrete(cls, members: Any, others: Any, *, error: float = 0.0) -> "Roc":
         """Return the exact ROC of two laws with finitely many atoms; its slack is the rounding of sums over them.
 
         Parameters
@@ -67,6 +67,8 @@ class Roc:
         members, others
             Probabilities of the same atoms under the two laws, any shape (rows ``z``, columns codes, say),
             each summing to 1 within 1e-9. For the membership game ``P(theta, z)`` and ``P(theta) P(z)``.
+        error
+            Relative error of the masses, of both laws together; it adds to the slack.
 
         Raises
         ------
@@ -80,8 +82,10 @@ class Roc:
                 raise refuse("Roc.discrete", name, "non-negative and summing to 1", (mass.min(), mass.sum()))
         if np.shape(members) != np.shape(others):
             raise refuse("Roc.discrete", "others", f"of shape {np.shape(members)}", np.shape(others))
+        if number("Roc.discrete", "error", error) < 0:
+            raise refuse("Roc.discrete", "error", ">= 0", error)
         atoms = descending(masses["members"], masses["others"])
-        return cls(lower=atoms, upper=atoms, slack=(len(atoms[0]) + 16) * float(np.finfo(float).eps))
+        return cls(lower=atoms, upper=atoms, slack=error + (len(atoms[0]) + 16) * float(np.finfo(float).eps))
 
     def tpr(self, fpr: float) -> Interval:
         """Return the largest true positive rate at a false positive rate in [0, 1]."""

@@ -146,6 +146,13 @@ def test_enumeration_keeps_its_digits_at_large_n():
     assert choices(near, n)[1] == pytest.approx(truth, rel=1e-11, abs=0)
 
 
+@pytest.mark.parametrize("n", [1, 20, 1_000_000])
+def test_the_curve_states_the_error_of_the_value(n):
+    found = theory.exact(theory.DiscreteLosses(losses=[[0.0, 0.0], [-1.0, 1.0]], probs=[0.4999, 0.5001]), n)
+    curve = found.roc().advantage()
+    assert curve.lower <= found.lower <= found.upper <= curve.upper
+
+
 def test_order_of_candidates_matters_only_on_ties(rng):
     losses, probs = rng.normal(size=(4, 4)), rng.dirichlet(np.ones(4))
     reference = theory.exact(theory.DiscreteLosses(losses=losses, probs=probs), 12).value

@@ -130,6 +130,11 @@ def test_refuses_what_is_no_pair_of_laws(members, others, message):
         Roc.discrete(members, others)
 
 
+def test_refuses_a_negative_error():
+    with pytest.raises(InvalidInput, match=r"Roc\.discrete: expected error >= 0, got error=-0\.1"):
+        Roc.discrete([1.0], [1.0], error=-0.1)
+
+
 def test_refuses_rates_and_priors_outside_their_range(laws):
     roc = Roc.discrete(*laws)
     with pytest.raises(InvalidInput, match=r"Roc.tpr: expected fpr in \[0, 1\], got fpr=1.5"):
