@@ -274,7 +274,7 @@ def _read_config(path: Path) -> dict[str, Any]:
             value = ",".join(map(str, value))
         if kind is float and type(value) is int:
             value = float(value)
-        if type(value) is not kind or value == "" or (kind is int and value >= TOO_LARGE):
+        if type(value) is not kind or value == "" or (isinstance(value, int) and value >= TOO_LARGE):
             raise InvalidInput(f"{path}: expected {key} {kind.__name__}, got {key}={value!r}.")
         read[key] = value
     return read
