@@ -1,5 +1,6 @@
 """Functions: the networks of a ranking decoded from what each released, with priors from shadows only."""
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 from jax.scipy.special import ndtr
 
 from mis.quantizers import Grid
+from mis.training import FEW_RUNS
 
 __all__ = ["Cells", "cells_of", "codes", "posterior_mean"]
 
@@ -45,7 +47,7 @@ def cells_of(grid: Grid) -> Cells | None:
     )
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=FEW_RUNS)
 def codes(released: jax.Array, cells: Cells) -> jax.Array:
     """Return the number of the cell that each released weight stands for, like ``released``: ``(M, in + 1, out)``."""
     shares = released / cells.unit
@@ -53,7 +55,7 @@ def codes(released: jax.Array, cells: Cells) -> jax.Array:
     return jnp.sum(beyond, axis=-1, dtype=jnp.uint8)
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=FEW_RUNS)
 def posterior_mean(full: jax.Array, codes: jax.Array, cells: Cells, is_shadow: jax.Array) -> jax.Array:
     """Return the mean of every weight of every network given its cell; see ``mis.attacks.decode``.
 

@@ -24,7 +24,7 @@ from mis.ranking.black_box import BLACK_BOX, Outputs, calibrated, example_losses
 from mis.ranking.decoding import Cells, cells_of, codes, posterior_mean
 from mis.ranking.spec import RankingSpec
 from mis.results import Interval
-from mis.training import Ensemble
+from mis.training import FEW_RUNS, Ensemble
 
 __all__ = ["Networks", "measure", "release"]
 
@@ -32,7 +32,7 @@ __all__ = ["Networks", "measure", "release"]
 # levels off near 32 references in all.
 REFERENCES = 5
 
-# Networks quantized or evaluated at a time, which bounds the memory of their intermediate arrays.
+# Networks evaluated at a time, which bounds the memory of their intermediate arrays.
 BATCH = 8
 
 # The stream of stochastic rounding: data and initial points have 1 and 2. Within it the keys of iterates count from
@@ -95,7 +95,7 @@ class Networks:
         model, pool = self.spec.model, self.split.pool
         folds = deal(len(self.full[0]), self.num_folds)
 
-        @jax.jit
+        @partial(jax.jit, compiler_options=FEW_RUNS)
         def of_fold(params, features, targets):
             one = jax.grad(lambda p, x, y: model.losses(p, x, y))
             each = jax.vmap(one, in_axes=(None, 0, 0))
@@ -112,7 +112,9 @@ class Networks:
         few = min(REFERENCES, len(folds) // self.num_folds)
         picks = [np.flatnonzero(folds == fold)[:few] for fold in range(self.num_folds)]
         means = [of_fold([p[pick] for p in self.ensemble.params], x, y) for pick in picks]
-        return _without_two(means)
+        # All folds but this and the next. Summed, not subtracted from the total, which would leave rounding residues.
+        others = 1.0 - np.eye(len(means)) - np.roll(np.eye(len(means)), 1, axis=1)
+        return [_mixed(row / row.sum(), means) for row in jnp.asarray(others, jnp.float32)]
 
     @cached_property
     def local(self) -> LocalFit | str:
@@ -182,20 +184,16 @@ def _rows(layers) -> list[jax.Array]:
     return [jnp.asarray(p).reshape(len(p), -1) for p in layers]
 
 
-@jax.jit
-def _without_two(means):
-    """For each fold, by layer, the mean over all folds but it and the next."""
-    others = 1.0 - jnp.eye(len(means)) - jnp.roll(jnp.eye(len(means)), 1, axis=1)
-
-    def layer(*of_folds):
-        # Summed, not subtracted from the total, which would leave rounding residues of the two in it.
-        mixed = jnp.einsum("fg,gnp->fnp", others, jnp.stack(of_folds), precision="highest")
-        return list(mixed / (len(means) - 2))
-
-    return [list(fold) for fold in zip(*map(layer, *means), strict=True)]
+@partial(jax.jit, compiler_options=FEW_RUNS)
+def _mixed(shares, means):
+    """Return the weighted mean of lists of arrays."""
+    return [
+        sum(share * layer for share, layer in zip(shares, of_lists, strict=True))
+        for of_lists in zip(*means, strict=True)
+    ]
 
 
-@partial(jax.jit, static_argnames="quantizer")
+@partial(jax.jit, static_argnames="quantizer", compiler_options=FEW_RUNS)
 def _quantize(layers, keys, *, quantizer):
     def one(item):
         params, key = item
@@ -205,7 +203,8 @@ def _quantize(layers, keys, *, quantizer):
         released = [grid.apply(layer, key=key) for grid, layer, key in each]
         return released, [cells_of(grid) for grid in grids]
 
-    return jax.lax.map(one, (layers, keys), batch_size=BATCH)
+    # One at a time stays in the cache and compiles in half the time.
+    return jax.lax.map(one, (layers, keys))
 
 
 def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], list[Cells | None]]:
@@ -220,7 +219,7 @@ def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], 
     return _quantize(networks.batches, keys, quantizer=quantizer)
 
 
-@partial(jax.jit, static_argnames="model")
+@partial(jax.jit, static_argnames="model", compiler_options=FEW_RUNS)
 def _predict(layers, features, *, model):
     """Return the outputs of every network, ``(M, N, classes or 1)``."""
     return jax.lax.map(lambda params: model.predict(params, features), layers, batch_size=BATCH)
@@ -291,7 +290,7 @@ def _lira_decoded(networks, released, seen, outputs, is_shadow):
     return BLACK_BOX["lira"](outputs, is_shadow)
 
 
-@jax.jit
+@partial(jax.jit, compiler_options=FEW_RUNS)
 def _white(released, full, gradients, membership, is_shadow):
     """White-box scores of all networks, layer by layer, and the ridge on all layers together."""
     shadows = is_shadow.astype(membership.dtype)

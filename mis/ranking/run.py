@@ -342,7 +342,13 @@ def _measured(
 ) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
     """Measure quantizers in turn, or read what an earlier call with these networks measured."""
     networks, store = obtained.networks, obtained.store
-    asked = {"folds": networks.num_folds, "level": networks.level, "attacks": networks.attacks}
+    # The version too: another one may measure otherwise what it finds trained.
+    asked = {
+        "folds": networks.num_folds,
+        "level": networks.level,
+        "attacks": networks.attacks,
+        "mis": version("mis"),
+    }
     suffix = fingerprint(asked, networks.ensemble.indices)
 
     def one(quantizer):

@@ -8,12 +8,27 @@ import numpy as np
 from rich.console import Console, Group
 from rich.table import Table
 
+from mis.ranking.agreement import FEWEST
 from mis.results import Interval
 from mis.theory import SampledLosses
 
 __all__ = ["indicator_table", "table"]
 
 WIDTH = 120
+# Attacks that have a column, with its title; others are in ranking.csv.
+ATTACKS = {
+    "lira": "LiRA",
+    "rmia": "RMIA",
+    "loss": "loss",
+    "calibrated_loss": "calibrated",
+    "lira_decoded": "decoded",
+    "whitebox": "white box",
+    "combined": "joined",
+}
+# Those whose interval is in ranking.csv only.
+BRIEF = ("loss", "calibrated_loss", "lira_decoded", "combined")
+MORE = {"limit": "limit", "tpr_at_fpr_01": "TPR at 1%", "matched": "early stop"}
+
 # Columns from which on one space stands between them, not two.
 MANY = 11
 
@@ -39,7 +54,10 @@ def table(
     console.print(_attacks(rows, about.get("performance", "performance")))
     console.print(_theory(rows))
     console.print(_ties(rows))
-    console.print(_agreement(agreements))
+    if agreements:
+        console.print(_agreement(agreements))
+    else:
+        console.print(f"No agreement between orders: that takes {FEWEST} quantizers.\n")
     return out.getvalue()
 
 
@@ -65,6 +83,10 @@ def _half(row, name) -> str:
     return f"{_short(row[name])} ±{_short(half)}"
 
 
+def _value(row, name) -> str:
+    return "–" if row.get(name) is None else _short(row[name])
+
+
 def _short(value: float) -> str:
     """Three decimals, without a leading zero: many columns have to stand beside each other."""
     return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1.0 else f"{value:.3f}"
@@ -77,23 +99,22 @@ def _ends(row, name) -> str:
 
 
 def _attacks(rows, performance) -> Table:
+    def some(name):
+        return any(row.get(name) is not None for row in rows)
+
+    shown = {name: title for name, title in ATTACKS.items() if some(name)}
+    # What is not asked for is not known: the limit takes many networks, the early stop a second training.
+    more = {name: title for name, title in MORE.items() if some(name)}
     columns = [
         "quantizer",
         "bits",
         "zeros",
         performance,
         "train",
-        "LiRA",
-        "decoded",
-        "white box",
+        *shown.values(),
         "advantage",
-        "TPR at 1%",
+        *more.values(),
     ]
-    # Where there are networks enough to tell what linear attacks would reach with ever more of them.
-    limit = any(row.get("limit") is not None for row in rows)
-    columns[9:9] = ["limit"] if limit else []
-    early = any("matched" in row for row in rows)
-    columns += ["early stop"] if early else []
     grid = _grid(
         "What the attacks reach (advantage of the strongest, chosen on other networks; TPR at 1% FPR)",
         columns,
@@ -105,13 +126,9 @@ def _attacks(rows, performance) -> Table:
             f"{row['zeros']:.2f}",
             _half(row, "performance"),
             _short(row["train_performance"]),
-            _half(row, "lira"),
-            "–" if row.get("lira_decoded") is None else _short(row["lira_decoded"]),
-            _half(row, "whitebox"),
+            *(_value(row, name) if name in BRIEF else _half(row, name) for name in shown),
             _half(row, "advantage"),
-            *([_half(row, "limit")] if limit else []),
-            _half(row, "tpr_at_fpr_01"),
-            *([_half(row, "matched")] if early else []),
+            *(_half(row, name) for name in more),
         )
     return grid
 

@@ -1,12 +1,13 @@
 """Floor 2: training. One fit is a scan; thousands are a shard, a map and a loop over chunks."""
 
-from mis.training.devices import num_devices
+from mis.training.devices import FEW_RUNS, num_devices
 from mis.training.ensemble import CHUNK, Ensemble, joined, memberships, train, train_chunk
 from mis.training.learner import OPTIMISERS, Learner
 from mis.training.refits import NotConverged, Refits, Regression, refit, refit_weighted
 
 __all__ = [
     "CHUNK",
+    "FEW_RUNS",
     "OPTIMISERS",
     "Ensemble",
     "Learner",

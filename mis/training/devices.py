@@ -1,4 +1,4 @@
-"""Functions: the one place that chooses how many networks are mapped over the hardware.
+"""Functions: the one place that chooses how many networks are mapped over the hardware, and how hard XLA compiles.
 
 Measured: on a CPU, one network at a time per core (a scan in a shard, one host device a core) keeps each network's
 weights in its core's cache and is twice as fast as a wide ``vmap``, which leaves most of its time to memory. On a GPU
@@ -13,7 +13,11 @@ from collections.abc import Callable
 import jax
 from jax.sharding import PartitionSpec
 
-__all__ = ["num_devices", "over_models"]
+__all__ = ["FEW_RUNS", "num_devices", "over_models"]
+
+# Compiler options for what runs only a few times and spends its time in products, which no compiler makes faster: two
+# thirds of the time to compile, the same to run.
+FEW_RUNS = {"xla_backend_optimization_level": 1}
 
 
 @functools.cache

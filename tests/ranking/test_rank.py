@@ -450,6 +450,19 @@ def test_local_asymptotics_where_they_apply():
     assert len(ranking.figure().axes[2].containers) == 2
 
 
+def test_the_table_has_a_column_for_every_attack_that_was_asked_for(made):
+    ranking, _ = made
+    text = ranking.table()
+    assert all(f" {title} " in text for title in ("LiRA", "decoded", "white box", "joined", "advantage"))
+    assert " RMIA " not in text
+    other = rank("modes", ["sign"], attacks=["rmia", "loss"], **SMALL, **LAW)
+    text = other.table()
+    assert " RMIA " in text
+    assert " loss " in text
+    assert not any(title in text for title in ("LiRA", "decoded", "white box"))
+    assert "No agreement between orders: that takes 4 quantizers." in text
+
+
 def test_where_linear_attacks_would_end(made):
     ranking = rank("linear", ["sign"], dim=3, width=2, steps=100, models=64, pool=64)
     for row in ranking.rows:
@@ -458,7 +471,8 @@ def test_where_linear_attacks_would_end(made):
     assert " limit " in ranking.table()
     # With more weights that move than networks it cannot be told.
     told = {row["quantizer"]: row["limit"] is not None for row in made[0].rows}
-    assert not told["full"] and told["ternary-90"]
+    assert not told["full"]
+    assert told["ternary-90"]
 
 
 def test_local_asymptotics_where_they_do_not(made):
