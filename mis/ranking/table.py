@@ -26,11 +26,13 @@ ATTACKS = {
     "combined": "joined",
 }
 # Those whose interval is in ranking.csv only.
-BRIEF = ("loss", "calibrated_loss", "lira_decoded", "combined")
+BRIEF = ("loss", "calibrated_loss", "lira_decoded")
 MORE = {"limit": "limit", "tpr_at_fpr_01": "TPR at 1%", "matched": "early stop"}
 
 # Columns from which on one space stands between them, not two.
 MANY = 11
+# Columns that leave no room for one more interval.
+MOST = 13
 
 # Competitors shown of an indicator's candidates.
 SHOWN = 10
@@ -115,6 +117,7 @@ def _attacks(rows, performance) -> Table:
         "advantage",
         *more.values(),
     ]
+    brief = BRIEF if len(columns) < MOST else (*BRIEF, "combined")
     grid = _grid(
         "What the attacks reach (advantage of the strongest, chosen on other networks; TPR at 1% FPR)",
         columns,
@@ -126,7 +129,7 @@ def _attacks(rows, performance) -> Table:
             f"{row['zeros']:.2f}",
             _half(row, "performance"),
             _short(row["train_performance"]),
-            *(_value(row, name) if name in BRIEF else _half(row, name) for name in shown),
+            *(_value(row, name) if name in brief else _half(row, name) for name in shown),
             _half(row, "advantage"),
             *(_half(row, name) for name in more),
         )
