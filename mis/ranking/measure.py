@@ -26,7 +26,7 @@ from mis.ranking.spec import RankingSpec
 from mis.results import Interval
 from mis.training import FEW_RUNS, Ensemble
 
-__all__ = ["Networks", "measure", "release"]
+__all__ = ["Networks", "measure", "put", "release"]
 
 # Models whose gradients are averaged, per fold: a mean over references beats the gradient at one point, and the gain
 # levels off near 32 references in all.
@@ -130,6 +130,15 @@ class Networks:
         return [p.std(axis=0, ddof=1) for p in self.ensemble.params]
 
     @cached_property
+    def weights(self) -> list[np.ndarray]:
+        """The layers of one network: the end of the first trajectory."""
+        return [np.asarray(p[0, -1], dtype=np.float64) for p in self.trajectories.params]
+
+    def retained(self, quantizer: Quantizer, level: float) -> Interval:
+        """Return the share of information that the quantizer lets through, by the spread over the networks."""
+        return theory.retained_information(self.weights, self.spread, quantizer, level=level)
+
+    @cached_property
     def spread_of_run(self) -> list[np.ndarray]:
         """Standard deviation of each weight over the last third of one run, by layer: costs no second training."""
         steps, num_snapshots = self.spec.learner.steps, self.trajectories.params[0].shape[1]
@@ -150,7 +159,7 @@ def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], n
     candidates = example_losses(said[num_models:, len(pool.features) :], heldout.targets)
     row: dict[str, Any] = {"quantizer": quantizer.name, "bits": quantizer.bits}
     row["zeros"] = sum(int(jnp.sum(p == 0.0)) for p in released) / sum(p.size for p in released)
-    _put(row, "performance", _performance(heldout_outputs, heldout.targets, networks.level))
+    put(row, "performance", _performance(heldout_outputs, heldout.targets, networks.level))
     row["train_performance"] = _train_performance(pool_outputs, networks)
     row |= _theory_columns(networks, quantizer, theory.SampledLosses(losses=candidates))
     outputs = Outputs(
@@ -162,14 +171,15 @@ def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], n
     )
     measured = _attack(networks, released, cells, outputs)
     for name in (*networks.attacks, STRONGEST):
-        _put(row, name, mean_over_models(measured[name].advantage, networks.num_folds, networks.level))
-    _put(row, "limit", _limit(released, networks))
-    _put(row, "tpr_at_fpr_01", mean_over_models(measured[STRONGEST].tpr, networks.num_folds, networks.level))
+        put(row, name, mean_over_models(measured[name].advantage, networks.num_folds, networks.level))
+    put(row, "limit", _limit(released, networks))
+    put(row, "tpr_at_fpr_01", mean_over_models(measured[STRONGEST].tpr, networks.num_folds, networks.level))
     row["fpr_realised"] = float(measured[STRONGEST].fpr.mean())
     return row, measured[STRONGEST].advantage
 
 
-def _put(row, name, interval: Interval | None):
+def put(row: dict[str, Any], name: str, interval: Interval | None) -> None:
+    """Write an interval into a row, in place; None writes that there is none."""
     ends = (interval.value, interval.lower, interval.upper) if interval else (None,) * 3
     row[name], row[f"{name}_lower"], row[f"{name}_upper"] = ends
 
@@ -314,21 +324,22 @@ def _limit(released, networks) -> Interval | None:
 
 def _theory_columns(networks, quantizer, law) -> dict[str, Any]:
     """Everything that is known without any attack: from a few runs, or from the spread over the ensemble."""
-    weights = [np.asarray(p[0, -1], dtype=np.float64) for p in networks.trajectories.params]
+    weights = networks.weights
     row: dict[str, Any] = {}
     try:
         estimate = theory.indicator(law, level=networks.level)
-        _put(row, "indicator", estimate)
+        put(row, "indicator", estimate)
         row["indicator_naive"] = estimate.details["naive"]
         row["num_candidates"] = estimate.details["num_candidates"]
     except UnsupportedSetting:
         # All iterates were released as one and the same network: there is no competitor.
-        _put(row, "indicator", None)
+        put(row, "indicator", None)
         row |= {"indicator_naive": None, "num_candidates": 1}
-    _put(row, "retained", theory.retained_information(weights, networks.spread_of_run, quantizer))
-    _put(row, "retained_ensemble", theory.retained_information(weights, networks.spread, quantizer))
+    one_run = theory.retained_information(weights, networks.spread_of_run, quantizer, level=networks.level)
+    put(row, "retained", one_run)
+    put(row, "retained_ensemble", networks.retained(quantizer, networks.level))
     row["weight_error"] = theory.weight_error(weights, quantizer)
     row["code_entropy"] = theory.code_entropy(weights, quantizer)
     applies = isinstance(networks.local, LocalFit)
-    _put(row, "local", networks.local.advantage(quantizer, networks.level) if applies else None)
+    put(row, "local", networks.local.advantage(quantizer, networks.level) if applies else None)
     return row

@@ -17,6 +17,7 @@ import jax
 import numpy as np
 
 from mis import quantizers as zoo
+from mis.attacks.crossfit import mean_over_models
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, integer, known, probability
 from mis.populations import Population
 from mis.populations import get as get_population
@@ -25,7 +26,7 @@ from mis.ranking.agreement import agreement
 from mis.ranking.black_box import BLACK_BOX
 from mis.ranking.compare import given_performance, pairwise, tied
 from mis.ranking.matched import early_stops, matched
-from mis.ranking.measure import measure
+from mis.ranking.measure import Networks, measure, put
 from mis.ranking.obtain import FEWEST_MODELS, Obtained, ShardsMissing, obtain, track
 from mis.ranking.spec import RATES, RankingSpec
 from mis.ranking.table import table
@@ -282,7 +283,7 @@ def rank(
     trained = time.time()
     measured = list(_measured(main, chosen, progress))
     rows, advantages = [row for row, _ in measured], np.stack([values for _, values in measured])
-    _predict(rows)
+    _predict(rows, advantages, main.networks, chosen)
     _compare(rows, advantages, folds, level)
     stops = _match(rows, spec, obtained) if early else []
     order = np.argsort([row["advantage"] for row in rows], kind="stable")
@@ -380,16 +381,16 @@ def _match(rows, spec, obtained) -> list[dict[str, Any]]:
     return stops
 
 
-def _predict(rows: list[dict[str, Any]]) -> None:
+def _predict(rows: list[dict[str, Any]], advantages: np.ndarray, networks: Networks, chosen) -> None:
     """Add the level that the retained information predicts from the full-precision advantage, in place."""
-    full = next(row for row in rows if row["quantizer"] == "full")
-    for row in rows:
-        for end in ("", "_lower", "_upper"):
-            row[f"predicted{end}"] = float(
-                predicted_advantage(
-                    row[f"retained_ensemble{end}"], min(max(full[f"advantage{end}"], 0.0), 1.0)
-                )
-            )
+    # Two intervals that hold together (Bonferroni): each errs half as often.
+    level = (1.0 + networks.level) / 2.0
+    place = next(i for i, row in enumerate(rows) if row["quantizer"] == "full")
+    found = mean_over_models(advantages[place], networks.num_folds, level)
+    lower, value, upper = (min(max(end, 0.0), 1.0) for end in (found.lower, found.value, found.upper))
+    full = replace(found, lower=lower, value=value, upper=upper)
+    for row, quantizer in zip(rows, chosen, strict=True):
+        put(row, "predicted", predicted_advantage(networks.retained(quantizer, level), full))
 
 
 def _compare(rows: list[dict[str, Any]], advantages: np.ndarray, folds: int, level: float) -> None:

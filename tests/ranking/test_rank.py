@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import mis
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
@@ -113,6 +114,17 @@ def test_most_private_first(made):
     advantages = [row["advantage"] for row in ranking.rows]
     assert advantages == sorted(advantages)
     np.testing.assert_allclose(ranking.advantages.mean(axis=1), advantages, rtol=1e-12)
+
+
+def test_a_prediction_holds_at_the_level_of_both_its_arguments(made):
+    # Of full precision the share is known to be one: the interval is that of the advantage, at half the error.
+    ranking, _ = made
+    row = next(row for row in ranking.rows if row["quantizer"] == "full")
+    errors = [row[f"{name}_upper"] - row[name] for name in ("predicted", "advantage")]
+    folds = SMALL["folds"] - 1
+    assert errors[0] / errors[1] == pytest.approx(
+        stats.t.isf(0.0125, folds) / stats.t.isf(0.025, folds), rel=1e-6
+    )
 
 
 def test_rows_hang_together(made):
