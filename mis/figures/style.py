@@ -38,10 +38,7 @@ def label_points(axes: Any, xs: list[float], ys: list[float], names: list[str]) 
             )
             box = text.get_window_extent(renderer)
             inside = (
-                frame.x0 <= box.x0
-                and box.x1 <= frame.x1 + 40
-                and frame.y0 <= box.y0
-                and box.y1 <= frame.y1 + 5
+                frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1 + 5
             )
             if inside and not any(box.overlaps(other) for other in taken):
                 break
