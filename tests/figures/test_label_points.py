@@ -16,10 +16,10 @@ def test_labels_stay_within_the_axes_and_apart():
         axes.margins(x=0.12)
         figure.draw_without_rendering()
         label_points(axes, xs, ys, names)
-    plt.close(figure)
-    renderer = figure.canvas.get_renderer()
+        renderer = figure.canvas.get_renderer()
     frame = axes.get_window_extent(renderer)
     boxes = [text.get_window_extent(renderer) for text in axes.texts]
     assert [text.get_text() for text in axes.texts] == names
     assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
+    plt.close(figure)
     assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
