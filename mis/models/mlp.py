@@ -12,6 +12,10 @@ from mis.numerics.checks import integer
 __all__ = ["MLP"]
 
 
+# Beyond these a thousand networks fit no machine, and what fails then names no argument.
+WIDEST, DEEPEST = 2**14, 100
+
+
 @dataclass(frozen=True, kw_only=True)
 class MLP:
     """A multilayer perceptron whose layers are matrices ``(in + 1, out)``, the bias as last row.
@@ -26,9 +30,9 @@ class MLP:
     num_classes
         Number of classes, fitted by cross-entropy in nats; None is regression on one output by squared error.
     width
-        Hidden units per hidden layer.
+        Hidden units per hidden layer, at most 16384.
     depth
-        Number of hidden layers.
+        Number of hidden layers, at most 100.
 
     Examples
     --------
@@ -45,8 +49,8 @@ class MLP:
 
     def __post_init__(self):
         integer("MLP", "num_inputs", self.num_inputs, at_least=1)
-        integer("MLP", "width", self.width, at_least=1)
-        integer("MLP", "depth", self.depth, at_least=0)
+        integer("MLP", "width", self.width, at_least=1, at_most=WIDEST)
+        integer("MLP", "depth", self.depth, at_least=0, at_most=DEEPEST)
         if self.num_classes is not None:
             integer("MLP", "num_classes", self.num_classes, at_least=2)
 

@@ -92,7 +92,13 @@ def test_initial_point_has_the_scales_of_he_and_lecun():
 
 @pytest.mark.parametrize(
     ("field", "value", "condition"),
-    [("num_inputs", 0, ">= 1"), ("width", 0, ">= 1"), ("depth", -1, ">= 0"), ("num_classes", 1, ">= 2")],
+    [
+        ("num_inputs", 0, ">= 1"),
+        ("width", 0, "in 1..16384"),
+        ("width", 2**32 - 1, "in 1..16384"),
+        ("depth", -1, "in 0..100"),
+        ("num_classes", 1, ">= 2"),
+    ],
 )
 def test_impossible_networks_are_refused(field, value, condition):
     with pytest.raises(

@@ -379,7 +379,7 @@ BAD = [
     (("digits",), {"rate": -1.0}, InvalidInput, "rate a finite number > 0, got rate=-1.0"),
     (("digits",), {"optimiser": "adamm"}, InvalidInput, "Nearest: adam"),
     (("digits",), {"initialisation": "fix"}, InvalidInput, "Nearest: fixed"),
-    (("digits",), {"width": 0}, InvalidInput, "width an integer >= 1, got width=0"),
+    (("digits",), {"width": 0}, InvalidInput, "width an integer in 1..16384, got width=0"),
     (("digits",), {"pool": 8}, InvalidInput, "pool an integer >= 16, got pool=8"),
     (("solubility",), {"pool": 9000}, InvalidInput, "pool at most 1025 on solubility, got pool=9000"),
     (("digits",), {"seed": -1}, InvalidInput, "seed an integer in 0..4294967295, got seed=-1"),
