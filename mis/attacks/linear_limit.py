@@ -16,7 +16,7 @@ __all__ = ["LinearLimit", "linear_limit"]
 # Directions with less than this share of the largest one's spread are rounding, that of float32 included.
 SMALLEST = 1e-6
 # Nodes of the mean over examples.
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +57,8 @@ class LinearLimit:
 
         An attack with shift mu, K directions and m shadows is left with ``mu / sqrt((1 + 4 K / (mu² m)) m / (m - K))``:
         the first factor is the price of the example's own shift being estimated, the second that of the covariance.
-        Seventy percent of the shift thus takes about ``K + 4 K / mu²`` shadows. For ordinary least squares; penalised
-        attacks do better where m is not far above K.
+        From ``K + 4 K / mu²`` shadows it keeps ``1 / sqrt(2 + mu² / 4)`` of the shift. An approximation, for ordinary
+        least squares and normal parameters; penalised attacks do better where m is not far above K.
 
         Parameters
         ----------
@@ -78,23 +78,25 @@ class LinearLimit:
             self._mean(min(max(r, 0.0), 1.0), num_shadows)
             for r in (self.explained - half, self.explained, self.explained + half)
         ]
-        return Interval(lower=ends[0], value=ends[1], upper=ends[2], kind="asymptotic", level=self.level)
+        return Interval(lower=min(ends), value=ends[1], upper=max(ends), kind="asymptotic", level=self.level)
 
     def _mean(self, explained: float, num_shadows: float) -> float:
         """Mean advantage over examples whose shares follow the beta law of this mean and the spread."""
         room = explained * (1.0 - explained)
-        if room == 0.0:
+        if 0.0 < room <= self.spread**2 or room == 0.0:
+            # Shares of 0 and 1 only, which the beta laws tend to.
             return explained
-        shares = np.array([explained])
-        if 0.0 < self.spread**2 < room:
+        shares, weights = np.array([explained]), np.ones(1)
+        if self.spread > 0.0:
             size = room / self.spread**2 - 1.0
-            at = 0.5 * (NODES + 1.0)
-            shares = stats.beta(explained * size, (1.0 - explained) * size).ppf(at)
-        weights = 0.5 * WEIGHTS if len(shares) > 1 else np.ones(1)
-        with np.errstate(divide="ignore"):
-            information = 4.0 * shares / (1.0 - shares)
-            lost = (information + 4.0 * self.rank / num_shadows) / (1.0 - self.rank / num_shadows)
-            shift = np.where(np.isinf(information), np.inf, information / np.sqrt(lost))
+            shares = stats.beta(explained * size, (1.0 - explained) * size).ppf(0.5 * (NODES + 1.0))
+            weights = 0.5 * WEIGHTS
+        # Of a share that underflows nothing is left; a share of one tells everything.
+        shift = np.where(shares < 1.0, 0.0, np.inf)
+        inside = (shares > 0.0) & (shares < 1.0)
+        information = 4.0 * shares[inside] / (1.0 - shares[inside])
+        lost = (information + 4.0 * self.rank / num_shadows) / (1.0 - self.rank / num_shadows)
+        shift[inside] = information / np.sqrt(lost)
         return float(np.clip(weights @ special.erf(shift / math.sqrt(8.0)), 0.0, 1.0))
 
 
@@ -175,7 +177,8 @@ def linear_limit(params: Any, membership: Any, *, level: float = 0.95) -> Linear
     spread = max(float(explained.var()) - variance, 0.0)
     return LinearLimit(
         explained=mean,
-        # Given the parameters, memberships of different examples are independent, and with them these errors.
+        # Memberships of different examples are as good as independent, and so are these errors: disjoint sets of a
+        # thousand networks scatter no more than this says.
         error=math.sqrt((spread + variance) / len(explained)),
         spread=math.sqrt(spread),
         rank=rank,

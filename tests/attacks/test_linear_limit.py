@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from mis.attacks import linear_limit
+from mis.attacks import LinearLimit, linear_limit
 from mis.numerics.checks import InvalidInput
 
 
@@ -103,6 +103,29 @@ def test_one_example_one_weight():
     limit = linear_limit(member + rng.standard_normal(member.shape), member)
     assert limit.explained == pytest.approx(0.2, abs=0.01)
     assert limit.advantage.value == pytest.approx(2 * stats.norm.cdf(0.5) - 1, abs=0.01)
+
+
+def test_one_example_among_many_that_leak_nothing():
+    # Shares of nearly 0 and of nearly 1: the mean advantage is the share of examples that are told for sure.
+    rng = np.random.default_rng(10)
+    shifts = np.zeros((50, 5))
+    shifts[0, 0] = 20.0
+    params, membership, noise = draw(rng, shifts, 400)
+    limit = linear_limit(params, membership)
+    truth = optimal(shifts, noise).mean()
+    assert truth == pytest.approx(0.02, abs=1e-3)
+    for interval in (limit.advantage, limit.with_shadows(100)):
+        assert 0.0 <= interval.lower <= interval.value <= interval.upper <= 1.0
+        assert interval.value == pytest.approx(truth, abs=0.01)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01, 0.06, 0.3])
+@pytest.mark.parametrize("explained", [-0.01, 0.0, 0.002, 0.005, 0.1, 0.5, 0.999])
+def test_every_limit_lies_between_its_ends(explained, spread):
+    limit = LinearLimit(explained=explained, error=0.003, spread=spread, rank=20, num_models=100, level=0.95)
+    for interval in (limit.advantage, limit.with_shadows(21), limit.with_shadows(1000)):
+        assert 0.0 <= interval.lower <= interval.value <= interval.upper <= 1.0
+    assert limit.with_shadows(1000).value <= limit.advantage.value + 1e-12
 
 
 @pytest.mark.parametrize(
