@@ -24,7 +24,7 @@ from mis.training import CHUNK, Learner, num_devices, train, train_chunk
 from mis.training.ensemble import _batches, _fit_many, _init
 
 MODELS, POOL, REPEATS = 64, 2000, 3
-MODEL = MLP(num_inputs=128, width=64, num_classes=10)
+MODEL = MLP(input_shape=(128,), width=64, num_classes=10)
 LEARNER = Learner(optimiser="momentum", rate=0.01, steps=2000, batch=100)
 TORCH_STEPS = 300
 

@@ -119,7 +119,7 @@ ARRAY = np.arange(6, dtype=np.float32)
         (Learner(), np.nextafter(ARRAY, np.float32(9))),
         (ARRAY, Learner()),
         (Learner(),),
-        (MLP(num_inputs=1), ARRAY),
+        (MLP(input_shape=(1,)), ARRAY),
         *((dataclasses.replace(Learner(), **{k: v}), ARRAY) for k, v in {
             "optimiser": "sgd", "rate": 2e-3, "steps": 601, "batch": 63, "weight_decay": 1e-9,
             "initialisation": "random"}.items()),

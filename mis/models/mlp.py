@@ -1,12 +1,16 @@
 """Spec: a fully connected ReLU network; with depth 0 linear, logistic or softmax regression."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from mis.models.base import Model
 from mis.numerics.checks import integer
 
 __all__ = ["MLP"]
@@ -17,7 +21,7 @@ WIDEST, DEEPEST = 2**14, 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class MLP:
+class MLP(Model):
     """A multilayer perceptron whose layers are matrices ``(in + 1, out)``, the bias as last row.
 
     A layer is one matrix because it is released as one: its weights and its bias meet the same quantization grid,
@@ -25,10 +29,8 @@ class MLP:
 
     Parameters
     ----------
-    num_inputs
-        Number of features.
-    num_classes
-        Number of classes, fitted by cross-entropy in nats; None is regression on one output by squared error.
+    input_shape, num_classes
+        As in ``Model``; features of several axes are flattened.
     width
         Hidden units per hidden layer, at most 16384.
     depth
@@ -37,22 +39,25 @@ class MLP:
     Examples
     --------
     >>> import jax
-    >>> model = MLP(num_inputs=512)
+    >>> model = MLP(input_shape=(512,))
     >>> [layer.shape for layer in model.init(jax.random.key(0))]
     [(513, 32), (33, 1)]
     """
 
-    num_inputs: int
-    num_classes: int | None = None
     width: int = 32
     depth: int = 1
 
+    compiled_loop: ClassVar[bool] = True
+
     def __post_init__(self):
-        integer("MLP", "num_inputs", self.num_inputs, at_least=1)
+        super().__post_init__()
         integer("MLP", "width", self.width, at_least=1, at_most=WIDEST)
         integer("MLP", "depth", self.depth, at_least=0, at_most=DEEPEST)
-        if self.num_classes is not None:
-            integer("MLP", "num_classes", self.num_classes, at_least=2)
+
+    @property
+    def num_inputs(self) -> int:
+        """Number of features."""
+        return math.prod(self.input_shape)
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -70,34 +75,41 @@ class MLP:
             layers.append(jnp.concatenate([weights, jnp.zeros((1, cols))]))
         return layers
 
-    def predict(self, params: Sequence[jax.Array], x: jax.Array) -> jax.Array:
+    def apply(self, params: Sequence[jax.Array], features: jax.Array) -> jax.Array:
         """Return the outputs ``(..., num_classes or 1)`` for features ``(..., num_inputs)``; layers whole or parted."""
         for layer in params[:-1]:
-            x = jnp.maximum(_affine(layer, x), 0.0)
-        return _affine(params[-1], x)
+            features = jnp.maximum(_affine(layer, features), 0.0)
+        return _affine(params[-1], features)
 
-    def losses(self, params: Sequence[jax.Array], x: jax.Array, y: jax.Array) -> jax.Array:
-        """Return the loss of each example, shape ``(...)``: nats, or half the squared error."""
-        outputs = self.predict(params, x)
-        if self.num_classes is None:
-            return 0.5 * (outputs[..., 0] - y) ** 2
-        # Rows of the identity compile to vector code on every backend; picking single outputs does not.
-        chosen = jnp.sum(jnp.eye(self.num_classes)[y] * outputs, axis=-1)
-        return jax.nn.logsumexp(outputs, axis=-1) - chosen
+    def predict(self, layers: Sequence[jax.Array], features: jax.Array) -> jax.Array:
+        """Return the outputs for features of any leading axes."""
+        return self.apply(layers, features)
 
-    def parted(self, params: Sequence[jax.Array]) -> list[tuple[jax.Array, jax.Array]]:
+    def pack(self, params: Any) -> list[jax.Array]:
+        """The parameters are the matrices."""
+        return params
+
+    def unpack(self, layers: Sequence[jax.Array]) -> Any:
+        """The matrices are the parameters."""
+        return layers
+
+    def take(self, features: np.ndarray) -> np.ndarray:
+        """Return features of any shape, each example's in a row."""
+        return super().take(features).reshape(len(features), -1)
+
+    def start(self, layers: Sequence[jax.Array]) -> list[tuple[jax.Array, jax.Array]]:
         """Return weights ``(out, in)`` and bias ``(out,)`` of each layer, the form in which networks train.
 
         Apart they train a fifth faster than as slices of one matrix. Transposed, so does the widest product, that of
         the first layer's gradient, ``(out, batch) @ (batch, in)``, on a CPU.
         """
-        return [(layer[:-1].T, layer[-1]) for layer in params]
+        return [(layer[:-1].T, layer[-1]) for layer in layers]
 
-    def whole(self, parted: Sequence[tuple[jax.Array, jax.Array]]) -> list[jax.Array]:
-        """Undo ``parted``, whatever axes come before."""
+    def finish(self, trained: Sequence[tuple[jax.Array, jax.Array]]) -> list[jax.Array]:
+        """Undo ``start``, whatever axes come before."""
         return [
             jnp.concatenate([jnp.swapaxes(weights, -1, -2), bias[..., None, :]], axis=-2)
-            for weights, bias in parted
+            for weights, bias in trained
         ]
 
 

@@ -57,7 +57,7 @@ class RankingSpec:
     def model(self) -> MLP:
         """The network."""
         return MLP(
-            num_inputs=self.population.dim,
+            input_shape=(self.population.dim,),
             num_classes=self.population.num_classes,
             width=self.width,
             depth=self.depth,

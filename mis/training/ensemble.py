@@ -5,22 +5,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
-from mis.models import MLP
+from mis.models import Model
 from mis.numerics.checks import InvalidInput, integer
-from mis.training.devices import num_devices, over_models
+from mis.training.devices import in_one_program, num_devices
 from mis.training.learner import Learner
+from mis.training.loops import fit_compiled, fit_stepwise
 
 __all__ = ["CHUNK", "Ensemble", "joined", "memberships", "train", "train_chunk"]
 
 # Networks per compiled call: memory and the time between two signs of progress are those of one chunk.
 CHUNK = 32
-
-# Bytes of features fetched at once: one gather for several steps costs less than one a step, while they fit the cache.
-FETCH = 2**19
 
 # One seed, several streams that must not meet: data are drawn from JAX's stream 1 and from NumPy's ``[seed]``, which
 # is also ``[seed, 0, 0]``. So no stream here is 0, and initial points do not have 1.
@@ -37,7 +33,7 @@ class Ensemble:
     Parameters
     ----------
     params
-        One array ``(M, in + 1, out)`` per layer; with snapshots ``(M, S, in + 1, out)``.
+        One array ``(M, rows, channels)`` per layer, see ``mis.models.Layout``; with snapshots ``(M, S, rows, channels)``.
     membership
         Which pool examples each network was trained on, shape ``(M, N)``.
     indices
@@ -95,10 +91,10 @@ def _batches(seed: int, index: int, members: np.ndarray, learner: Learner) -> np
 
 @functools.partial(jax.jit, static_argnames="model")
 def _init(key, number, *, model):
-    return model.init(jax.random.fold_in(key, number))
+    return model.initial(jax.random.fold_in(key, number))
 
 
-def _initial(seed: int, indices: np.ndarray, model: MLP, learner: Learner) -> list[np.ndarray]:
+def _initial(seed: int, indices: np.ndarray, model: Model, learner: Learner) -> list[np.ndarray]:
     """Return the initial points of these networks by layer, drawn one by one: a mapped draw compiles for seconds."""
     key = jax.random.fold_in(jax.random.key(seed), START)
     numbers = [0] if learner.initialisation == "fixed" else [int(i) + 1 for i in indices]
@@ -107,49 +103,8 @@ def _initial(seed: int, indices: np.ndarray, model: MLP, learner: Learner) -> li
     return [np.broadcast_to(layer, (len(indices), *layer.shape[1:])) for layer in layers]
 
 
-def _at_once(num_steps: int, step_bytes: int) -> int:
-    """Return how many steps' examples to fetch at once: the largest divisor of the steps that ``FETCH`` holds."""
-    most = max(1, FETCH // step_bytes)
-    return max(d for d in range(1, min(most, num_steps) + 1) if num_steps % d == 0)
-
-
-@functools.partial(jax.jit, static_argnames=("model", "learner", "num_snapshots"))
-def _fit_many(features, targets, initial, batches, *, model, learner, num_snapshots):
-    """Train the networks of one chunk; ``num_snapshots`` 0 returns the last iterates only."""
-    transformation = learner.transformation()
-
-    def mean_loss(params, x, y):
-        return jnp.mean(model.losses(params, x, y))
-
-    def one(features, targets, params, batches):
-        def step(carry, examples):
-            params, state = carry
-            updates, state = transformation.update(jax.grad(mean_loss)(params, *examples), state, params)
-            return (optax.apply_updates(params, updates), state), None
-
-        def block(carry, rows):
-            return jax.lax.scan(step, carry, (features[rows], targets[rows]))[0], None
-
-        def stretch(carry, rows):
-            at_once = _at_once(len(rows), 4 * rows.shape[1] * features.shape[1])
-            carry, _ = jax.lax.scan(block, carry, rows.reshape(-1, at_once, rows.shape[1]))
-            return carry, carry[0] if num_snapshots else None
-
-        params = model.parted(params)
-        carry = (params, transformation.init(params))
-        # Steps that do not divide into stretches go first, so that the last snapshot is the last iterate.
-        first = len(batches) % max(num_snapshots, 1)
-        if first:
-            carry, _ = stretch(carry, batches[:first])
-        stretches = batches[first:].reshape(max(num_snapshots, 1), -1, batches.shape[1])
-        (params, _), snapshots = jax.lax.scan(stretch, carry, stretches)
-        return model.whole(snapshots if num_snapshots else params)
-
-    return over_models(one, 2)(features, targets, initial, batches)
-
-
 def train_chunk(
-    model: MLP,
+    model: Model,
     learner: Learner,
     features: np.ndarray,
     targets: np.ndarray,
@@ -165,7 +120,7 @@ def train_chunk(
     model, learner
         What is trained and how.
     features, targets
-        The pool, shapes ``(N, num_inputs)`` and ``(N,)``.
+        The pool, shapes ``(N, ...)`` and ``(N,)``.
     seed
         Fixes the initial point, the halves and the order of the batches. Repeats exactly on one machine.
     indices
@@ -182,7 +137,8 @@ def train_chunk(
     --------
     >>> x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
     >>> learner = Learner(steps=5, batch=4)
-    >>> chunk = train_chunk(MLP(num_inputs=3), learner, x, x[:, 0], seed=0, indices=np.arange(2))
+    >>> from mis.models import MLP
+    >>> chunk = train_chunk(MLP(input_shape=(3,)), learner, x, x[:, 0], seed=0, indices=np.arange(2))
     >>> [p.shape for p in chunk.params]
     [(2, 4, 32), (2, 33, 1)]
     """
@@ -198,11 +154,12 @@ def train_chunk(
             for i, half in zip(padded, membership, strict=True)
         ]
     )
-    params = _fit_many(
-        jnp.asarray(features, jnp.float32),
-        jnp.asarray(targets),
+    fit = fit_compiled if in_one_program(model) else fit_stepwise
+    params = fit(
+        np.asarray(features, np.float32),
+        np.asarray(targets),
         _initial(seed, padded, model, learner),
-        jnp.asarray(batches),
+        batches,
         model=model,
         learner=learner,
         num_snapshots=num_snapshots,
@@ -214,7 +171,7 @@ def train_chunk(
 
 
 def train(
-    model: MLP,
+    model: Model,
     learner: Learner,
     features: np.ndarray,
     targets: np.ndarray,

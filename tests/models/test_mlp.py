@@ -5,7 +5,7 @@ import pytest
 from scipy.special import logsumexp
 from sklearn.metrics import log_loss
 
-from mis.models import MLP, MODELS
+from mis.models import MLP
 from mis.numerics.checks import InvalidInput
 
 
@@ -28,10 +28,10 @@ def outputs_by_neuron(params, x):
 
 
 CASES = [
-    MLP(num_inputs=3, width=5),
-    MLP(num_inputs=3, width=4, depth=2, num_classes=3),
-    MLP(num_inputs=4, depth=0),
-    MLP(num_inputs=4, depth=0, num_classes=2),
+    MLP(input_shape=(3,), width=5),
+    MLP(input_shape=(3,), width=4, depth=2, num_classes=3),
+    MLP(input_shape=(4,), depth=0),
+    MLP(input_shape=(4,), depth=0, num_classes=2),
 ]
 
 
@@ -53,7 +53,7 @@ def test_cross_entropy_is_scikit_learns(rng, model):
 
 
 def test_cross_entropy_of_sure_logits_neither_overflows_nor_vanishes():
-    model = MLP(num_inputs=1, depth=0, num_classes=2)
+    model = MLP(input_shape=(1,), depth=0, num_classes=2)
     params = [jnp.array([[0.0, 0.0], [200.0, 0.0]])]
     losses = model.losses(params, jnp.zeros((2, 1)), jnp.array([0, 1]))
     np.testing.assert_array_equal(losses, [0.0, 200.0])
@@ -78,7 +78,7 @@ def test_one_example_is_a_row_of_many(rng, model):
 
 
 def test_initial_point_has_the_scales_of_he_and_lecun():
-    model = MLP(num_inputs=200, width=300, depth=2, num_classes=100)
+    model = MLP(input_shape=(200,), width=300, depth=2, num_classes=100)
     layers = model.init(jax.random.key(5))
     assert [layer.shape for layer in layers] == model.shapes == [(201, 300), (301, 300), (301, 100)]
     for layer, variance in zip(layers, (2 / 200, 2 / 300, 1 / 300), strict=True):
@@ -93,7 +93,6 @@ def test_initial_point_has_the_scales_of_he_and_lecun():
 @pytest.mark.parametrize(
     ("field", "value", "condition"),
     [
-        ("num_inputs", 0, ">= 1"),
         ("width", 0, "in 1..16384"),
         ("width", 2**32 - 1, "in 1..16384"),
         ("depth", -1, "in 0..100"),
@@ -104,8 +103,4 @@ def test_impossible_networks_are_refused(field, value, condition):
     with pytest.raises(
         InvalidInput, match=f"MLP: expected {field} an integer {condition}, got {field}={value}"
     ):
-        MLP(**{"num_inputs": 3, field: value})
-
-
-def test_registered():
-    assert MODELS == {"mlp": MLP}
+        MLP(**{"input_shape": (3,), field: value})

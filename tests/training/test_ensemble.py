@@ -13,10 +13,11 @@ from mis.models import MLP
 from mis.numerics.checks import InvalidInput
 from mis.populations.base import DATA_STREAM
 from mis.training import Ensemble, Learner, joined, memberships, num_devices, train, train_chunk
-from mis.training.ensemble import FETCH, _at_once, _batches, _fit_many, _initial
+from mis.training.ensemble import _batches, _initial
+from mis.training.loops import FETCH, _at_once, fit_compiled
 
 POOL, DIM, SEED = 22, 3, 7
-REGRESSION, CLASSES = MLP(num_inputs=DIM, width=4), MLP(num_inputs=DIM, width=4, num_classes=3)
+REGRESSION, CLASSES = MLP(input_shape=(DIM,), width=4), MLP(input_shape=(DIM,), width=4, num_classes=3)
 # 11 members: epochs end within a batch, and stretches of a path do not divide its steps.
 LEARNER = Learner(rate=0.05, steps=25, batch=4)
 
@@ -112,12 +113,12 @@ def test_many_are_the_single_ones(chunk):
 def test_a_gpus_wide_map_trains_the_same_networks(chunk, monkeypatch):
     """The other strategy of the one place that chooses, run here on the CPU."""
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    _fit_many.clear_cache()
+    fit_compiled.clear_cache()
     try:
         assert_close(fit(), chunk)
         assert_close(fit(num_snapshots=4)[np.array([2])], fit(indices=[2], num_snapshots=4))
     finally:
-        _fit_many.clear_cache()
+        fit_compiled.clear_cache()
 
 
 def test_repeats_exactly_and_seeds_differ(chunk):
@@ -243,7 +244,7 @@ def test_one_compilation_per_spec(caplog):
         caplog.clear()
         with jax.log_compiles():
             train_chunk(REGRESSION, learner, features, y, seed=seed, indices=indices)
-        return sum("Compiling" in r.message and "_fit_many" in r.message for r in caplog.records)
+        return sum("Compiling" in r.message and "fit_compiled" in r.message for r in caplog.records)
 
     assert compiled(0, x, np.arange(4)) == 1
     assert compiled(1, 2 * x, np.arange(4, 8)) == 0
@@ -268,7 +269,7 @@ def test_fewer_devices_train_the_same_networks(chunk, tmp_path):
             warnings.simplefilter("always")
             num = num_devices()
         arrays = np.load(sys.argv[1])
-        found = train_chunk(MLP(num_inputs=3, width=4), Learner(rate=0.05, steps=25, batch=4), arrays["x"], arrays["y"],
+        found = train_chunk(MLP(input_shape=(3,), width=4), Learner(rate=0.05, steps=25, batch=4), arrays["x"], arrays["y"],
                             seed=7, indices=np.arange(3))
         said = " ".join(str(w.message) for w in caught)
         np.savez(sys.argv[2], *found.params, num=num, said=said, membership=found.membership)

@@ -1,0 +1,139 @@
+"""Functions: the steps of many networks, as one compiled program or as one compiled step called from Python."""
+
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from mis.models import Model
+from mis.training.devices import num_devices, over_models
+from mis.training.learner import Learner
+
+__all__ = ["fit_compiled", "fit_stepwise"]
+
+# Bytes of features fetched at once: one gather for several steps costs less than one a step, while they fit the cache.
+FETCH = 2**19
+
+
+def _step(model: Model, learner: Learner) -> Callable:
+    """Return one step: ``((trained, state), examples) -> (trained, state)``."""
+    transformation = learner.transformation()
+
+    def step(carry, examples):
+        trained, state = carry
+        gradients, moved = jax.grad(model.training_loss, has_aux=True)(trained, *examples)
+        updates, state = transformation.update(gradients, state, trained)
+        return optax.apply_updates(moved, model.only_trained(updates)), state
+
+    return step
+
+
+def _at_once(num_steps: int, step_bytes: int) -> int:
+    """Return how many steps' examples to fetch at once: the largest divisor of the steps that ``FETCH`` holds."""
+    most = max(1, FETCH // step_bytes)
+    return max(d for d in range(1, min(most, num_steps) + 1) if num_steps % d == 0)
+
+
+@functools.partial(jax.jit, static_argnames=("model", "learner", "num_snapshots"))
+def fit_compiled(features, targets, initial, batches, *, model, learner, num_snapshots):
+    """Train networks in one program.
+
+    Parameters
+    ----------
+    features, targets
+        The pool, shapes ``(N, ...)`` and ``(N,)``.
+    initial
+        Initial points by layer, ``(M, rows, channels)``; M a multiple of the number of devices.
+    batches
+        Rows of the pool that each step takes, ``(M, steps, batch)``.
+    model, learner
+        What is trained and how.
+    num_snapshots
+        0 returns the last iterates only.
+
+    Returns
+    -------
+    list of array
+        By layer ``(M, rows, channels)``, or ``(M, num_snapshots, rows, channels)``.
+    """
+    transformation, step = learner.transformation(), _step(model, learner)
+
+    def one(features, targets, layers, batches):
+        def block(carry, rows):
+            examples = (features[rows], targets[rows])
+            return jax.lax.scan(lambda carry, some: (step(carry, some), None), carry, examples)[0], None
+
+        def stretch(carry, rows):
+            at_once = _at_once(len(rows), 4 * rows.shape[1] * int(np.prod(features.shape[1:])))
+            carry, _ = jax.lax.scan(block, carry, rows.reshape(-1, at_once, rows.shape[1]))
+            return carry, carry[0] if num_snapshots else None
+
+        trained = model.start(layers)
+        carry = (trained, transformation.init(trained))
+        first = _first_stretch(len(batches), num_snapshots)
+        if first:
+            carry, _ = stretch(carry, batches[:first])
+        stretches = batches[first:].reshape(max(num_snapshots, 1), -1, batches.shape[1])
+        (trained, _), snapshots = jax.lax.scan(stretch, carry, stretches)
+        return jax.vmap(model.finish)(snapshots) if num_snapshots else model.finish(trained)
+
+    return over_models(one, 2)(jnp.asarray(features), jnp.asarray(targets), initial, batches)
+
+
+def _first_stretch(num_steps: int, num_snapshots: int) -> int:
+    """Return the steps that do not divide into stretches; they go first, so that the last snapshot is the last iterate."""
+    return num_steps % max(num_snapshots, 1)
+
+
+def fit_stepwise(features, targets, initial, batches, *, model, learner, num_snapshots):
+    """Train networks one after another by one compiled step, a thread a device; as ``fit_compiled``, on the host."""
+    start, step = _compiled_step(model, learner)
+    devices = jax.local_devices()[: num_devices()]
+
+    def work(place):
+        with jax.default_device(devices[place]):
+            x, y = jnp.asarray(features), jnp.asarray(targets)
+            return [
+                _one_by_one(start, step, x, y, [layer[m] for layer in initial], batches[m], model, num_snapshots)
+                for m in range(place, len(batches), len(devices))
+            ]
+
+    with ThreadPoolExecutor(len(devices)) as threads:
+        of_device = list(threads.map(work, range(len(devices))))
+    networks = [of_device[m % len(devices)][m // len(devices)] for m in range(len(batches))]
+    return [np.stack(layer) for layer in zip(*networks, strict=True)]
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled_step(model, learner):
+    transformation, step = learner.transformation(), _step(model, learner)
+
+    @jax.jit
+    def start(layers):
+        trained = model.start(layers)
+        return trained, transformation.init(trained)
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def on_rows(carry, features, targets, rows):
+        return step(carry, (features[rows], targets[rows]))
+
+    return start, on_rows
+
+
+def _one_by_one(start, step, features, targets, layers, batches, model, num_snapshots):
+    carry = start(layers)
+    first = _first_stretch(len(batches), num_snapshots)
+    length = (len(batches) - first) // max(num_snapshots, 1)
+    kept = []
+    for count, rows in enumerate(batches, start=1):
+        carry = step(carry, features, targets, rows)
+        if num_snapshots and count > first and (count - first) % length == 0:
+            # To the host at once: the next step reuses the memory.
+            kept.append([np.asarray(layer) for layer in model.finish(carry[0])])
+    if num_snapshots:
+        return [np.stack(layer) for layer in zip(*kept, strict=True)]
+    return [np.asarray(layer) for layer in model.finish(carry[0])]

@@ -1,0 +1,246 @@
+"""What every network promises, whatever its parameters look like."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from mis.models import MLP, MODELS, Functions, LeNet, Model, ResNet8, ResNet18, check, get
+from mis.numerics.checks import InvalidInput
+from mis.training import Learner, train_chunk
+
+
+def _init(key):
+    one, two = jax.random.split(key)
+    # Kernels (out, in), as some libraries have them, and a scalar that belongs to no tensor.
+    first = {"weight": 0.2 * jax.random.normal(one, (7, 64)), "bias": jnp.zeros(7)}
+    return [first, {"weight": jax.random.normal(two, (3, 7)), "bias": jnp.zeros(3)}, jnp.ones(())]
+
+
+def _apply(params, images):
+    first, second, scale = params
+    hidden = jnp.tanh(images.reshape(len(images), -1) @ first["weight"].T + first["bias"][None])
+    return scale * (hidden @ second["weight"].T + second["bias"][None])
+
+
+IMAGES = (8, 8, 1)
+CASES: dict[str, Model] = {
+    "mlp": MLP(input_shape=IMAGES, num_classes=3, width=5),
+    "mlp-regression": MLP(input_shape=(6,)),
+    "lenet": LeNet(input_shape=IMAGES, num_classes=3),
+    "lenet-sigmoid": LeNet(input_shape=(9, 11, 2), num_classes=3, activation="sigmoid"),
+    "lenet-regression": LeNet(input_shape=IMAGES),
+    "resnet-8": ResNet8(input_shape=IMAGES, num_classes=3, width=8),
+    "resnet-8-batch": ResNet8(input_shape=IMAGES, num_classes=3, width=4, norm="batch"),
+    "resnet-18": ResNet18(input_shape=(9, 8, 3), num_classes=3, width=8),
+    "resnet-18-batch": ResNet18(input_shape=IMAGES, num_classes=3, width=2, norm="batch"),
+    "functions": Functions(init=_init, apply=_apply, input_shape=IMAGES, num_classes=3),
+}
+
+
+def case(name):
+    model = CASES[name]
+    rng = np.random.default_rng(len(name))
+    x = model.take(rng.normal(size=(12, *model.input_shape)).astype(np.float32))
+    y = rng.integers(3, size=12) if model.num_classes else rng.normal(size=12).astype(np.float32)
+    return model, model.init(jax.random.key(3)), x, y
+
+
+def test_every_registered_network_has_a_case():
+    assert set(MODELS) <= set(CASES)
+    assert all(type(CASES[name]) is spec for name, spec in MODELS.items())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_matrices_hold_every_parameter_once(name):
+    model, params, _, _ = case(name)
+    layers = model.pack(params)
+    assert [layer.shape for layer in layers] == model.shapes
+    assert sum(layer.size for layer in layers) == sum(leaf.size for leaf in jax.tree.leaves(params))
+    back = model.unpack(layers)
+    assert jax.tree.structure(back) == jax.tree.structure(params)
+    jax.tree.map(np.testing.assert_array_equal, back, params)
+    # Other numbers in every matrix come back too.
+    marked = [layer + k for k, layer in enumerate(layers)]
+    for before, after in zip(marked, model.pack(model.unpack(marked)), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_and_losses_are_one_an_example(name):
+    model, params, x, y = case(name)
+    outputs = model.predict(model.pack(params), x)
+    assert outputs.shape == (12, model.num_outputs)
+    single = np.concatenate([model.predict(model.pack(params), x[i : i + 1]) for i in range(12)])
+    np.testing.assert_allclose(outputs, single, rtol=1e-4, atol=1e-5)
+    if model.num_classes:
+        expected = optax.softmax_cross_entropy_with_integer_labels(outputs, jnp.asarray(y))
+    else:
+        expected = optax.l2_loss(outputs[:, 0], y)
+    np.testing.assert_allclose(model.losses(model.pack(params), x, y), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_training_goes_down_hill_and_repeats(name):
+    model, _, x, y = case(name)
+    learner = Learner(rate=3e-3, steps=12, batch=6)
+    fit = [
+        train_chunk(model, learner, x, y, seed=1, indices=np.arange(3), num_snapshots=3) for _ in range(2)
+    ]
+    for some, again in zip(fit[0].params, fit[1].params, strict=True):
+        np.testing.assert_array_equal(some, again)
+        assert np.isfinite(some).all()
+    start = model.initial(jax.random.fold_in(jax.random.key(1), 2))
+    members = fit[0].membership[0]
+    losses = [
+        model.losses([layer[0, s] for layer in fit[0].params], x[members], y[members]).mean() for s in (0, 2)
+    ]
+    assert losses[1] < losses[0]
+    assert [layer.shape[2:] for layer in fit[0].params] == [layer.shape for layer in start]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_program_and_single_steps_train_the_same_network(name, monkeypatch):
+    model, _, x, y = case(name)
+    learner = Learner(optimiser="momentum", rate=1e-2, weight_decay=0.1, steps=7, batch=4)
+    found = []
+    for compiled in (True, False):
+        monkeypatch.setattr("mis.training.ensemble.in_one_program", lambda _, compiled=compiled: compiled)
+        found.append(train_chunk(model, learner, x, y, seed=5, indices=np.arange(3), num_snapshots=2))
+    for one, other in zip(found[0].params, found[1].params, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_good_network_passes_the_door(name):
+    model, _, x, _ = case(name)
+    check(model, np.zeros((4, *model.input_shape), np.float32))
+    with pytest.raises(InvalidInput, match=r"expected features of shape \(N, .*got features.shape=\(2, 99\)"):
+        check(model, np.zeros((4, 99), np.float32))
+
+
+def test_batch_statistics_are_means_over_batches_and_never_decay():
+    model, params, x, y = case("resnet-8-batch")
+    outputs, moved = model.fit_statistics(params, x)
+    stem = moved["stem"]["norm"]
+    images = jax.lax.conv_general_dilated(
+        x, params["stem"]["kernel"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    np.testing.assert_allclose(stem["mean"], 0.1 * images.mean(axis=(0, 1, 2)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(stem["variance"], 0.9 + 0.1 * images.var(axis=(0, 1, 2)), rtol=1e-4)
+    # With statistics of this very batch, evaluation and training say the same.
+    for _ in range(200):
+        _, params = model.fit_statistics(params, x)
+    np.testing.assert_allclose(model.apply(params, x), outputs, rtol=1e-3, atol=1e-4)
+    learner = Learner(optimiser="sgd", rate=1e-30, weight_decay=1e29, steps=1, batch=6)
+    trained = train_chunk(model, learner, x, y, seed=1, indices=np.arange(1))
+    final = model.unpack([layer[0] for layer in trained.params])
+    assert np.abs(final["head"]["kernel"]).max() < np.abs(params["head"]["kernel"]).max()
+    np.testing.assert_allclose(final["stem"]["norm"]["variance"], stem["variance"], rtol=0.5)
+    assert (final["stem"]["norm"]["variance"] > 0.85).all()
+
+
+def test_kernels_with_their_channels_first_are_turned():
+    layout = CASES["functions"].layout
+    assert [(g.name, g.first, g.alone, g.rows, g.num_channels) for g in layout.groups] == [
+        ("0/weight", True, False, (64, 1), 7),
+        ("1/weight", True, False, (7, 1), 3),
+        ("2", False, True, (1, 0), 1),
+    ]
+    params = _init(jax.random.key(0))
+    np.testing.assert_array_equal(layout.pack(params)[0][:-1], params[0]["weight"].T)
+
+
+def test_gains_and_statistics_stay_apart_from_kernels():
+    layout = CASES["resnet-8-batch"].layout
+    alone = {group.name.rsplit("/", 1)[-1] for group in layout.groups if group.alone}
+    assert alone == {"gain", "bias", "mean", "variance"}
+    assert all(group.rows[1] == 0 for group in layout.groups if group.alone)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"apply": lambda p, x: _apply(p, x) * jnp.nan}, "expected finite outputs"),
+        ({"apply": lambda p, x: _apply(p, x)[:, :2]}, r"expected outputs of shape \(2, 3\), got \(2, 2\)"),
+        ({"apply": lambda p, x: _apply(p, x)[:1]}, r"expected outputs of shape \(2, 3\), got \(1, 3\)"),
+        ({"apply": lambda p, x: float(x.sum())}, "fails on features of shape"),
+        ({"apply": lambda p, x: p["no"]}, "fails on features of shape"),
+        ({"init": lambda key: {"a": [1.0]}}, "expected parameters that are arrays, got a float at a/0"),
+        ({"init": lambda key: {"a": jnp.arange(3)}}, "expected parameters of floating-point numbers, got int32 at a"),
+        ({"init": lambda key: {}}, "expected parameters with at least one array"),
+        ({"init": lambda key: 1 / 0}, "division by zero"),
+    ],
+)
+def test_a_bad_network_is_refused_in_one_line(change, message):
+    model = dataclasses.replace(CASES["functions"], **change)
+    with pytest.raises(InvalidInput, match=message) as refused:
+        check(model, np.zeros((4, *IMAGES), np.float32))
+    assert "\n" not in str(refused.value)
+
+
+def test_parameters_that_change_their_structure_are_refused():
+    calls = []
+
+    def init(key):
+        calls.append(key)
+        return {"a": jnp.ones((64, 3)), **({"b": jnp.ones(3)} if len(calls) % 2 else {})}
+
+    model = Functions(init=init, apply=_apply, input_shape=IMAGES, num_classes=3)
+    with pytest.raises(InvalidInput, match="one structure, got several"):
+        check(model, np.zeros((4, *IMAGES), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        (None, "no.py:build", "cannot be read"),
+        ("x = 1", "m.py", "expected FILE.py:NAME"),
+        ("def f(): pass\n", "m.py:g", "has no g; it has f"),
+        ("import nothing_of_this_name\n", "m.py:g", "cannot be imported: ModuleNotFoundError"),
+        ("def g(: pass\n", "m.py:g", "cannot be imported: SyntaxError"),
+        ("raise SystemExit(3)\n", "m.py:g", "cannot be imported: SystemExit"),
+        ("g = 3\n", "m.py:g", "to give mis.models.Functions or .init, apply., got a int"),
+        ("def g(): raise ValueError('no')\n", "m.py:g", "g of .* fails: ValueError: no"),
+    ],
+)
+def test_a_bad_file_is_refused_in_one_line(tmp_path, monkeypatch, text, place, message):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / "m.py").write_text(text)
+    with pytest.raises(InvalidInput, match=message):
+        get(place if ":" in place else f"{place}:", IMAGES, 3)
+
+
+GOOD = """
+import jax, jax.numpy as jnp
+
+def pair():
+    def init(key):
+        return {"w": jax.random.normal(key, (64, 3)), "b": jnp.zeros(3)}
+    return init, lambda params, x: x.reshape(len(x), -1) @ params["w"] + params["b"][None]
+
+def build(input_shape, num_classes):
+    size = input_shape[0] * input_shape[1]
+    return lambda key: [jax.random.normal(key, (size, num_classes))], lambda p, x: x.reshape(len(x), -1) @ p[0]
+"""
+
+
+@pytest.mark.parametrize(("name", "shapes"), [("pair", [(65, 3)]), ("build", [(64, 3)])])
+def test_a_network_from_a_file(tmp_path, name, shapes):
+    path = tmp_path / "mine.py"
+    path.write_text(GOOD)
+    model = get(f"{path}:{name}", IMAGES, 3)
+    assert model.shapes == shapes
+    check(model, np.zeros((4, *IMAGES), np.float32))
+    version = model.identity["version"]
+    path.write_text(GOOD + "\n# changed\n")
+    assert get(f"{path}:{name}", IMAGES, 3).identity["version"] != version
+
+
+def test_functions_without_a_version_have_no_identity():
+    with pytest.raises(InvalidInput, match="expected a version"):
+        _ = CASES["functions"].identity
