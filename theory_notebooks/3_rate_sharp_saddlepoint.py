@@ -117,8 +117,13 @@ assert np.all(np.abs(slopes + 1) < 0.15)
 # %% [markdown]
 # ## Saddlepoint
 #
-# Sharp asymptotics need $n\delta^2$ large, the local limit $\Delta_n \approx \varphi(\sqrt n\delta/\sigma)\,
-# E|D - \delta| / (\sigma\sqrt n)$ needs it small. Putting Lugannani and Rice's tail formula for $P(S_{n-1}
+# Sharp asymptotics need $n\delta^2$ large. Where it is not, the *local limit* holds,
+#
+# $$ \Delta_n \approx \varphi(\sqrt n\delta/\sigma)\, E|D - \delta| / (\sigma\sqrt n): $$
+#
+# near zero $S_{n-1}$ has density $\varphi(\sqrt n\delta/\sigma)/(\sigma\sqrt n)$ by the local limit theorem, and
+# with $p(d) = P(S_{n-1} < -d)$ the difference $p(d) - p$ is that density times $\delta - d$; take the mean of its
+# absolute value over $D$. Putting Lugannani and Rice's tail formula for $P(S_{n-1}
 # \le -d)$ *inside* the outer expectation needs no choice: with $\hat t$ the tilt at which the mean is
 # $-d/(n-1)$,
 #
