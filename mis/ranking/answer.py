@@ -9,10 +9,9 @@ import numpy as np
 from scipy import stats
 
 from mis.attacks.crossfit import mean_over_models
-from mis.numerics.checks import number, refuse
+from mis.numerics.checks import number, probability, refuse
 from mis.ranking.compare import pairwise
 from mis.ranking.early import early
-from mis.ranking.measure import Measurement
 from mis.ranking.performance import Performance
 from mis.ranking.row import mis_of
 from mis.results import Interval
@@ -137,7 +136,7 @@ def answer(
     names: Sequence[str],
     advantages: np.ndarray,
     performances: Sequence[Performance],
-    stops: Sequence[tuple[int, Measurement]] = (),
+    stops: Sequence[tuple[int, float, np.ndarray]] = (),
     *,
     num_folds: int,
     within: float = WITHIN,
@@ -154,7 +153,8 @@ def answer(
     performances
         The performance of each release, by network and by held-out example.
     stops
-        Steps and measurement of full precision at each early stop, fewest steps first; none if not measured.
+        Steps, performance and advantage on each network of full precision at each early stop, fewest steps first;
+        none if not measured.
     num_folds
         Folds of the cross-fitted attacks.
     within
@@ -195,6 +195,7 @@ def answer(
     """
     if number("answer", "within", within) < 0.0:
         raise refuse("answer", "within", "at least 0", within)
+    probability("answer", "level", level)
     if "full" not in names:
         raise refuse("answer", "names", "with full among them", list(names))
     error = (1.0 - level) / (4 if stops else 3)
@@ -219,12 +220,8 @@ def answer(
     place = list(names).index(least)
     advantage = mean_over_models(advantages[place], num_folds, 1.0 - error / len(names))
     reached = [
-        (
-            steps,
-            stop.row.performance.value,
-            mean_over_models(stop.advantages, num_folds, 1.0 - error / len(stops)),
-        )
-        for steps, stop in stops
+        (steps, performs, mean_over_models(of_networks, num_folds, 1.0 - error / len(stops)))
+        for steps, performs, of_networks in stops
     ]
     stopped = early(float(performances[place].of_networks.mean()), reached)
     return Answer(

@@ -113,7 +113,7 @@ class Ranking(Sequence[Row]):
             [row.quantizer for row in self.rows],
             self.advantages,
             self.performances,
-            self.stops,
+            [(steps, one.row.performance.value, one.advantages) for steps, one in self.stops],
             num_folds=self.about["folds"],
             within=self.about["within"] if within is None else within,
             level=self.about["level"],
