@@ -122,7 +122,7 @@ def _table(title, rows, names, width) -> str:
             lacking = [row.quantizer for row in rows if row[name] is None and row.missing.get(name) == reason]
             whose = "" if len(lacking) == len(rows) else f" of {', '.join(lacking)}"
             notes.append(fit(f"  no {name}{whose}: {reason}.", width, hanging=4))
-    return "\n".join([title, grid(["quantizer", *shown], cells, width), *legend, *notes])
+    return "\n".join([fit(title, width), grid(["quantizer", *shown], cells, width), *legend, *notes])
 
 
 def _cell(row, name) -> str:

@@ -77,7 +77,9 @@ def test_differences_in_performance_cover_together():
 
 def test_differences_are_paired_t_intervals_where_examples_agree(rng):
     of_networks = rng.normal(size=(3, 20))
-    performances = [Performance(of_networks=values, of_examples=np.full(50, values.mean())) for values in of_networks]
+    performances = [
+        Performance(of_networks=values, of_examples=np.full(50, values.mean())) for values in of_networks
+    ]
     found = performance_differences(performances, level=0.9)
     for (i, j), interval in found.items():
         by_hand = stats.ttest_rel(of_networks[i], of_networks[j]).confidence_interval(1 - 0.1 / 3)
@@ -124,7 +126,9 @@ def test_more_is_accepted_if_asked_for(sure):
 
 def test_what_too_few_examples_cannot_tell_is_not_said(rng):
     performances = [
-        Performance(of_networks=0.9 + 1e-3 * rng.normal(size=NETWORKS), of_examples=0.9 + 0.2 * rng.normal(size=8))
+        Performance(
+            of_networks=0.9 + 1e-3 * rng.normal(size=NETWORKS), of_examples=0.9 + 0.2 * rng.normal(size=8)
+        )
         for _ in range(2)
     ]
     found = answer(["full", "sign"], attacked(rng, [0.5, 0.1]), performances, num_folds=FOLDS)
@@ -133,7 +137,8 @@ def test_what_too_few_examples_cannot_tell_is_not_said(rng):
 
 
 @pytest.mark.parametrize(
-    ("early", "verdict"), [(0.1, "leaks more than that"), (0.3, "leaks less than that"), (0.2, "cannot be told")]
+    ("early", "verdict"),
+    [(0.1, "leaks more than that"), (0.3, "leaks less than that"), (0.2, "cannot be told")],
 )
 def test_full_precision_stopped_early_is_set_beside(early, verdict, sure, rng):
     names, advantages, performances = sure
