@@ -81,6 +81,10 @@ class Ranking(Sequence[Row]):
     stops: tuple[tuple[int, Measurement], ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        found = ", ".join(f"{row.quantizer} {row.advantage.value:.3f}" for row in self.rows)
+        return f"Ranking({self.about.get('task', '')}: {found})"
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -220,7 +224,7 @@ def rank(
         Folder for results and for the trained networks, which later calls with the same spec reuse; None keeps
         nothing.
     quick
-        Fewer networks, hence wider intervals; everything else alike.
+        Attacks with fewer networks reach at least what is printed, and more find more; wider intervals too.
     shard
         ``(i, n)``: train only the i-th of n parts; the call that finds all parts done makes the ranking.
     fresh

@@ -96,8 +96,8 @@ def _head(about, width) -> list[str]:
     shadows = (networks - len(about["excluded"])) * (about["folds"] - 2) // about["folds"]
     lines = [
         f"{about['task']}: {task}; {networks} networks ({about['model']}, {hidden}, {learner['steps']} steps of "
-        f"{learner['optimiser']}), each trained on half of a pool of {spec['pool']} examples; {about['heldout']} held "
-        f"out; seed {spec['seed']}. Performance is {about['performance']}.",
+        f"{learner['optimiser']}), each trained on n = {spec['pool'] // 2} of a pool of {spec['pool']} examples; "
+        f"{about['heldout']} held out; seed {spec['seed']}. Performance is {about['performance']}.",
         f"Least advantage first. It is a lower bound: attacks with {shadows} shadow networks ({networks} less "
         "those they are tried and tuned on) reach at least this; with more networks they find more.",
         f"± and [ ] are {100 * about['level']:g}% intervals over networks trained on this pool, for these "

@@ -8,8 +8,8 @@ from rich.cells import cell_len
 
 __all__ = ["fit", "grid", "terminal_width"]
 
-# Between two columns.
-GAP = 2
+# Between two columns; one where that spares a further block.
+GAP, NARROW_GAP = 2, 1
 # Without a terminal, unless COLUMNS says otherwise.
 PIPED = 80
 NARROWEST = 40
@@ -34,7 +34,7 @@ def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
 
     Examples
     --------
-    >>> print(grid(["name", "one", "two"], [["a", ".1", ".2"], ["b", "10", "20"]], 12))
+    >>> print(grid(["name", "one", "two"], [["a", ".1", ".2"], ["b", "10", "20"]], 11))
     name  one
     a      .1
     b      10
@@ -49,20 +49,21 @@ def grid(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
         max(cell_len(part.rstrip()) for part in [*_pieces(heading), *column])
         for heading, column in zip(headings, cells, strict=True)
     ]
-    room = width - max([GAP + need for need in needs[1:]], default=0)
+    gap = NARROW_GAP if sum(needs) + GAP * len(needs[1:]) > width >= sum(needs) + len(needs[1:]) else GAP
+    room = width - max([gap + need for need in needs[1:]], default=0)
     needs[0] = max(1, min(needs[0], room))
     blocks: list[list[int]] = [[]]
     used = needs[0]
     for i in range(1, len(headings)):
-        if blocks[-1] and used + GAP + needs[i] > width:
+        if blocks[-1] and used + gap + needs[i] > width:
             blocks.append([])
             used = needs[0]
         blocks[-1].append(i)
-        used += GAP + needs[i]
-    return "\n\n".join(_block([0, *block], headings, rows, needs) for block in blocks)
+        used += gap + needs[i]
+    return "\n\n".join(_block([0, *block], headings, rows, needs, gap) for block in blocks)
 
 
-def _block(columns, headings, rows, needs) -> str:
+def _block(columns, headings, rows, needs, gap) -> str:
     tops = [_broken(_pieces(headings[i]), needs[i]) for i in columns]
     height = max(map(len, tops))
     # Headings stand on the line above their column.
@@ -76,7 +77,7 @@ def _block(columns, headings, rows, needs) -> str:
                 _pad(part, needs[i], left=place == 0)
                 for place, (part, i) in enumerate(zip(parts, columns, strict=True))
             ]
-            printed.append((" " * GAP).join(padded).rstrip())
+            printed.append((" " * gap).join(padded).rstrip())
     return "\n".join(printed)
 
 

@@ -159,6 +159,9 @@ def test_rows_hang_together(made):
 def test_a_ranking_is_a_sequence_of_rows(made):
     ranking, _ = made
     assert len(ranking) == 4
+    assert repr(ranking).startswith(
+        f"Ranking(modes: {ranking[0].quantizer} {ranking[0].advantage.value:.3f}, "
+    )
     assert list(ranking) == [ranking[i] for i in range(4)] == [ranking[row.quantizer] for row in ranking]
     assert ranking[-1] == ranking[3]
     assert ranking[1:3] == (ranking[1], ranking[2])
@@ -509,6 +512,25 @@ def test_the_table_has_a_column_for_every_attack_that_was_asked_for(made):
     assert "  loss: " in text
     assert not any(f"  {name}: " in text for name in ("lira", "lira_decoded", "whitebox"))
     assert "No agreement between orders: that takes 4 quantizers." in text
+
+
+def test_full_precision_stopped_early_is_measured_if_asked_for(made, monkeypatch):
+    unsaved(monkeypatch)
+    ranking = rank("modes", ["sign"], early=True, attacks=["lira"], **SMALL, **LAW)
+    stops = [(steps, stop.row) for steps, stop in ranking.stops]
+    assert [steps for steps, _ in stops] == [6, 12, 24]
+    # The last stop is no stop.
+    assert stops[-1][1].advantage == ranking["full"].advantage
+    for row in ranking:
+        reached = [(steps, stop) for steps, stop in stops if stop.performance.value >= row.performance.value]
+        assert 6 <= row.early_steps <= reached[0][0]
+        assert row.early.value <= max(stop.advantage.value for _, stop in stops)
+        assert (row.early.kind, row.early.level) == ("attack", 0.95)
+    assert [stop["steps"] for stop in ranking.about["early_stops"]] == [6, 12, 24]
+    assert "  early: " in ranking.table()
+    assert "--early" not in ranking.answer()
+    assert made[0]["sign"].early is None
+    assert "no early: measured with --early." in made[0].table()
 
 
 def test_where_linear_attacks_would_end(made):

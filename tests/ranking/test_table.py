@@ -134,6 +134,13 @@ def test_long_names_stand_whole_or_in_pieces_that_make_them_up(width):
     assert all("".join(name.split()) in "".join(first.split()) for name in NAMES)
 
 
+def test_a_narrow_gap_where_it_spares_a_block():
+    rows = [["a", "1", "2"]]
+    assert grid(["name", "one", "two"], rows, 14).splitlines()[0] == "name  one  two"
+    assert grid(["name", "one", "two"], rows, 12).splitlines()[0] == "name one two"
+    assert grid(["name", "one", "two"], rows, 11).splitlines()[0] == "name  one"
+
+
 def test_lines_are_wide_enough_for_wide_letters():
     text = grid(["名前", "x"], [["量子化", "1"], ["a", "22"]], 40)
     assert [cell_len(line) for line in text.splitlines()] == [10, 10, 10]
@@ -152,7 +159,12 @@ def test_the_head_says_what_was_run(rng):
     rows = [made(rng, "full"), made(rng, "sign")]
     head = printed(rows, 400, rng).split("\n\n")[0]
     for part in (
-        *("task: 9 classes", "512 networks", "mlp, 2 hidden layers of 32, 600 steps of adam", "pool of 512"),
+        *(
+            "task: 9 classes",
+            "512 networks",
+            "mlp, 2 hidden layers of 32, 600 steps of adam",
+            "n = 256 of a pool of 512",
+        ),
         *("505 held out", "seed 7", "Performance is accuracy", "lower bound", "382 shadow networks"),
         *("more networks", "95% intervals over networks trained on this pool", "network 3, network 40"),
     ):
