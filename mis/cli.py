@@ -304,8 +304,10 @@ def explain(*columns: str) -> None:
     """
     from mis.ranking.columns import COLUMNS
     from mis.ranking.columns import explain as of
+    from mis.ranking.text import fit, terminal_width
 
-    print("\n".join([of(name) for name in columns or COLUMNS]))
+    lines = [line for name in columns or COLUMNS for line in of(name).splitlines()]
+    print("\n".join([fit(line, terminal_width(), hanging=4) for line in lines]))
 
 
 @app.command

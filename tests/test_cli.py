@@ -302,14 +302,15 @@ def test_explain_is_the_data_dictionary(capsys):
 
     code, printed, _ = run(capsys, "explain")
     assert code == 0
+    assert max(map(len, printed.splitlines())) <= 80
     assert [line.partition(":")[0] for line in printed.splitlines() if not line.startswith(" ")] == list(
         COLUMNS
     )
     code, printed, _ = run(capsys, "explain", "advantage", "lira_upper")
     assert code == 0
     assert printed.startswith("advantage: Advantage of the strongest of these attacks")
-    assert "a lower bound on the best attack" in printed
-    assert "the upper end of the interval" in printed
+    assert "a lower bound on the best attack" in " ".join(printed.split())
+    assert "the upper end of the interval" in " ".join(printed.split())
 
 
 def test_help_needs_no_heavy_import():

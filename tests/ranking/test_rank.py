@@ -69,6 +69,7 @@ def parts(out):
 
 def same(one, other):
     assert one.rows == other.rows
+    assert one.answer() == other.answer()
     np.testing.assert_array_equal(one.advantages, other.advantages)
 
 
