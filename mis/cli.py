@@ -188,6 +188,7 @@ def rank(
     fresh: Switch = False,
     attacks: str | None = None,
     early: Switch = False,
+    within: float | None = None,
     folds: int | None = None,
     level: float | None = None,
     learner: LearnerOptions = LearnerOptions(),
@@ -213,7 +214,8 @@ def rank(
     out
         Folder for results and trained networks [results/TASK].
     quick
-        Fewer networks, wider intervals.
+        Attacks with 64 networks, most of them shadows: they reach at least what is printed, and more networks find
+        more; wider intervals too.
     config
         A TOML file of these options; the command line wins.
     shard
@@ -225,7 +227,9 @@ def rank(
         [lira, lira_loss in a regression, lira_decoded, whitebox, combined].
     early
         Also show what a full-precision network leaks that was stopped early, where it performs as well as the quantized
-        one. Doubles the time.
+        one: column early. Doubles the time.
+    within
+        Loss of performance against full precision that is accepted of a release to choose [0.02].
     folds
         Folds of the cross-fitted attacks [8].
     level
@@ -242,7 +246,7 @@ def rank(
 
     folder = options.pop("out", None) or f"results/{Path(task).stem}"
     try:
-        ranking = run(task, **options, out=folder, progress=sys.stderr.isatty())
+        ranking = run(task, **options, out=folder, progress=True)
     except ShardsMissing as unfinished:
         print(f"{unfinished} Run the others with the same --out; the last one prints the ranking.")
         return
@@ -291,6 +295,23 @@ def _read_shard(text: str) -> tuple[int, int]:
 
 
 @app.command
+def explain(*columns: str) -> None:
+    """Say what a column of the tables, or of ranking.csv, is: unit, kind, and in which direction it errs.
+
+    Parameters
+    ----------
+    columns
+        Names of columns; all if none.
+    """
+    from mis.ranking.columns import COLUMNS
+    from mis.ranking.columns import explain as of
+    from mis.ranking.text import fit, terminal_width
+
+    lines = [line for name in columns or COLUMNS for line in of(name).splitlines()]
+    print("\n".join([fit(line, terminal_width(), hanging=4) for line in lines]))
+
+
+@app.command
 def indicator(
     path: str,
     /,
@@ -312,8 +333,6 @@ def indicator(
     json_file
         Also write the numbers to this file.
     """
-    from rich.console import Console
-
     from mis import theory
     from mis.populations.files import read_npz
     from mis.ranking.table import indicator_table
@@ -322,7 +341,7 @@ def indicator(
     names = [str(name) for name in arrays["names"]] if "names" in arrays else None
     law = theory.SampledLosses(losses=arrays["losses"], names=names)
     estimate = theory.indicator(law, level=level, seed=seed)
-    Console(highlight=False).print(indicator_table(law, estimate))
+    print(indicator_table(law, estimate))
     if json_file is not None:
         document = {"lower": estimate.lower, "value": estimate.value, "upper": estimate.upper, "level": level}
         json_file.write_text(json.dumps({**document, **estimate.details}, default=float) + "\n")
