@@ -19,7 +19,7 @@ def main():
     quantiles = 0.3 + stats.norm.ppf((np.arange(NUM_LOSSES) + 0.5) / NUM_LOSSES)
     law = theory.SampledLosses(losses=np.stack([np.zeros(NUM_LOSSES), quantiles]))
     exact = theory.exact(theory.GaussianLosses(mean=[0.0, 0.3], cov=[[0.0, 0.0], [0.0, 1.0]]), N).value
-    value = theory.saddlepoint(law, N)
+    value = theory.saddlepoint(law, N).value
     assert abs(value / exact - 1) < 2e-3, f"saddlepoint {value:.5e}, exact {exact:.5e}"
     times = []
     for _ in range(20):

@@ -37,7 +37,7 @@ def main():
         plain_seconds = best_of(lambda: theory.simulate(0, law, 100, NUM_SAMPLES, tilted=False))
     losses = np.random.default_rng(0).normal([[0.0], [0.5]], size=(2, 100_000))
     measured = theory.SampledLosses(losses=losses)
-    formula, sampled = theory.saddlepoint(measured, 100), theory.simulate(0, measured, 100, NUM_SAMPLES)
+    formula, sampled = theory.saddlepoint(measured, 100).value, theory.simulate(0, measured, 100, NUM_SAMPLES)
     assert abs(sampled.value / formula - 1) < 0.03, (
         f"simulated {sampled.value:.4e}, saddlepoint {formula:.4e}"
     )

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -187,6 +188,7 @@ def rank(
     fresh: Switch = False,
     attacks: str | None = None,
     early: Switch = False,
+    within: float | None = None,
     folds: int | None = None,
     level: float | None = None,
     learner: LearnerOptions = LearnerOptions(),
@@ -212,7 +214,8 @@ def rank(
     out
         Folder for results and trained networks [results/TASK].
     quick
-        Fewer networks, wider intervals.
+        Attacks with 64 networks, most of them shadows: they reach at least what is printed, and more networks find
+        more; wider intervals too.
     config
         A TOML file of these options; the command line wins.
     shard
@@ -224,7 +227,9 @@ def rank(
         [lira, lira_loss in a regression, lira_decoded, whitebox, combined].
     early
         Also show what a full-precision network leaks that was stopped early, where it performs as well as the quantized
-        one. Doubles the time.
+        one: column early. Doubles the time.
+    within
+        Loss of performance against full precision that is accepted of a release to choose [0.02].
     folds
         Folds of the cross-fitted attacks [8].
     level
@@ -241,7 +246,7 @@ def rank(
 
     folder = options.pop("out", None) or f"results/{Path(task).stem}"
     try:
-        ranking = run(task, **options, out=folder, progress=sys.stderr.isatty())
+        ranking = run(task, **options, out=folder, progress=True)
     except ShardsMissing as unfinished:
         print(f"{unfinished} Run the others with the same --out; the last one prints the ranking.")
         return
@@ -290,6 +295,23 @@ def _read_shard(text: str) -> tuple[int, int]:
 
 
 @app.command
+def explain(*columns: str) -> None:
+    """Say what a column of the tables, or of ranking.csv, is: unit, kind, and in which direction it errs.
+
+    Parameters
+    ----------
+    columns
+        Names of columns; all if none.
+    """
+    from mis.ranking.columns import COLUMNS
+    from mis.ranking.columns import explain as of
+    from mis.ranking.text import fit, terminal_width
+
+    lines = [line for name in columns or COLUMNS for line in of(name).splitlines()]
+    print("\n".join([fit(line, terminal_width(), hanging=4) for line in lines]))
+
+
+@app.command
 def indicator(
     path: str,
     /,
@@ -311,8 +333,6 @@ def indicator(
     json_file
         Also write the numbers to this file.
     """
-    from rich.console import Console
-
     from mis import theory
     from mis.populations.files import read_npz
     from mis.ranking.table import indicator_table
@@ -321,7 +341,7 @@ def indicator(
     names = [str(name) for name in arrays["names"]] if "names" in arrays else None
     law = theory.SampledLosses(losses=arrays["losses"], names=names)
     estimate = theory.indicator(law, level=level, seed=seed)
-    Console(highlight=False).print(indicator_table(law, estimate))
+    print(indicator_table(law, estimate))
     if json_file is not None:
         document = {"lower": estimate.lower, "value": estimate.value, "upper": estimate.upper, "level": level}
         json_file.write_text(json.dumps({**document, **estimate.details}, default=float) + "\n")
@@ -383,30 +403,46 @@ def audit(
 
 @app.command
 def verify(
-    *,
+    *names: str,
     quick: Switch = False,
+    list_only: Annotated[Switch, Parameter(name="--list")] = False,
     json_file: Annotated[OutputFile, Parameter(name="--json")] = None,
 ) -> None:
-    """Check every statement of the theory against a truth found another way; exit code 1 if any fails.
+    """Check statements of the theory against a truth found another way; exit code 1 if any fails.
 
     Parameters
     ----------
+    names
+        Groups, claims or rows, as --list shows them, e.g. rare-events [all].
     quick
-        Smaller settings, under a minute.
+        Smaller settings, a few seconds.
+    list_only
+        List groups, statements and the ids of their rows; compute nothing.
     json_file
         Also write the rows to this file.
     """
     from rich.console import Console
     from rich.progress import Progress
 
-    from mis.verify import run, table
+    from mis.verify import listing, run, select, table
 
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    width = min(shutil.get_terminal_size().columns, 150)
+    if list_only:
+        print(listing(select(names, quick), width))
+        return
+    terminal = sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=not terminal) as bar:
         task = bar.add_task("claims")
-        rows = run(quick=quick, progress=lambda done, total: bar.update(task, completed=done, total=total))
-    print(table(rows))
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+            if not terminal and (done % 10 == 0 or done == total):
+                print(f"mis: {done} of {total} rows verified", file=sys.stderr, flush=True)
+
+        rows = run(names, quick=quick, progress=tell)
     if json_file is not None:
-        json_file.write_text(json.dumps(rows, indent=1, default=float) + "\n")
+        json_file.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n")
+    print(table(rows, width))
     if any(row["verdict"] != "pass" for row in rows):
         sys.exit(1)
 

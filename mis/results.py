@@ -22,7 +22,8 @@ class Interval:
         advantage, hence unitless.
     kind
         ``exact``: equal to the quantity up to the stated rounding error. ``certified``: the quantity lies
-        between the bounds, proved, rounding included. ``asymptotic``: a limit formula, no guarantee at finite n.
+        between the bounds, proved, rounding included. ``asymptotic``: a limit formula, no guarantee at finite n; its
+        bounds are the value itself, or carry the uncertainty of what went in.
         ``monte-carlo`` and ``bootstrap``: the bounds hold with probability ``level``. ``attack``: one attack's
         advantage, with probability ``level``; a *lower* bound on what the optimal attack reaches.
     level
@@ -58,7 +59,14 @@ class Interval:
                 f"Interval: expected lower <= value <= upper, got {self.lower!r}, {self.value!r}, {self.upper!r}."
             )
 
+    @classmethod
+    def point(cls, value: float, kind: str) -> "Interval":
+        """Return a value whose bounds are itself, as of a limit formula."""
+        return cls(lower=value, value=value, upper=value, kind=kind)
+
     def __repr__(self) -> str:
+        if self.kind == "asymptotic" and self.lower == self.upper:
+            return f"Interval({self.value:.6g}, asymptotic, no bounds)"
         return f"Interval({self.value:.6g} in [{self.lower:.6g}, {self.upper:.6g}], {self.kind}, level={self.level:g})"
 
     @property

@@ -38,9 +38,14 @@ def table(tmp_path, rng):
 
 def test_rank_writes_all_it_promises(capsys, tmp_path, table):
     out = tmp_path / "out"
-    code, printed, _ = run(capsys, "rank", table, *SMALL, "--out", out)
+    code, printed, errors = run(capsys, "rank", table, *SMALL, "--within", "0.5", "--out", out)
     assert code == 0
     assert "uniform-3" in printed
+    assert "MIS at most" in printed
+    assert "within 0.5" in printed
+    # Without a terminal: lines of 80, and progress in lines of its own.
+    assert max(map(len, printed.splitlines()[:-1])) <= 80
+    assert errors.splitlines()[-1].startswith("quantizers: 3 of 3, 100%, ")
     assert {"ranking.csv", "ranking.json", "ranking.pdf", "ranking.png", "runs"} <= set(os.listdir(out))
     with open(out / "ranking.csv") as file:
         rows = list(csv.DictReader(file))
@@ -92,6 +97,8 @@ BAD = {
     "missing config": (["rank", "digits", "--config", "nowhere.toml"], "nowhere.toml"),
     "missing losses": (["indicator", "nowhere.npz"], "nowhere.npz"),
     "missing scores": (["audit", "nowhere.npz"], "nowhere.npz"),
+    "unknown column": (["explain", "advantge"], "Nearest: advantage"),
+    "a loss that is none": (["rank", "digits", "--within", "-0.1"], "within at least 0, got within=-0.1"),
     "unknown figure": (["figure", "nothing"], "figure"),
     "figures without a folder": (["figure", "boundary", "--out", "/dev/null/x"], "can be written"),
     "two numbers": (["audit", "s.npz", "--level", "0.9", "--level", "0.8"], "multiple times"),
@@ -288,6 +295,22 @@ def test_list_names_everything(capsys):
     assert code == 0
     for name in [*POPULATIONS, *QUANTIZERS, "mlp"]:
         assert name in printed
+
+
+def test_explain_is_the_data_dictionary(capsys):
+    from mis.ranking.columns import COLUMNS
+
+    code, printed, _ = run(capsys, "explain")
+    assert code == 0
+    assert max(map(len, printed.splitlines())) <= 80
+    assert [line.partition(":")[0] for line in printed.splitlines() if not line.startswith(" ")] == list(
+        COLUMNS
+    )
+    code, printed, _ = run(capsys, "explain", "advantage", "lira_upper")
+    assert code == 0
+    assert printed.startswith("advantage: Advantage of the strongest of these attacks")
+    assert "a lower bound on the best attack" in " ".join(printed.split())
+    assert "the upper end of the interval" in " ".join(printed.split())
 
 
 def test_help_needs_no_heavy_import():

@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from mis.ranking.columns import COLUMNS
+
 ROOT = pathlib.Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE)
@@ -31,6 +33,12 @@ def test_examples_run(example):
 )
 def test_commands_stand_in_the_readme(command):
     assert command in COMMANDS
+
+
+def test_columns_are_those_of_the_data_dictionary():
+    section = TEXT.split("## Columns")[1].split("## ")[0]
+    found = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section, flags=re.MULTILINE))
+    assert found == {name: column.what for name, column in COLUMNS.items()}
 
 
 def test_ci_takes_its_command_from_the_readme():

@@ -101,9 +101,9 @@ if SMALL:
     rankings = {"modes": mis.rank("modes", NAMES, models=32, pool=64, steps=100, folds=4, seed=1)}
 else:
     rankings = {task: mis.rank(task, NAMES, models=128, seed=1) for task in ("solubility", "modes")}
-rows = [{**row, "task": task} for task, ranking in rankings.items() for row in ranking.rows]
+rows = [{**row.record(), "task": task} for task, ranking in rankings.items() for row in ranking]
 agreement = [{**found, "task": task} for task, ranking in rankings.items() for found in ranking.agreement()]
-by_name = {task: {row["quantizer"]: row for row in ranking.rows} for task, ranking in rankings.items()}
+by_name = {task: {row.quantizer: row.record() for row in ranking} for task, ranking in rankings.items()}
 
 
 def column(task, name):

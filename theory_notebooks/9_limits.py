@@ -39,9 +39,9 @@ for n in (1, 7, 100):
     counts = np.arange(n + 1)
     by_sum = 0.5 * sum(stats.binom.pmf(counts, n, p) @ np.abs(counts / n - p) for p in probs)
     assert math.isclose(found.value, by_sum, rel_tol=1e-10)
-    assert found.value <= theory.finite_support_bound(probs, n)
+    assert found.value <= theory.finite_support_bound(probs, n).value
 ratios = [
-    theory.finite_support_asymptote(probs, n) / theory.finite_support_limit(probs, n).value
+    theory.finite_support_asymptote(probs, n).value / theory.finite_support_limit(probs, n).value
     for n in (10, 100_000)
 ]
 print(f"asymptote over exact: {ratios[0]:.4f} at n=10, {ratios[1]:.6f} at n=100000")
@@ -153,11 +153,11 @@ assert abs(played - exact) < 5 * math.sqrt(0.5 / num_games)
 # $\log\frac{1+\Delta-2\delta}{1-\Delta}$ is wrong. It never proves privacy, which asks for every data set.
 
 # %%
-assert math.isclose(theory.private_advantage(math.log(3)), 0.5)
+assert math.isclose(theory.private_advantage(math.log(3)).value, 0.5)
 refuted = theory.implied_epsilon(theory.full_precision_mean(100, 100))
 print(f"the mean of 100 in dimension 100 is not epsilon-private for any epsilon below {refuted.value:.3f}")
 assert math.isclose(
-    theory.private_advantage(refuted.value), theory.full_precision_mean(100, 100).value, rel_tol=1e-9
+    theory.private_advantage(refuted.value).value, theory.full_precision_mean(100, 100).value, rel_tol=1e-9
 )
 
 # %%

@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
 
 from mis import theory
 from mis.attacks import linear_limit
@@ -22,11 +21,13 @@ from mis.quantizers import Quantizer
 from mis.ranking.asymptotic import LocalFit, local_fit
 from mis.ranking.black_box import BLACK_BOX, Outputs, calibrated, example_losses
 from mis.ranking.decoding import Cells, cells_of, codes, posterior_mean
+from mis.ranking.performance import Performance, performance, train_performance
+from mis.ranking.row import Row
 from mis.ranking.spec import RankingSpec
 from mis.results import Interval
 from mis.training import FEW_RUNS, Ensemble
 
-__all__ = ["Networks", "measure", "put", "release"]
+__all__ = ["Measurement", "Networks", "measure", "release"]
 
 # Models whose gradients are averaged, per fold: a mean over references beats the gradient at one point, and the gain
 # levels off near 32 references in all.
@@ -147,8 +148,27 @@ class Networks:
         return [p[0, 3 * step > 2 * steps].std(axis=0, ddof=1) for p in self.trajectories.params]
 
 
-def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the columns of one quantizer, and the strongest attack's advantage on each network, ``(M,)``."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Measurement:
+    """One quantizer's row, and what comparisons with other quantizers need beside it.
+
+    Parameters
+    ----------
+    row
+        The columns.
+    advantages
+        The strongest attack's advantage on each network, ``(M,)``.
+    performance
+        Performance by network and by held-out example.
+    """
+
+    row: Row
+    advantages: np.ndarray
+    performance: Performance
+
+
+def measure(networks: Networks, quantizer: Quantizer) -> Measurement:
+    """Release the networks by one quantizer, attack them, and compute what is known without attacking."""
     num_models = len(networks.full[0])
     batches, cells = release(networks, quantizer)
     released, cells = _first((batches, cells), num=num_models)
@@ -157,31 +177,35 @@ def measure(networks: Networks, quantizer: Quantizer) -> tuple[dict[str, Any], n
     said = np.asarray(_predict(batches, features, model=model))
     pool_outputs, heldout_outputs = np.split(said[:num_models], [len(pool.features)], axis=1)
     candidates = example_losses(said[num_models:, len(pool.features) :], heldout.targets)
-    row: dict[str, Any] = {"quantizer": quantizer.name, "bits": quantizer.bits}
-    row["zeros"] = sum(int(jnp.sum(p == 0.0)) for p in released) / sum(p.size for p in released)
-    put(row, "performance", _performance(heldout_outputs, heldout.targets, networks.level))
-    row["train_performance"] = _train_performance(pool_outputs, networks)
-    row |= _theory_columns(networks, quantizer, theory.SampledLosses(losses=candidates))
+    members = networks.ensemble.membership
+    performs = performance(heldout_outputs, heldout.targets)
     outputs = Outputs(
         pool=pool_outputs,
         targets=pool.targets,
-        members=networks.ensemble.membership,
+        members=members,
         heldout=heldout_outputs,
         heldout_targets=heldout.targets,
     )
     measured = _attack(networks, released, cells, outputs)
-    for name in (*networks.attacks, STRONGEST):
-        put(row, name, mean_over_models(measured[name].advantage, networks.num_folds, networks.level))
-    put(row, "limit", _limit(released, networks))
-    put(row, "tpr_at_fpr_01", mean_over_models(measured[STRONGEST].tpr, networks.num_folds, networks.level))
-    row["fpr_realised"] = float(measured[STRONGEST].fpr.mean())
-    return row, measured[STRONGEST].advantage
-
-
-def put(row: dict[str, Any], name: str, interval: Interval | None) -> None:
-    """Write an interval into a row, in place; None writes that there is none."""
-    ends = (interval.value, interval.lower, interval.upper) if interval else (None,) * 3
-    row[name], row[f"{name}_lower"], row[f"{name}_upper"] = ends
+    interval = partial(mean_over_models, num_folds=networks.num_folds, level=networks.level)
+    strongest, (limit, why) = measured[STRONGEST], _limit(released, networks)
+    known, missing = _theory_columns(networks, quantizer, theory.SampledLosses(losses=candidates))
+    row = Row(
+        quantizer=quantizer.name,
+        bits=quantizer.bits,
+        zeros=sum(int(jnp.sum(p == 0.0)) for p in released) / sum(p.size for p in released),
+        performance=performs.interval(networks.level),
+        train_performance=train_performance(pool_outputs, pool.targets, members),
+        **known,
+        attacks={name: interval(measured[name].advantage) for name in networks.attacks},
+        advantage=interval(strongest.advantage),
+        tpr_at_fpr_01=interval(strongest.tpr),
+        fpr_realised=float(strongest.fpr.mean()),
+        limit=limit,
+        level=networks.level,
+        missing={**missing, **({} if limit else {"limit": why})},
+    )
+    return Measurement(row=row, advantages=strongest.advantage, performance=performs)
 
 
 @partial(jax.jit, static_argnames="num")
@@ -233,33 +257,6 @@ def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], 
 def _predict(layers, features, *, model):
     """Return the outputs of every network, ``(M, N, classes or 1)``."""
     return jax.lax.map(lambda params: model.predict(params, features), layers, batch_size=BATCH)
-
-
-def _performance(outputs, targets, level) -> Interval:
-    """Mean accuracy, or R², of the released networks, with the error from networks and from held-out examples."""
-    if outputs.shape[-1] > 1:
-        right = outputs.argmax(axis=-1) == targets
-        per_model, per_example = right.mean(axis=1), right.mean(axis=0)
-    else:
-        unit = np.var(targets)
-        explained = 1.0 - (outputs[..., 0] - targets) ** 2 / unit
-        per_model = explained.mean(axis=1)
-        # The unit is estimated on the same examples: linearise the ratio of the two means.
-        mean = per_model.mean()
-        per_example = explained.mean(axis=0) + (1.0 - mean) * (targets - targets.mean()) ** 2 / unit
-    value = float(per_model.mean())
-    error = np.sqrt(per_model.var(ddof=1) / len(per_model) + per_example.var(ddof=1) / len(per_example))
-    half = float(stats.norm.ppf(0.5 + level / 2.0) * error)
-    return Interval(lower=value - half, value=value, upper=value + half, kind="monte-carlo", level=level)
-
-
-def _train_performance(outputs, networks) -> float:
-    """Mean accuracy, or R², of the released networks on the examples each was trained on."""
-    targets, members = networks.split.pool.targets, networks.ensemble.membership
-    if outputs.shape[-1] > 1:
-        return float((outputs.argmax(axis=-1) == targets)[members].mean())
-    errors = (outputs[..., 0] - targets) ** 2
-    return float(1.0 - errors[members].mean() / np.var(targets))
 
 
 def _attack(networks, released, cells, outputs):
@@ -314,32 +311,38 @@ def _white(released, full, gradients, membership, is_shadow):
     return scores
 
 
-def _limit(released, networks) -> Interval | None:
-    """Return what linear attacks would reach with ever more networks; None where weights outnumber the networks."""
+def _limit(released, networks) -> tuple[Interval | None, str]:
+    """Return what linear attacks would reach with ever more networks, or why that cannot be told."""
     params = np.concatenate([np.asarray(rows) for rows in _rows(released)], axis=1)
-    if (params != params[0]).any(axis=0).sum() > len(params) - 3:
-        return None
-    return linear_limit(params, networks.ensemble.membership, level=networks.level).advantage
+    moving = int((params != params[0]).any(axis=0).sum())
+    if moving > len(params) - 3:
+        return None, "it takes more networks than there are weights that move"
+    found = linear_limit(params, networks.ensemble.membership, level=networks.level).advantage
+    return found, ""
 
 
-def _theory_columns(networks, quantizer, law) -> dict[str, Any]:
-    """Everything that is known without any attack: from a few runs, or from the spread over the ensemble."""
-    weights = networks.weights
-    row: dict[str, Any] = {}
+def _theory_columns(networks, quantizer, law) -> tuple[dict[str, Any], dict[str, str]]:
+    """Everything that is known without any attack, and of what is not known why."""
+    weights, missing = networks.weights, {}
+    estimate, naive, count = None, None, len(np.unique(law.losses, axis=0))
     try:
         estimate = theory.indicator(law, level=networks.level)
-        put(row, "indicator", estimate)
-        row["indicator_naive"] = estimate.details["naive"]
-        row["num_candidates"] = estimate.details["num_candidates"]
-    except UnsupportedSetting:
-        # All iterates were released as one and the same network: there is no competitor.
-        put(row, "indicator", None)
-        row |= {"indicator_naive": None, "num_candidates": 1}
-    one_run = theory.retained_information(weights, networks.spread_of_run, quantizer, level=networks.level)
-    put(row, "retained", one_run)
-    put(row, "retained_ensemble", networks.retained(quantizer, networks.level))
-    row["weight_error"] = theory.weight_error(weights, quantizer)
-    row["code_entropy"] = theory.code_entropy(weights, quantizer)
-    applies = isinstance(networks.local, LocalFit)
-    put(row, "local", networks.local.advantage(quantizer, networks.level) if applies else None)
-    return row
+        naive, count = estimate.details["naive"], estimate.details["num_candidates"]
+    except UnsupportedSetting as refused:
+        missing["indicator"] = refused.reason.rstrip(".")
+    local = networks.local
+    if not isinstance(local, LocalFit):
+        missing["local"] = local.rstrip(".")
+    known = {
+        "indicator": estimate,
+        "num_candidates": count,
+        "indicator_naive": naive,
+        "retained": theory.retained_information(
+            weights, networks.spread_of_run, quantizer, level=networks.level
+        ),
+        "retained_ensemble": networks.retained(quantizer, networks.level),
+        "local": local.advantage(quantizer, networks.level) if isinstance(local, LocalFit) else None,
+        "weight_error": theory.weight_error(weights, quantizer),
+        "code_entropy": theory.code_entropy(weights, quantizer),
+    }
+    return known, missing

@@ -1,6 +1,5 @@
 """Functions: the networks of a ranking, trained where the store lacks them, in shards if asked."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +8,12 @@ import numpy as np
 from mis.numerics.checks import InvalidInput
 from mis.populations import Split
 from mis.ranking.measure import Networks
+from mis.ranking.progress import track
 from mis.ranking.spec import RankingSpec
 from mis.store import Store, fingerprint
 from mis.training import CHUNK, Ensemble, joined, train_chunk
 
-__all__ = ["FEWEST_MODELS", "Obtained", "ShardsMissing", "obtain", "track"]
+__all__ = ["FEWEST_MODELS", "Obtained", "ShardsMissing", "obtain"]
 
 FEWEST_MODELS = 32
 
@@ -33,15 +33,6 @@ class Obtained:
     store: Store
     key: str
     excluded: list[str]
-
-
-def track(items: Iterable, what: str, progress: bool) -> Iterator:
-    """Iterate with a progress bar on stderr."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return iter(track(list(items), description=f"{what:<12}", console=console, disable=not progress))
 
 
 def obtain(

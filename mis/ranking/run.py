@@ -17,49 +17,37 @@ import jax
 import numpy as np
 
 from mis import quantizers as zoo
-from mis.attacks.crossfit import mean_over_models
-from mis.numerics.checks import InvalidInput, UnsupportedSetting, integer, known, probability
+from mis.numerics.checks import (
+    InvalidInput,
+    UnsupportedSetting,
+    integer,
+    known,
+    number,
+    probability,
+    refuse,
+)
 from mis.populations import Population
 from mis.populations import get as get_population
 from mis.quantizers import Quantizer
 from mis.ranking.agreement import agreement
+from mis.ranking.answer import WITHIN, Answer, answer
 from mis.ranking.black_box import BLACK_BOX
-from mis.ranking.compare import given_performance, pairwise, tied
-from mis.ranking.matched import early_stops, matched
-from mis.ranking.measure import Networks, measure, put
-from mis.ranking.obtain import FEWEST_MODELS, Obtained, ShardsMissing, obtain, track
+from mis.ranking.columns import COLUMNS, header
+from mis.ranking.compare import pairwise
+from mis.ranking.derived import compared, predicted, stopped
+from mis.ranking.early import early_stops
+from mis.ranking.measure import Measurement, measure
+from mis.ranking.obtain import FEWEST_MODELS, Obtained, ShardsMissing, obtain
+from mis.ranking.performance import Performance
+from mis.ranking.progress import track
+from mis.ranking.row import Row
 from mis.ranking.spec import RATES, RankingSpec
 from mis.ranking.table import table
 from mis.store import fingerprint, make_folder
-from mis.theory import predicted_advantage
 from mis.training import Learner, num_devices
 
-__all__ = ["ATTACKS", "COLUMNS", "Ranking", "ShardsMissing", "rank"]
+__all__ = ["ATTACKS", "Ranking", "ShardsMissing", "rank"]
 
-
-def _ends(name: str) -> list[str]:
-    return [f"{name}_lower", f"{name}_upper"]
-
-
-# Those that everybody wants first, then the rest of the intervals.
-COLUMNS = [
-    *("quantizer", "bits", "zeros", "performance", *_ends("performance"), "train_performance"),
-    *(
-        "indicator",
-        *_ends("indicator"),
-        "num_candidates",
-        "retained",
-        *_ends("retained"),
-        "retained_ensemble",
-    ),
-    *("predicted", "weight_error", "code_entropy", "lira", "whitebox", "advantage", *_ends("advantage")),
-    *("tpr_at_fpr_01", *_ends("tpr_at_fpr_01"), "fpr_realised", "combined", *_ends("combined")),
-    *(*_ends("lira"), "lira_loss", *_ends("lira_loss"), *_ends("whitebox")),
-    *("lira_decoded", *_ends("lira_decoded"), "limit", *_ends("limit"), "local", *_ends("local")),
-    *("indicator_naive", *_ends("predicted"), *_ends("retained_ensemble")),
-    *("given_performance", *_ends("given_performance"), "tied_with"),
-    *("matched", *_ends("matched"), "matched_steps"),
-]
 
 ATTACKS = (*BLACK_BOX, "lira_decoded", "whitebox", "combined")
 
@@ -68,26 +56,72 @@ QUICK_MODELS, MODELS = 64, 512
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Ranking:
-    """Quantizers in order of privacy, most private first.
+class Ranking(Sequence[Row]):
+    """Releases in the order of what the strongest attack on each finds, least first: a sequence of rows.
+
+    ``ranking["sign"]`` and ``ranking[0]`` are rows, ``ranking["sign"].advantage`` is an ``Interval``.
 
     Parameters
     ----------
     rows
-        One mapping per quantizer; the keys are ``COLUMNS``.
+        One record per quantizer.
     advantages
         The strongest attack's advantage on each network, ``(quantizers, M)``, in the order of ``rows``.
+    performances
+        Performance of each, by network and by held-out example, in the order of ``rows``.
+    stops
+        Steps and measurement of full precision stopped early, fewest steps first; none if not asked for.
     about
         Spec, versions, device, times, excluded networks.
     """
 
-    rows: list[dict[str, Any]]
+    rows: tuple[Row, ...]
     advantages: np.ndarray
+    performances: tuple[Performance, ...]
+    stops: tuple[tuple[int, Measurement], ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
 
-    def table(self) -> str:
-        """Return the tables as text."""
-        return table(self.rows, self.agreement(), self.about)
+    def __repr__(self) -> str:
+        found = ", ".join(f"{row.quantizer} {row.advantage.value:.3f}" for row in self.rows)
+        return f"Ranking({self.about.get('task', '')}: {found})"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        if not isinstance(place, str):
+            return self.rows[place]
+        known("Ranking", "quantizer", place, [row.quantizer for row in self.rows])
+        return next(row for row in self.rows if row.quantizer == place)
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.rows or item in [row.quantizer for row in self.rows]
+
+    def table(self, width: int | None = None) -> str:
+        """Return the tables and the answer as text, in lines of ``width``; that of the terminal if None, else 80."""
+        return table(self.rows, self.agreement(), self.about, self.choice(), width=width)
+
+    def answer(self, within: float | None = None) -> str:
+        """Return in words what somebody can do who has to release a model; see ``choice``."""
+        return str(self.choice(within))
+
+    def choice(self, within: float | None = None) -> Answer:
+        """Return the answer as a record: the least leaking release within a loss of performance, and what else holds.
+
+        Parameters
+        ----------
+        within
+            Loss of performance against full precision that is accepted; that of ``rank`` if None.
+        """
+        return answer(
+            [row.quantizer for row in self.rows],
+            self.advantages,
+            self.performances,
+            [(steps, one.row.performance.value, one.advantages) for steps, one in self.stops],
+            num_folds=self.about["folds"],
+            within=self.about["within"] if within is None else within,
+            level=self.about["level"],
+        )
 
     def agreement(self) -> list[dict[str, Any]]:
         """Return how far each indicator orders the quantizers as the advantage does; see ``mis.ranking.agreement``."""
@@ -95,11 +129,12 @@ class Ranking:
 
     @cached_property
     def _agreement(self) -> list[dict[str, Any]]:
-        return agreement(self.rows, self.advantages, level=self.about.get("level", 0.95))
+        records = [row.record() for row in self.rows]
+        return agreement(records, self.advantages, level=self.about.get("level", 0.95))
 
     def pairs(self) -> list[dict[str, Any]]:
         """Return which quantizers can be told apart, paired by network; see ``mis.ranking.compare.pairwise``."""
-        names = [row["quantizer"] for row in self.rows]
+        names = [row.quantizer for row in self.rows]
         return pairwise(
             names, self.advantages, num_folds=self.about.get("folds"), level=self.about.get("level", 0.95)
         )
@@ -108,7 +143,7 @@ class Ranking:
         """Return a matplotlib figure: privacy against performance, and indicators against advantage."""
         from mis.figures import ranking_figure
 
-        return ranking_figure(self.rows, self.agreement(), self.about)
+        return ranking_figure([row.record() for row in self.rows], self.agreement(), self.about)
 
     def save(self, folder: str | Path) -> None:
         """Write ``ranking.csv``, ``ranking.json``, ``ranking.pdf`` and ``ranking.png`` into a folder."""
@@ -122,11 +157,18 @@ class Ranking:
 
     def _write(self, folder):
         with open(folder / "ranking.csv", "w", newline="") as file:
-            extra = [name for name in self.rows[0] if name not in COLUMNS]
-            writer = csv.DictWriter(file, [*COLUMNS, *extra], restval="")
+            writer = csv.DictWriter(file, header())
             writer.writeheader()
-            writer.writerows([{k: "" if v is None else v for k, v in row.items()} for row in self.rows])
-        document = {**self.about, "agreement": self.agreement(), "pairs": self.pairs(), "rows": self.rows}
+            writer.writerows(
+                [{k: "" if v is None else v for k, v in row.record().items()} for row in self.rows]
+            )
+        document = {
+            **self.about,
+            "agreement": self.agreement(),
+            "pairs": self.pairs(),
+            "answer": {**self.choice().to_json(), "text": self.answer()},
+            "rows": [row.to_json() for row in self.rows],
+        }
         (folder / "ranking.json").write_text(json.dumps(document, indent=1, default=float) + "\n")
         figure = self.figure()
         # It is laid out; a layout for each file again would take most of the time.
@@ -156,6 +198,7 @@ def rank(
     initialisation: str = "fixed",
     attacks: Sequence[str] | None = None,
     early: bool = False,
+    within: float = WITHIN,
     folds: int = 8,
     level: float = 0.95,
     progress: bool = False,
@@ -181,7 +224,7 @@ def rank(
         Folder for results and for the trained networks, which later calls with the same spec reuse; None keeps
         nothing.
     quick
-        Fewer networks, hence wider intervals; everything else alike.
+        Attacks with fewer networks reach at least what is printed, and more find more; wider intervals too.
     shard
         ``(i, n)``: train only the i-th of n parts; the call that finds all parts done makes the ranking.
     fresh
@@ -197,7 +240,9 @@ def rank(
         of the strongest, chosen on other networks.
     early
         Also train full-precision ensembles with fewer steps, and set beside each quantizer what the one that performs
-        as well leaks: columns ``matched``. Doubles the time.
+        as well leaks: column ``early``. Doubles the time.
+    within
+        Loss of performance against full precision that is accepted of a release to choose.
     folds
         Folds of the cross-fitted attacks.
     level
@@ -221,8 +266,10 @@ def rank(
     Examples
     --------
     >>> ranking = rank("breast-cancer", ["sign"], models=32, steps=50, pool=64)
-    >>> sorted(row["quantizer"] for row in ranking.rows)
+    >>> sorted(row.quantizer for row in ranking)
     ['full', 'sign']
+    >>> ranking["sign"].advantage.kind
+    'attack'
     """
     started = time.time()
     # Before anything starts JAX.
@@ -239,6 +286,8 @@ def rank(
     models = integer("rank", "models", models, at_least=FEWEST_MODELS)
     folds = integer("rank", "folds", folds, at_least=3, at_most=models // 4)
     level = probability("rank", "level", level)
+    if number("rank", "within", within) < 0.0:
+        raise refuse("rank", "within", "at least 0", within)
     part, parts = shard
     integer("rank", "shard", parts, at_least=1)
     integer("rank", "shard", part, at_least=1, at_most=parts)
@@ -282,11 +331,11 @@ def rank(
     main = obtained(spec)
     trained = time.time()
     measured = list(_measured(main, chosen, progress))
-    rows, advantages = [row for row, _ in measured], np.stack([values for _, values in measured])
-    _predict(rows, advantages, main.networks, chosen)
-    _compare(rows, advantages, folds, level)
-    stops = _match(rows, spec, obtained) if early else []
-    order = np.argsort([row["advantage"] for row in rows], kind="stable")
+    stops = _stops(spec, measured[0], obtained) if early else ()
+    advantages = np.stack([found.advantages for found in measured])
+    rows = compared(predicted(measured, main.networks, chosen), advantages, folds, level)
+    rows = [stopped(row, stops) for row in rows]
+    order = np.argsort([row.advantage.value for row in rows], kind="stable")
     about = {
         "task": population.name,
         "spec": {**asdict(spec), "population": {"name": population.name, **asdict(population)}},
@@ -295,15 +344,24 @@ def rank(
         "level": level,
         "hash": main.key,
         "excluded": main.excluded,
+        "classes": population.num_classes,
+        "model": "mlp",
         "performance": "R2" if population.num_classes is None else "accuracy",
         "heldout": len(split.heldout),
         "device": f"{jax.devices()[0].device_kind} x {jax.local_device_count()} ({platform.machine()})",
         "versions": {name: version(name) for name in ("mis", "jax", "numpy", "scipy", "scikit-learn")},
-        "early_stops": stops,
+        "early_stops": [{"steps": steps, **stop.row.to_json()} for steps, stop in stops],
+        "within": within,
         "local": local if isinstance(local := main.networks.local, str) else "applies",
         "seconds": {"training": trained - started, "measuring": time.time() - trained},
     }
-    ranking = Ranking(rows=[rows[i] for i in order], advantages=advantages[order], about=about)
+    ranking = Ranking(
+        rows=tuple(rows[i] for i in order),
+        advantages=advantages[order],
+        performances=tuple(measured[i].performance for i in order),
+        stops=stops,
+        about=about,
+    )
     if out is not None:
         ranking.save(out)
     return ranking
@@ -338,9 +396,7 @@ def _attacks(asked: Sequence[str] | None, population: Population) -> tuple[str, 
     return names
 
 
-def _measured(
-    obtained: Obtained, chosen: Sequence[Quantizer], progress: bool
-) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+def _measured(obtained: Obtained, chosen: Sequence[Quantizer], progress: bool) -> Iterator[Measurement]:
     """Measure quantizers in turn, or read what an earlier call with these networks measured."""
     networks, store = obtained.networks, obtained.store
     # The version too: another one may measure otherwise what it finds trained.
@@ -348,18 +404,26 @@ def _measured(
         "folds": networks.num_folds,
         "level": networks.level,
         "attacks": networks.attacks,
+        "columns": list(COLUMNS),
         "mis": version("mis"),
     }
     suffix = fingerprint(asked, networks.ensemble.indices)
+    arrays = ("advantages", "of_networks", "of_examples")
 
     def one(quantizer):
         name = f"row-{quantizer.name}-{suffix}"
-        stored = store.read(name, ["row", "advantage"])
+        stored = store.read(name, ["row", *arrays])
         if stored is None:
-            row, advantage = measure(networks, quantizer)
-            stored = {"row": np.array(json.dumps(row)), "advantage": advantage}
+            found = measure(networks, quantizer)
+            values = (found.advantages, found.performance.of_networks, found.performance.of_examples)
+            stored = {"row": np.array(json.dumps(found.row.to_json(), default=float))}
+            stored |= dict(zip(arrays, values, strict=True))
             store.write(name, **stored)
-        return json.loads(str(stored["row"])), stored["advantage"]
+        return Measurement(
+            row=Row.from_json(json.loads(str(stored["row"]))),
+            advantages=stored["advantages"],
+            performance=Performance(of_networks=stored["of_networks"], of_examples=stored["of_examples"]),
+        )
 
     # Two at a time: one compiles or fits on the host while the other computes.
     with ThreadPoolExecutor(max_workers=2) as workers:
@@ -367,39 +431,11 @@ def _measured(
         yield from (result for _, result in both)
 
 
-def _match(rows, spec, obtained) -> list[dict[str, Any]]:
-    """Add what full precision leaks where it was stopped early and performs as well, in place; return the stops."""
-    stops = []
-    for stopped in early_stops(spec.learner):
+def _stops(spec, full: Measurement, obtained) -> tuple[tuple[int, Measurement], ...]:
+    """Measure full precision at each early stop; the last stop is no stop at all."""
+    found = []
+    for learner in early_stops(spec.learner):
         # Not sharded: only the process that makes the table gets here.
-        networks = obtained(replace(spec, learner=stopped), shard=(1, 1))
-        row, _ = next(_measured(networks, [zoo.Full()], False))
-        stops.append({"steps": stopped.steps, **row})
-    stops.append({"steps": spec.learner.steps, **next(row for row in rows if row["quantizer"] == "full")})
-    for row in rows:
-        row |= matched(row["performance"], stops)
-    return stops
-
-
-def _predict(rows: list[dict[str, Any]], advantages: np.ndarray, networks: Networks, chosen) -> None:
-    """Add the level that the retained information predicts from the full-precision advantage, in place."""
-    # Two intervals that hold together (Bonferroni): each errs half as often.
-    level = (1.0 + networks.level) / 2.0
-    place = next(i for i, row in enumerate(rows) if row["quantizer"] == "full")
-    found = mean_over_models(advantages[place], networks.num_folds, level)
-    lower, value, upper = (min(max(end, 0.0), 1.0) for end in (found.lower, found.value, found.upper))
-    full = replace(found, lower=lower, value=value, upper=upper)
-    for row, quantizer in zip(rows, chosen, strict=True):
-        put(row, "predicted", predicted_advantage(networks.retained(quantizer, level), full))
-
-
-def _compare(rows: list[dict[str, Any]], advantages: np.ndarray, folds: int, level: float) -> None:
-    """Add what performance does not explain, and which quantizers cannot be told apart, in place."""
-    names = [row["quantizer"] for row in rows]
-    pairs = pairwise(names, advantages, num_folds=folds, level=level)
-    performance, advantage = (np.array([row[name] for row in rows]) for name in ("performance", "advantage"))
-    explained = given_performance(performance, advantage, level=level)
-    for row, (lower, value, upper) in zip(rows, explained, strict=True):
-        row["tied_with"] = " ".join(tied(pairs).get(row["quantizer"], []))
-        for name, number in (("", value), ("_lower", lower), ("_upper", upper)):
-            row[f"given_performance{name}"] = number if np.isfinite(number) else None
+        networks = obtained(replace(spec, learner=learner), shard=(1, 1))
+        found.append((learner.steps, next(_measured(networks, [zoo.Full()], False))))
+    return (*found, (spec.learner.steps, full))

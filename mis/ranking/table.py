@@ -1,92 +1,138 @@
 """Functions: a ranking as text that a person can read."""
 
-from collections.abc import Mapping, Sequence
-from io import StringIO
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rich.console import Console, Group
-from rich.table import Table
 
 from mis.ranking.agreement import FEWEST
+from mis.ranking.answer import Answer
+from mis.ranking.columns import ATTACKS, COLUMNS
+from mis.ranking.row import Row
+from mis.ranking.text import fit, grid, terminal_width
 from mis.results import Interval
 from mis.theory import SampledLosses
 
 __all__ = ["indicator_table", "table"]
 
-WIDTH = 120
-# Attacks that have a column, with its title; others are in ranking.csv.
-ATTACKS = {
-    "lira": "LiRA",
-    "rmia": "RMIA",
-    "loss": "loss",
-    "calibrated_loss": "calibrated",
-    "lira_decoded": "decoded",
-    "whitebox": "white box",
-    "combined": "joined",
-}
-# Those whose interval is in ranking.csv only.
-BRIEF = ("loss", "calibrated_loss", "lira_decoded")
-MORE = {"limit": "limit", "tpr_at_fpr_01": "TPR at 1%", "matched": "early stop"}
+# Columns of the first and of the third table, most wanted first; one that no row has is named below instead.
+LEAKS = (
+    *("bits", "zeros", "performance", "train_performance", "advantage", "mis", "predicted"),
+    *("limit", "early"),
+)
+THEORY = (
+    *(
+        "indicator",
+        "num_candidates",
+        "retained",
+        "retained_ensemble",
+        "local",
+        "weight_error",
+        "code_entropy",
+    ),
+)
 
-# Columns from which on one space stands between them, not two.
-MANY = 11
-# Columns that leave no room for one more interval.
-MOST = 13
+# What an interval of tau does not say.
+TAU = (
+    "+1 is the same order, 0 none, -1 the reverse. tau speaks of these quantizers on this pool, full precision among "
+    "them; an interval without width comes from an order that no resample disturbs, and p says how little few "
+    "quantizers prove."
+)
 
 # Competitors shown of an indicator's candidates.
 SHOWN = 10
 
 
 def table(
-    rows: Sequence[Mapping[str, Any]], agreements: Sequence[Mapping[str, Any]], about: Mapping[str, Any]
+    rows: Sequence[Row],
+    agreements: Sequence[Mapping[str, Any]],
+    about: Mapping[str, Any],
+    choice: Answer,
+    *,
+    width: int | None = None,
 ) -> str:
-    """Return three tables: what leaks, what theory says, and how far the two agree."""
-    out = StringIO()
-    console = Console(file=out, width=WIDTH, force_terminal=False, highlight=False)
-    level = f"{100 * about.get('level', 0.95):g}%"
-    excluded = about.get("excluded") or []
-    console.print(
-        f"{about.get('task', 'ranking')}: {about.get('models', '?')} networks, most private first; "
-        f"± and [ ] are {level} intervals",
-        style=None,
-    )
-    if excluded:
-        console.print(f"Excluded because they diverged: {', '.join(excluded)}.")
-    console.print(_attacks(rows, about.get("performance", "performance")))
-    console.print(_theory(rows))
-    console.print(_ties(rows))
+    """Return what leaks, attack by attack, what is known without attacking, how far the two agree, and the answer.
+
+    Parameters
+    ----------
+    rows
+        The releases, least advantage first.
+    agreements
+        As ``mis.ranking.agreement`` returns them.
+    about
+        As ``Ranking.about``.
+    choice
+        The answer.
+    width
+        Columns that a line may take: that of the terminal if None, 80 where there is none.
+    """
+    width = terminal_width() if width is None else width
+    run = [name for name in ATTACKS if any(row[name] is not None for row in rows)]
+    tables = [
+        ("What is released, and what the strongest attack finds", [*LEAKS]),
+        ("Attack by attack", [*run, "tpr_at_fpr_01"]),
+        ("What is known without attacking", [*THEORY]),
+    ]
+    blocks = [*_head(about, width)]
+    for title, names in tables:
+        blocks.append(_table(title, rows, names, width))
+    blocks.append(_ties(rows, width))
     if agreements:
-        console.print(_agreement(agreements))
+        blocks.append(_agreement(agreements, width))
     else:
-        console.print(f"No agreement between orders: that takes {FEWEST} quantizers.\n")
-    return out.getvalue()
+        blocks.append(f"No agreement between orders: that takes {FEWEST} quantizers.")
+    said = [fit(f"- {sentence}", width, hanging=2) for sentence in choice.sentences()]
+    blocks.append("\n".join(["What to release", *said]))
+    return "\n\n".join(blocks) + "\n"
 
 
-def _grid(title: str, columns: list[str]) -> Table:
-    narrow = len(columns) > MANY
-    grid = Table(
-        title=title,
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        collapse_padding=narrow,
-        title_style="bold",
-    )
-    for i, name in enumerate(columns):
-        grid.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
-    return grid
+def _head(about, width) -> list[str]:
+    """Say what was run, how to read the order, and what an interval covers."""
+    spec, networks = about["spec"], about["models"]
+    learner, depth = spec["learner"], spec["depth"]
+    hidden = f"{depth} hidden layer{'s' * (depth != 1)} of {spec['width']}" if depth else "no hidden layer"
+    classes = about["classes"]
+    task = "a regression" if classes is None else f"{classes} classes"
+    shadows = (networks - len(about["excluded"])) * (about["folds"] - 2) // about["folds"]
+    lines = [
+        f"{about['task']}: {task}; {networks} networks ({about['model']}, {hidden}, {learner['steps']} steps of "
+        f"{learner['optimiser']}), each trained on n = {spec['pool'] // 2} of a pool of {spec['pool']} examples; "
+        f"{about['heldout']} held out; seed {spec['seed']}. Performance is {about['performance']}.",
+        f"Least advantage first. It is a lower bound: attacks with {shadows} shadow networks ({networks} less "
+        "those they are tried and tuned on) reach at least this; with more networks they find more.",
+        f"± and [ ] are {100 * about['level']:g}% intervals over networks trained on this pool, for these "
+        "attackers; not over pools, tasks or better attackers. performance counts the held-out examples too.",
+    ]
+    if about["excluded"]:
+        lines.append(f"Excluded because they diverged: {', '.join(about['excluded'])}.")
+    return ["\n".join(fit(line, width) for line in lines)]
 
 
-def _half(row, name) -> str:
-    if row.get(name) is None:
+def _table(title, rows, names, width) -> str:
+    """One table, what its columns are, and why a number is missing."""
+    shown = [name for name in names if any(row[name] is not None for row in rows)]
+    cells = [[row.quantizer, *(_cell(row, name) for name in shown)] for row in rows]
+    legend = [fit(f"  {name}: {COLUMNS[name].what}", width, hanging=4) for name in shown]
+    notes = []
+    for name in names:
+        reasons = dict.fromkeys(
+            row.missing[name] for row in rows if row[name] is None and name in row.missing
+        )
+        for reason in reasons:
+            lacking = [row.quantizer for row in rows if row[name] is None and row.missing.get(name) == reason]
+            whose = "" if len(lacking) == len(rows) else f" of {', '.join(lacking)}"
+            notes.append(fit(f"  no {name}{whose}: {reason}.", width, hanging=4))
+    return "\n".join([fit(title, width), grid(["quantizer", *shown], cells, width), *legend, *notes])
+
+
+def _cell(row, name) -> str:
+    value = row[name]
+    if value is None:
         return "–"
-    half = (row[f"{name}_upper"] - row[f"{name}_lower"]) / 2
-    return f"{_short(row[name])} ±{_short(half)}"
-
-
-def _value(row, name) -> str:
-    return "–" if row.get(name) is None else _short(row[name])
+    if name in FORMATS:
+        return FORMATS[name](value)
+    half = (value.upper - value.lower) / 2
+    return f"{_short(value.value)} ±{_short(half)}"
 
 
 def _short(value: float) -> str:
@@ -94,117 +140,56 @@ def _short(value: float) -> str:
     return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1.0 else f"{value:.3f}"
 
 
-def _ends(row, name) -> str:
-    if row.get(name) is None:
-        return "–"
-    return f"{row[name]:.2g} [{row[f'{name}_lower']:.2g}, {row[f'{name}_upper']:.2g}]"
+def _ends(found: Interval) -> str:
+    return f"{found.value:.2g} [{found.lower:.2g}, {found.upper:.2g}]"
 
 
-def _attacks(rows, performance) -> Table:
-    def some(name):
-        return any(row.get(name) is not None for row in rows)
-
-    shown = {name: title for name, title in ATTACKS.items() if some(name)}
-    # What is not asked for is not known: the limit takes many networks, the early stop a second training.
-    more = {name: title for name, title in MORE.items() if some(name)}
-    columns = [
-        "quantizer",
-        "bits",
-        "zeros",
-        performance,
-        "train",
-        *shown.values(),
-        "advantage",
-        *more.values(),
-    ]
-    brief = BRIEF if len(columns) < MOST else (*BRIEF, "combined")
-    grid = _grid(
-        "What the attacks reach (advantage of the strongest, chosen on other networks; TPR at 1% FPR)",
-        columns,
-    )
-    for row in rows:
-        grid.add_row(
-            row["quantizer"],
-            f"{row['bits']:.3g}",
-            f"{row['zeros']:.2f}",
-            _half(row, "performance"),
-            _short(row["train_performance"]),
-            *(_value(row, name) if name in brief else _half(row, name) for name in shown),
-            _half(row, "advantage"),
-            *(_half(row, name) for name in more),
-        )
-    return grid
+# All others are ``value ± half the interval``.
+FORMATS: dict[str, Callable[[Any], str]] = {
+    "bits": lambda value: f"{value:.3g}",
+    "zeros": lambda value: f"{value:.2f}",
+    "train_performance": _short,
+    "mis": lambda found: f"≤{_short(found.upper)}",
+    "predicted": lambda found: _short(found.value),
+    "indicator": _ends,
+    "num_candidates": str,
+    "retained": _ends,
+    "retained_ensemble": lambda found: f"{found.value:.3f}",
+    "local": lambda found: f"{found.value:.3f}",
+    "weight_error": lambda value: f"{value:.3f}",
+    "code_entropy": lambda value: f"{value:.2f}",
+}
 
 
-def _ties(rows) -> str:
-    """Neighbours that the paired comparison, corrected for all pairs, cannot tell apart."""
-    pairs = [
-        f"{row['quantizer']} and {other['quantizer']}"
-        for i, row in enumerate(rows)
-        for other in rows[i + 1 :]
-        if other["quantizer"] in (row.get("tied_with") or "").split()
-    ]
-    return f"Cannot be told apart (paired by network, Holm): {'; '.join(pairs) or 'none'}.\n"
+def _ties(rows, width) -> str:
+    """For each release those further down that the paired comparison, corrected for all pairs, cannot tell from it."""
+    groups = []
+    for i, row in enumerate(rows):
+        later = [other.quantizer for other in rows[i + 1 :] if other.quantizer in row.tied_with]
+        groups += [f"{row.quantizer} from {', '.join(later)}"] if later else []
+    text = "; ".join(groups) or "none"
+    return fit(f"Advantages that cannot be told apart (paired by network, Holm): {text}.", width, hanging=2)
 
 
-def _theory(rows) -> Table:
-    columns = [
-        "quantizer",
-        "r_Q (nats)",
-        "of",
-        "retained, one run",
-        "ensemble",
-        "predicted",
-        "advantage",
-        "error",
-        "entropy",
-    ]
-    # Where local asymptotics apply they stand beside the other prediction.
-    local = any(row.get("local") is not None for row in rows)
-    columns[6:6] = ["local"] if local else []
-    grid = _grid("What is known without attacking", columns)
-    for row in rows:
-        grid.add_row(
-            row["quantizer"],
-            _ends(row, "indicator"),
-            str(row["num_candidates"]),
-            _ends(row, "retained"),
-            f"{row['retained_ensemble']:.3f}",
-            f"{row['predicted']:.3f}",
-            *([f"{row['local']:.3f}"] if local else []),
-            f"{row['advantage']:.3f}",
-            f"{row['weight_error']:.3f}",
-            f"{row['code_entropy']:.2f}",
-        )
-    return grid
-
-
-def _agreement(agreements) -> Table:
-    grid = _grid(
-        "Does it order the quantizers as the advantage does? (Kendall tau; +1 yes, 0 not at all, -1 the reverse)",
-        ["from", "tau", "p", "given performance", "p", "given weight error", "p"],
-    )
-    cells: dict[str, dict[str, Mapping[str, Any]]] = {}
+def _agreement(agreements, width) -> str:
+    cells: dict[str, dict[str, str]] = {}
     for found in agreements:
-        cells.setdefault(found["indicator"], {})[found["given"]] = found
-    for name, by_given in cells.items():
-        line = [name]
-        for given in ("", "performance", "weight_error"):
-            found = by_given.get(given)
-            line += (
-                ["–", ""]
-                if found is None
-                else [
-                    f"{found['tau']:.2f} [{found['lower']:.2f}, {found['upper']:.2f}]",
-                    f"{found['p_value']:.3f}",
-                ]
-            )
-        grid.add_row(*line)
-    return grid
+        text = f"{found['tau']:.2f} [{found['lower']:.2f}, {found['upper']:.2f}] {found['p_value']:.3f}"
+        cells.setdefault(found["indicator"], {})[found["given"]] = text
+    given = {"": "tau, p", "performance": "given performance, p", "weight_error": "given weight_error, p"}
+    lines = [[name, *(of_name.get(which, "–") for which in given)] for name, of_name in cells.items()]
+    return "\n".join(
+        [
+            fit("Does it order the quantizers as the advantage does? (Kendall tau)", width),
+            grid(["column", *given.values()], lines, width),
+            fit(f"  {TAU}", width, hanging=2),
+        ]
+    )
 
 
-def indicator_table(law: SampledLosses, estimate: Interval) -> Group:
+def indicator_table(law: SampledLosses, estimate: Interval, width: int | None = None) -> str:
     """Return the indicator with its interval, and the strongest competitors of the best candidate."""
+    width = terminal_width() if width is None else width
     best, losses = law.best(), law.losses
     names = law.names or [str(k) for k in range(law.num_losses)]
     differences = losses - losses[best]
@@ -212,17 +197,17 @@ def indicator_table(law: SampledLosses, estimate: Interval) -> Group:
     others = np.flatnonzero(spread > 0.0)
     ratios = differences.mean(axis=1)[others] ** 2 / (2.0 * spread[others] ** 2)
     order = np.argsort(ratios, kind="stable")[:SHOWN]
-    grid = _grid(
-        f"Strongest of {len(others)} competitors of {names[best]}",
-        ["candidate", "mean loss", "worse by", "sd of that", "ratio (nats)"],
-    )
+    lines = []
     for k, ratio in zip(others[order], ratios[order], strict=True):
-        row = losses[k].mean(), differences[k].mean(), spread[k], ratio
-        grid.add_row(names[k], *(f"{value:.4g}" for value in row))
+        numbers = losses[k].mean(), differences[k].mean(), spread[k], ratio
+        lines.append([names[k], *(f"{value:.4g}" for value in numbers)])
     found = f"r_Q = {estimate.value:.4g} nats per example, {100 * estimate.level:g}% interval "
     counted = f"{estimate.details['num_candidates']} distinct candidates on {losses.shape[1]} examples"
-    return Group(
-        f"{found}[{estimate.lower:.4g}, {estimate.upper:.4g}]; larger is more private.",
-        f"{counted}; the plain minimum, biased low, is {estimate.details['naive']:.4g}.",
-        grid,
+    return "\n".join(
+        [
+            fit(f"{found}[{estimate.lower:.4g}, {estimate.upper:.4g}]; larger is more private.", width),
+            fit(f"{counted}; the plain minimum, biased low, is {estimate.details['naive']:.4g}.", width),
+            fit(f"Strongest of {len(others)} competitors of {names[best]}", width),
+            grid(["candidate", "mean loss", "worse by", "sd of that", "ratio (nats)"], lines, width),
+        ]
     )

@@ -45,7 +45,7 @@ def boundary(quick: bool = False) -> list[dict[str, Any]]:
                 "bits": quantizer.bits,
                 "lower": found.lower,
                 "upper": found.upper,
-                "law": theory.predicted_advantage(information, full),
+                "law": theory.predicted_advantage(information, full).value,
             }
             rows.append(
                 row | ({"zeros": quantizer.zeros} if isinstance(quantizer, quantizers.Ternary) else {})

@@ -33,12 +33,12 @@ def delta_vs_n(quick: bool = False) -> list[dict[str, Any]]:
     for name, (law, last) in LAWS.items():
         ns = np.unique(np.round(np.geomspace(3, last, 8 if quick else 30)).astype(int)).tolist()
         exact = {n: theory.exact(law, n).value for n in ns}
-        exponent = theory.rate(law)
+        exponent = theory.rate(law).value
         routes = {
             "exact": exact,
             "first order": {n: math.exp(-n * exponent) for n in ns},
-            "sharp": {n: theory.sharp(law, n) for n in ns},
-            "saddlepoint": {n: theory.saddlepoint(law, n) for n in ns},
+            "sharp": {n: theory.sharp(law, n).value for n in ns},
+            "saddlepoint": {n: theory.saddlepoint(law, n).value for n in ns},
         }
         for route, values in routes.items():
             rows += [_row(name, route, n, (value, value, value), exact[n]) for n, value in values.items()]

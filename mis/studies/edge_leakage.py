@@ -48,7 +48,7 @@ def edge_leakage(quick: bool = False) -> list[dict[str, Any]]:
                     "quantizer": spelled,
                     "density": float(at_edges.sum()),
                     "retained": theory.retained_information(weights, SPREAD, quantizer).value,
-                    "law": theory.boundary_information(at_edges, SPREAD),
+                    "law": theory.boundary_information(at_edges, SPREAD).value,
                 }
             )
     return rows

@@ -44,6 +44,6 @@ def sandwich(quick: bool = False) -> list[dict[str, Any]]:
                 "performance": row["performance"],
             }
             | {f"{name}{end}": row[f"{name}{end}"] for name in COLUMNS for end in ("", "_lower", "_upper")}
-            for row in ranking.rows
+            for row in (one.record() for one in ranking)
         ]
     return rows

@@ -7,11 +7,12 @@ import numpy as np
 from scipy import special
 
 from mis.numerics.checks import finite, number, refuse
+from mis.results import Interval
 
 __all__ = ["boundary_information"]
 
 
-def boundary_information(density: Any, spread: float) -> float:
+def boundary_information(density: Any, spread: float) -> Interval:
     r"""Mean share of information that passes the cells, when weights fluctuate little: the boundary law.
 
     Claim: with weights of a smooth density f and the same fluctuation s for all, cells much wider than s,
@@ -33,13 +34,14 @@ def boundary_information(density: Any, spread: float) -> float:
 
     Returns
     -------
-    float
-        Unitless; an approximation, at most 1 where it is any good.
+    Interval
+        Kind ``asymptotic``, without bounds: the leading term for a small spread. Unitless, at most 1 where it is any
+        good.
 
     Examples
     --------
     >>> density_at_zero = 1 / math.sqrt(2 * math.pi)
-    >>> round(boundary_information([density_at_zero], 0.01), 4)
+    >>> round(boundary_information([density_at_zero], 0.01).value, 4)
     0.0072
     """
     at_edges = finite("theory.boundary_information", "density", density)
@@ -51,4 +53,4 @@ def boundary_information(density: Any, spread: float) -> float:
         step * np.exp(-np.square(u) - special.log_ndtr(u) - special.log_ndtr(-u)).sum() / (2 * math.pi)
     )
     spread = number("theory.boundary_information", "spread", spread, above=0.0)
-    return float(of_one_edge * spread * at_edges.sum())
+    return Interval.point(float(of_one_edge * spread * at_edges.sum()), "asymptotic")

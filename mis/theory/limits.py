@@ -42,9 +42,9 @@ def finite_support_limit(probs: Any, n: int) -> Interval:
     Returns
     -------
     Interval
-        Kind ``exact``: the bounds are the value's rounding error, ``1e-12`` of it. ``details`` has the
-        ``bound`` and the ``asymptote`` of the functions below. ``roc()`` is that of the learner that releases
-        the counts; refused where ``m (n + 1)`` exceeds 4e6.
+        Kind ``exact``: the bounds are the value's rounding error, ``1e-12`` of it. ``details``: ``bound`` and
+        ``asymptote``, the values of the functions below. ``roc()`` is that of the learner that releases the
+        counts; refused where ``m (n + 1)`` exceeds 4e6.
 
     References
     ----------
@@ -76,35 +76,43 @@ def finite_support_limit(probs: Any, n: int) -> Interval:
     )
 
 
-def finite_support_bound(probs: Any, n: int) -> float:
+def finite_support_bound(probs: Any, n: int) -> Interval:
     """Upper bound ``C(P) / (2 sqrt(n))`` on the advantage against any learner.
 
     ``C(P) = sum_j sqrt(p_j (1-p_j))``. At every n, since the mean absolute deviation is at most the standard
     deviation. Too large by ``sqrt(pi/2) = 1.2533`` as n grows. Parameters and source as in
     `finite_support_limit`.
 
+    Returns
+    -------
+    Interval
+        Kind ``certified``: whatever the learner, its advantage lies between 0 and the bound, which is the value and,
+        but for rounding, the upper end. Where it exceeds 1 it says nothing.
+
     Examples
     --------
     >>> finite_support_bound([0.5, 0.5], 100)
-    0.05
+    Interval(0.05 in [0, 0.05], certified, level=1)
     """
     probs, n = _checked("theory.finite_support_bound", probs, n)
-    return _spread(probs) / (2 * math.sqrt(n))
+    bound = _spread(probs) / (2 * math.sqrt(n))
+    return Interval(lower=0.0, value=bound, upper=bound * (1 + ROUNDING), kind="certified")
 
 
-def finite_support_asymptote(probs: Any, n: int) -> float:
+def finite_support_asymptote(probs: Any, n: int) -> Interval:
     """Leading term ``C(P) / sqrt(2 pi n)`` of the largest advantage that any learner can leave.
 
     ``C(P) = sum_j sqrt(p_j (1-p_j))``. No guarantee at finite n: it can err either way, and needs every ``n
-    p_j`` large. Parameters and source as in `finite_support_limit`.
+    p_j`` large: an `Interval` of kind ``asymptotic``, without bounds. Parameters and source as in
+    `finite_support_limit`.
 
     Examples
     --------
-    >>> round(finite_support_asymptote([0.5, 0.5], 100), 6)
-    0.039894
+    >>> finite_support_asymptote([0.5, 0.5], 100)
+    Interval(0.0398942, asymptotic, no bounds)
     """
     probs, n = _checked("theory.finite_support_asymptote", probs, n)
-    return _spread(probs) / math.sqrt(2 * math.pi * n)
+    return Interval.point(_spread(probs) / math.sqrt(2 * math.pi * n), "asymptotic")
 
 
 def enumerate_learner(learner: Callable[[np.ndarray], Hashable], probs: Any, n: int) -> Interval:

@@ -3,13 +3,17 @@
 import math
 
 from mis.numerics.checks import UnsupportedSetting
+from mis.results import Interval
 from mis.theory.differences import ROUNDING, Atoms, Normal
-from mis.theory.laws import LossLaw, loss_law
+from mis.theory.laws import LossLaw, SampledLosses, loss_law
 
 __all__ = ["chernoff", "competitors", "rate"]
 
+# Rounding error of an exponent; the tests find less.
+ABSOLUTE, RELATIVE = 1e-14, 1e-12
 
-def rate(law: LossLaw) -> float:
+
+def rate(law: LossLaw) -> Interval:
     """Large-deviation rate of the optimal advantage, ``lim -(1/n) log Delta_n``, in nats per example.
 
     With ``D_k`` the loss of candidate k minus that of the population minimiser, the rate is ``min_k I_k``
@@ -20,12 +24,14 @@ def rate(law: LossLaw) -> float:
     ----------
     law
         A loss law with a unique population minimiser. For `SampledLosses` this is the rate of the empirical
-        law, a plug-in estimate without an interval.
+        law, a plug-in estimate.
 
     Returns
     -------
-    float
-        The rate; infinite where no competitor can ever win, so that the advantage is 0 at every n.
+    Interval
+        In nats per example; infinite where no competitor can ever win, so that the advantage is 0 at every n. Of a
+        known law kind ``exact``: the bounds are the value's rounding error, ``1e-14`` and ``1e-12`` of it. The
+        plug-in estimate is ``asymptotic``, in the number of sampled losses, and has no bounds.
 
     Raises
     ------
@@ -41,12 +47,15 @@ def rate(law: LossLaw) -> float:
     Examples
     --------
     >>> from mis.theory import GaussianLosses
-    >>> round(rate(GaussianLosses(mean=[0.0, 0.3], cov=[[0.0, 0.0], [0.0, 1.0]])), 12)
+    >>> round(rate(GaussianLosses(mean=[0.0, 0.3], cov=[[0.0, 0.0], [0.0, 1.0]])).value, 12)
     0.045
     """
-    return min(
-        chernoff(difference, wins_ties)[0] for _, difference, wins_ties in competitors("theory.rate", law)
-    )
+    exponents = (chernoff(d, wins_ties)[0] for _, d, wins_ties in competitors("theory.rate", law))
+    value = max(min(exponents), 0.0)
+    if isinstance(law, SampledLosses):
+        return Interval.point(value, "asymptotic")
+    lower, upper = value * (1 - RELATIVE) - ABSOLUTE, value * (1 + RELATIVE) + ABSOLUTE
+    return Interval(lower=max(lower, 0.0), value=value, upper=upper, kind="exact")
 
 
 def competitors(where: str, law: LossLaw) -> list[tuple[int, Normal | Atoms, bool]]:

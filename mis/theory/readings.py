@@ -8,15 +8,19 @@ from mis.theory.roc import Roc
 
 __all__ = ["bayes_security", "implied_epsilon", "private_advantage"]
 
+# Of a hyperbolic tangent and two sums.
+ROUNDING = 1e-15
 
-def private_advantage(epsilon: float, delta: float = 0.0) -> float:
+
+def private_advantage(epsilon: float, delta: float = 0.0) -> Interval:
     """Upper bound ``(e^epsilon - 1 + 2 delta) / (e^epsilon + 1)`` on the advantage against a private learner.
 
     Claim: whatever the law of the data and the sample size, an (epsilon, delta)-differentially private
     learner, neighbours differing in one replaced example, has at most this advantage; so ``MIS >= 1 - delta``
     where epsilon is 0. The laws of (release, member) and (release, fresh example) are mixtures of neighbours'
     laws, so each hockey-stick divergence is at most delta, and the bound is the largest advantage of two laws
-    so related. It is reached by randomised response on one bit, not by most learners.
+    so related: that of telling the two inputs of randomised response apart. Averaged over examples, as here, what a
+    learner leaks stays below it.
 
     Parameters
     ----------
@@ -25,6 +29,12 @@ def private_advantage(epsilon: float, delta: float = 0.0) -> float:
         delta'``).
     delta
         In 0..1.
+
+    Returns
+    -------
+    Interval
+        Kind ``certified``: the advantage lies between 0 and the bound, which is the value and, but for rounding, the
+        upper end.
 
     References
     ----------
@@ -36,14 +46,15 @@ def private_advantage(epsilon: float, delta: float = 0.0) -> float:
 
     Examples
     --------
-    >>> round(private_advantage(epsilon=math.log(3)), 9)  # randomised response, true with probability 3/4
-    0.5
-    >>> private_advantage(epsilon=0.0, delta=0.01)
+    >>> private_advantage(epsilon=math.log(3))  # randomised response, true with probability 3/4
+    Interval(0.5 in [0, 0.5], certified, level=1)
+    >>> private_advantage(epsilon=0.0, delta=0.01).value
     0.01
     """
     epsilon, delta = _privacy("theory.private_advantage", epsilon, delta)
     # tanh is the ratio at delta = 0, without overflow; 1 - tanh is what delta can still add.
-    return math.tanh(epsilon / 2) + delta * (1 - math.tanh(epsilon / 2))
+    bound = math.tanh(epsilon / 2) + delta * (1 - math.tanh(epsilon / 2))
+    return Interval(lower=0.0, value=bound, upper=min(bound * (1 + ROUNDING), 1.0), kind="certified")
 
 
 def implied_epsilon(advantage: Interval, delta: float = 0.0) -> Interval:
@@ -71,7 +82,8 @@ def bayes_security(roc: Roc, prior: float = 0.5) -> Interval:
 
     ``inf over tests of prior (1 - TPR) + (1 - prior) FPR``, divided by ``min(prior, 1 - prior)``; between 0
     (everything is revealed) and 1 (nothing). At prior 1/2 it is ``1 - advantage``, the MIS, and no prior has
-    less: MIS is the Bayes security of the channel from membership to (release, example).
+    less: MIS is the Bayes security of the channel from membership to (release, example). An `Interval` of the
+    ROC's kind.
 
     References
     ----------

@@ -3,6 +3,7 @@
 import math
 
 from mis.numerics.checks import UnsupportedSetting, integer
+from mis.results import Interval
 from mis.theory.differences import Atoms, Normal
 from mis.theory.laws import LossLaw
 from mis.theory.rate import chernoff, competitors
@@ -10,7 +11,7 @@ from mis.theory.rate import chernoff, competitors
 __all__ = ["gap", "largest_win", "lattice_factor", "sharp"]
 
 
-def sharp(law: LossLaw, n: int) -> float:
+def sharp(law: LossLaw, n: int) -> Interval:
     """Sharp large-deviation asymptotics of the optimal advantage, constant included.
 
     With k the competitor of smallest Chernoff exponent I, t the tilt that attains it, ``P_t`` the law of the
@@ -41,9 +42,9 @@ def sharp(law: LossLaw, n: int) -> float:
 
     Returns
     -------
-    float
-        The leading term: no bound. Its relative error is of order 1/n for a fixed law; it may exceed 1 where
-        ``n I`` is small.
+    Interval
+        Kind ``asymptotic``, without bounds: the leading term. Its relative error is of order 1/n for a fixed law;
+        it may exceed 1 where ``n I`` is small.
 
     Raises
     ------
@@ -59,14 +60,15 @@ def sharp(law: LossLaw, n: int) -> float:
     --------
     >>> from mis.theory import GaussianLosses
     >>> law = GaussianLosses(mean=[0.0, 0.3], cov=[[0.0, 0.0], [0.0, 1.0]])
-    >>> f"{sharp(law, 300):.4e}"
+    >>> f"{sharp(law, 300).value:.4e}"
     '2.5101e-08'
     """
     n = integer("theory.sharp", "n", n, at_least=1)
     difference, wins_ties, exponent, t = _strongest(law)
     scale = t * math.sqrt(2 * math.pi * n * difference.tilted(t).variance)
     factor = lattice_factor(difference, wins_ties, t, n)
-    return 2 * difference.tilt_distance(t) * factor / scale * math.exp(-n * exponent)
+    leading = 2 * difference.tilt_distance(t) * factor / scale * math.exp(-n * exponent)
+    return Interval.point(leading, "asymptotic")
 
 
 def lattice_factor(difference: Normal | Atoms, wins_ties: bool, t: float, n: int) -> float:

@@ -17,8 +17,12 @@ FIVE = theory.DiscreteLosses(
     losses=[[0.0, 0.0, 0.0], [0.7, -0.5, 0.3], [1.1, 0.4, -0.6], [-0.4, 0.5, 0.8], [0.9, 0.9, -0.2]],
     probs=[0.5, 0.3, 0.2],
 )
-BAHADUR_RAO = "Bahadur, Rao (1960)"
-GAME = "Aubinais, Gassiat, Piantanida, arXiv:2310.13786"
+EXACT = "Aubinais, Gassiat, Piantanida, arXiv:2310.13786; theory.exact; notebook 2, Exact small cases"
+RATE = "Bahadur, Rao (1960); theory.rate; notebook 3, Rate, sharp asymptotics, saddlepoint"
+SHARP = "Bahadur, Rao (1960), theorems 1 and 2; proof: theory.sharp; notebook 3, Rate, sharp asymptotics, saddlepoint"
+INDICATOR = (
+    "Aubinais, Formont, Piantanida, Gassiat, arXiv:2502.06567; theory.indicator; notebook 8, The indicator"
+)
 
 
 def gaussian(delta):
@@ -27,11 +31,13 @@ def gaussian(delta):
 
 
 @claim(
+    "exact",
+    "exact-normal",
     "Exact advantage, two candidates, normal losses: one quadrature of |p(D) - p|",
-    GAME,
-    [{"delta": 0.3, "n": n} for n in (2, 10, 100)] + [{"delta": 1.0, "n": 20}],
+    "Plackett (1954); proof: theory.exact_gaussian.log_advantage; notebook 2, Exact small cases",
+    {f"near-{n}": {"delta": 0.3, "n": n} for n in (2, 10, 100)} | {"far-20": {"delta": 1.0, "n": 20}},
 )
-def exact_gaussian(delta, n):
+def exact_normal(delta, n):
     def given(d):
         return stats.norm.cdf((-d - (n - 1) * delta) / math.sqrt(n - 1))
 
@@ -46,19 +52,23 @@ def exact_gaussian(delta, n):
 
 
 @claim(
+    "exact",
+    "tie",
     "Two candidates that tie leak arcsin(1/sqrt(n))/pi, not something exponential",
-    "Plackett (1954); theory.md, section 2",
-    [{"n": n} for n in (1, 10, 1000)],
+    "Plackett (1954); notebook 2, Exact small cases",
+    {str(n): {"n": n} for n in (1, 10, 1000)},
 )
 def tie(n):
     return theory.exact(gaussian(0.0), n), math.asin(1 / math.sqrt(n)) / math.pi, 1e-12
 
 
 @claim(
+    "exact",
+    "exact-discrete",
     "Exact advantage, discrete losses: a sum over all samples in their order",
-    GAME,
-    [{"K": 5, "n": 6}],
-    full=[{"K": 5, "n": 9}],
+    EXACT,
+    {"6": {"K": 5, "n": 6}},
+    full={"9": {"K": 5, "n": 9}},
 )
 def exact_discrete(K, n):
     samples = np.array(list(itertools.product(range(3), repeat=n)))
@@ -70,9 +80,43 @@ def exact_discrete(K, n):
 
 
 @claim(
+    "exact",
+    "exact-lattice",
+    "Exact advantage of sums on a lattice: the interval of a tilted simulation covers it",
+    EXACT,
+    {"300": {"n": 300}},
+    full={"3000": {"n": 3000}},
+    relation="covers",
+)
+def exact_lattice(n):
+    return theory.simulate(0, LATTICE, n, level=LEVEL), theory.exact(LATTICE, n)
+
+
+@claim(
+    "exact",
+    "exact-three",
+    "Three candidates, normal losses: certified bounds cover what a tilted simulation finds",
+    EXACT,
+    {"20": {"n": 20}},
+    full={"100": {"n": 100}},
+    relation="covers",
+)
+def exact_three(n):
+    cov = [[1.0, 0.3, 0.2], [0.3, 1.5, 0.4], [0.2, 0.4, 0.8]]
+    law = theory.GaussianLosses(mean=[0.0, 0.4, 0.5], cov=cov)
+    return theory.exact(law, n), theory.simulate(0, law, n, level=LEVEL)
+
+
+@claim(
+    "rate",
+    "rate",
     "Rate: Chernoff's exponent by maximising -log E exp(-tD) numerically",
-    BAHADUR_RAO,
-    [{"law": "normal, delta=0.3"}, {"law": "three atoms"}, {"law": "five candidates"}],
+    RATE,
+    {
+        "normal": {"law": "normal, delta=0.3"},
+        "three-atoms": {"law": "three atoms"},
+        "five": {"law": "five candidates"},
+    },
 )
 def rate(law):
     chosen = {"normal, delta=0.3": gaussian(0.3), "three atoms": THREE_ATOMS, "five candidates": FIVE}[law]
@@ -89,9 +133,12 @@ def rate(law):
 
 
 @claim(
+    "rate",
+    "rate-limit",
     "Rate: the limit of -log(Delta_n)/n, from exact values at n and 2n with the n^(-1/2) taken out",
-    BAHADUR_RAO,
-    [{"delta": 0.3, "n": 10_000}],
+    RATE,
+    {"": {"delta": 0.3, "n": 10_000}},
+    relation="~",
 )
 def rate_is_the_limit(delta, n):
     first, second = (theory.exact(gaussian(delta), m).details["log_value"] for m in (n, 2 * n))
@@ -99,15 +146,18 @@ def rate_is_the_limit(delta, n):
 
 
 @claim(
+    "rate",
+    "sharp",
     "Sharp asymptotics, constant included, against the exact value",
-    BAHADUR_RAO,
-    [
-        {"law": "normal", "n": 10, "within": 0.017},
-        {"law": "normal", "n": 300, "within": 0.0006},
-        {"law": "three atoms", "n": 400, "within": 0.03},
-        {"law": "lattice", "n": 100, "within": 0.05},
-    ],
-    full=[{"law": "normal", "n": 10_000, "within": 2e-5}],
+    SHARP,
+    {
+        "normal-10": {"law": "normal", "n": 10, "within": 0.017},
+        "normal-300": {"law": "normal", "n": 300, "within": 0.0006},
+        "three-atoms-400": {"law": "three atoms", "n": 400, "within": 0.03},
+        "lattice-100": {"law": "lattice", "n": 100, "within": 0.05},
+    },
+    full={"normal-10000": {"law": "normal", "n": 10_000, "within": 2e-5}},
+    relation="~",
 )
 def sharp(law, n, within):
     chosen = {"normal": gaussian(0.3), "three atoms": THREE_ATOMS, "lattice": LATTICE}[law]
@@ -115,28 +165,37 @@ def sharp(law, n, within):
 
 
 @claim(
-    "The first-order bound exp(-nI) is many times too large, and more so as n grows",
-    "theory.md, section 2",
-    [{"n": 5, "times": 7}, {"n": 400, "times": 50}],
-    relation=">=",
+    "rate",
+    "first-order",
+    "The first-order term exp(-nI) is many times too large, and more so as n grows",
+    RATE,
+    {"5": {"n": 5, "times": 7}, "400": {"n": 400, "times": 50}},
+    relation="<=",
 )
 def first_order(n, times):
-    return math.exp(-n * theory.rate(THREE_ATOMS)) / theory.exact(THREE_ATOMS, n).value, times
+    return math.exp(-n * theory.rate(THREE_ATOMS).value), times * theory.exact(THREE_ATOMS, n).value
 
 
 @claim(
+    "rate",
+    "saddlepoint",
     "Saddlepoint, uniform in n: within 5% of the exact value at every n from 5, 0.6% from 50",
-    "Lugannani, Rice (1980); Daniels (1987)",
-    [{"n": n} for n in (5, 7, 11, 20, 51, 400)],
+    "Lugannani, Rice (1980); Daniels (1987), eqs. 4.9 and 6.2; theory.saddlepoint; "
+    "notebook 3, Rate, sharp asymptotics, saddlepoint",
+    {str(n): {"n": n} for n in (5, 7, 11, 20, 51, 400)},
+    relation="~",
 )
 def saddlepoint(n):
     return theory.saddlepoint(THREE_ATOMS, n), theory.exact(THREE_ATOMS, n), 0.05 if n < 50 else 0.006
 
 
 @claim(
+    "rate",
+    "near-ties",
     "Near ties the advantage is phi(sqrt(n) delta) E|D - delta| / sqrt(n): the local limit",
-    "theory.md, section 2",
-    [{"delta": 0.05, "n": 400}, {"delta": 0.01, "n": 10_000}],
+    "proof: notebook 3, Rate, sharp asymptotics, saddlepoint",
+    {"400": {"delta": 0.05, "n": 400}, "10000": {"delta": 0.01, "n": 10_000}},
+    relation="~",
 )
 def near_ties(delta, n):
     predicted = stats.norm.pdf(math.sqrt(n) * delta) * math.sqrt(2 / math.pi) / math.sqrt(n)
@@ -144,48 +203,34 @@ def near_ties(delta, n):
 
 
 @claim(
-    "Rare events: tilted simulation against the exact value, interval of five standard errors",
-    "Sadowsky, Bucklew (1990)",
-    [
-        {"law": "normal, delta=1", "n": 100},
-        {"law": "normal, delta=1", "n": 450},
-        {"law": "five candidates", "n": 25},
-    ],
-    full=[{"law": "normal, delta=1", "n": 1300}, {"law": "five candidates", "n": 120}],
+    "rare-events",
+    "tilted",
+    "Rare events: the interval of a tilted simulation, five standard errors, covers the exact value",
+    "Sadowsky, Bucklew (1990); theory.simulate; notebook 4, Rare events",
+    {
+        "normal-100": {"law": "normal, delta=1", "n": 100},
+        "normal-450": {"law": "normal, delta=1", "n": 450},
+        "five-25": {"law": "five candidates", "n": 25},
+    },
+    full={
+        "normal-1300": {"law": "normal, delta=1", "n": 1300},
+        "five-120": {"law": "five candidates", "n": 120},
+    },
+    relation="covers",
 )
-def rare_events(law, n):
+def tilted(law, n):
     chosen = gaussian(1.0) if law.startswith("normal") else FIVE
-    return theory.exact(chosen, n), theory.simulate(0, chosen, n, 100_000, level=LEVEL)
+    return theory.simulate(0, chosen, n, 100_000, level=LEVEL), theory.exact(chosen, n)
 
 
 @claim(
-    "Exact advantage of sums on a lattice against tilted simulation",
-    GAME,
-    [{"n": 300}],
-    full=[{"n": 3000}],
-)
-def exact_lattice(n):
-    return theory.exact(LATTICE, n), theory.simulate(0, LATTICE, n, level=LEVEL)
-
-
-@claim(
-    "Exact advantage of three candidates with normal losses against tilted simulation",
-    GAME,
-    [{"n": 20}],
-    full=[{"n": 100}],
-)
-def exact_three(n):
-    cov = [[1.0, 0.3, 0.2], [0.3, 1.5, 0.4], [0.2, 0.4, 0.8]]
-    law = theory.GaussianLosses(mean=[0.0, 0.4, 0.5], cov=cov)
-    return theory.exact(law, n), theory.simulate(0, law, n, level=LEVEL)
-
-
-@claim(
+    "indicator",
+    "indicator-known",
     "Indicator of known losses: min over k of delta_k^2 / (2 sigma_k^2)",
-    "Aubinais, Formont, Piantanida, Gassiat, arXiv:2502.06567",
-    [{"K": 4}],
+    INDICATOR,
+    {"": {"K": 4}},
 )
-def indicator(K):
+def indicator_known(K):
     mean = np.array([0.0, 0.4, 0.3, 0.9])[:K]
     cov = np.diag([0.5, 2.0, 0.2, 0.3])[:K, :K]
     known = min(mean[k] ** 2 / (2 * (cov[0, 0] + cov[k, k])) for k in range(1, K))
@@ -193,31 +238,42 @@ def indicator(K):
 
 
 @claim(
+    "indicator",
+    "indicator-sampled",
     "Indicator from sampled losses: the bootstrap interval covers the truth",
-    "Chernozhukov, Lee, Rosen (2013)",
-    [{"N": 400, "seed": 1}, {"N": 4000, "seed": 2}],
+    "Chernozhukov, Lee, Rosen (2013); theory.indicator; notebook 8, The indicator",
+    {"400": {"N": 400, "seed": 1}, "4000": {"N": 4000, "seed": 2}},
+    relation="covers",
 )
-def sampled_indicator(N, seed):
+def indicator_sampled(N, seed):
     losses = np.random.default_rng(seed).normal(loc=[[0.0], [0.5], [1.0]], size=(3, N))
-    return 0.5**2 / 4, theory.indicator(theory.SampledLosses(losses=losses), level=0.999)
+    return theory.indicator(theory.SampledLosses(losses=losses), level=0.999), 0.5**2 / 4
 
 
 @claim(
-    "MIS_n >= 1 - exp(-n r_Q): holds at finite n for normal losses",
-    "Aubinais, Formont, Piantanida, Gassiat, arXiv:2502.06567",
-    [{"delta": 0.3, "n": 5}, {"delta": 0.3, "n": 200}],
-    relation=">=",
+    "indicator",
+    "indicator-bound",
+    "Advantage at most exp(-n r_Q), that is MIS_n >= 1 - exp(-n r_Q): at finite n for normal losses",
+    INDICATOR,
+    {"5": {"delta": 0.3, "n": 5}, "200": {"delta": 0.3, "n": 200}},
+    relation="<=",
 )
-def indicator_bounds_security(delta, n):
+def indicator_bound(delta, n):
     law = gaussian(delta)
-    return 1 - theory.exact(law, n).value, 1 - math.exp(-n * theory.indicator(law).value)
+    return math.exp(-n * theory.indicator(law).value), theory.exact(law, n)
 
 
 @claim(
+    "indicator",
+    "moderate-deviations",
     "Moderate deviations: where the gap shrinks like n^(-1/4), -log(Delta_n) / n tends to r_Q",
-    "Aubinais, Formont, Piantanida, Gassiat, arXiv:2502.06567",
-    [{"law": "skewed", "n": 10_000, "within": 0.25}, {"law": "skewed", "n": 1_000_000, "within": 0.04}],
-    full=[{"law": "normal", "n": 10**11, "within": 1e-4}],
+    INDICATOR,
+    {
+        "skewed-1e4": {"law": "skewed", "n": 10_000, "within": 0.25},
+        "skewed-1e6": {"law": "skewed", "n": 1_000_000, "within": 0.04},
+    },
+    full={"normal-1e11": {"law": "normal", "n": 10**11, "within": 1e-4}},
+    relation="~",
 )
 def moderate_deviations(law, n, within):
     delta = n**-0.25

@@ -7,7 +7,7 @@ import pytest
 from mis import quantizers, theory
 from mis.models import MLP
 from mis.populations import BreastCancer, Examples, Modes, Split
-from mis.ranking.measure import Networks, _performance, _theory_columns, _train_performance, measure, release
+from mis.ranking.measure import Networks, _theory_columns, measure, release
 from mis.ranking.spec import RankingSpec
 from mis.training import Ensemble, Learner
 
@@ -167,9 +167,10 @@ def test_spread_over_the_ensemble(networks):
 
 def test_columns_by_other_routes(networks):
     quantizer = quantizers.Ternary(zeros=0.5)
-    row, advantages = measure(networks, quantizer)
+    found = measure(networks, quantizer)
+    row, advantages = found.row, found.advantages
     released = [[quantizer(layer[m]) for layer in networks.ensemble.params] for m in range(NUM)]
-    assert row["zeros"] == pytest.approx(
+    assert row.zeros == pytest.approx(
         np.mean([np.concatenate([p.ravel() for p in n]) == 0 for n in released])
     )
     pool, heldout, members = networks.split.pool, networks.split.heldout, networks.ensemble.membership
@@ -179,92 +180,59 @@ def test_columns_by_other_routes(networks):
         return (hidden @ network[1][:-1] + network[1][-1])[:, 0]
 
     errors = [(outputs(n, heldout.features) - heldout.targets) ** 2 for n in released]
-    assert row["performance"] == pytest.approx(1 - np.mean(errors) / np.var(heldout.targets), rel=1e-4, abs=0)
+    assert row.performance.value == pytest.approx(
+        1 - np.mean(errors) / np.var(heldout.targets), rel=1e-4, abs=0
+    )
     errors = [
         ((outputs(n, pool.features) - pool.targets) ** 2)[m] for n, m in zip(released, members, strict=True)
     ]
-    assert row["train_performance"] == pytest.approx(
-        1 - np.mean(errors) / np.var(pool.targets), rel=1e-4, abs=0
-    )
+    assert row.train_performance == pytest.approx(1 - np.mean(errors) / np.var(pool.targets), rel=1e-4, abs=0)
     last = [layer[0, -1].astype(float) for layer in networks.trajectories.params]
-    assert row["retained"] == theory.retained_information(last, networks.spread_of_run, quantizer).value
-    assert row["retained_ensemble"] == theory.retained_information(last, networks.spread, quantizer).value
-    assert row["weight_error"] == theory.weight_error(last, quantizer)
-    assert row["num_candidates"] == RUNS * 4
-    assert row["bits"] == np.log2(3)
+    assert row.retained == theory.retained_information(last, networks.spread_of_run, quantizer)
+    assert row.retained_ensemble == theory.retained_information(last, networks.spread, quantizer)
+    assert row.weight_error == theory.weight_error(last, quantizer)
+    assert row.num_candidates == RUNS * 4
+    assert row.bits == np.log2(3)
     # Networks that learned nothing leak nothing.
     assert advantages.shape == (NUM,)
     for name in ("lira", "whitebox", "combined", "advantage"):
-        assert abs(row[name]) < 5 * advantages.std() / np.sqrt(NUM)
-        assert row[f"{name}_lower"] < row[name] < row[f"{name}_upper"]
+        assert abs(row[name].value) < 5 * advantages.std() / np.sqrt(NUM)
+        assert row[name].lower < row[name].value < row[name].upper
+        assert (row[name].kind, row[name].level) == ("attack", 0.95)
+    assert row.advantage.value == pytest.approx(advantages.mean(), rel=1e-12, abs=0)
+    assert set(row.attacks) == {"lira", "whitebox", "combined"}
 
 
 def test_indicator_sees_the_candidates_on_held_out_examples(networks):
     quantizer = quantizers.Uniform(bits=3)
-    row, _ = measure(changed(networks, attacks=("lira",)), quantizer)
+    row = measure(changed(networks, attacks=("lira",)), quantizer).row
     losses = []
     for run, k in itertools.product(range(RUNS), range(4)):
         network = [quantizer(layer[run, k]) for layer in networks.trajectories.params]
         losses.append(networks.spec.model.losses(network, *vars(networks.split.heldout).values()))
     expected = theory.indicator(theory.SampledLosses(losses=np.array(losses)))
-    for name, value in (("", expected.value), ("_lower", expected.lower), ("_upper", expected.upper)):
-        assert row[f"indicator{name}"] == pytest.approx(value, rel=1e-3, abs=0)
-    assert row["indicator_naive"] == pytest.approx(expected.details["naive"], rel=1e-3, abs=0)
+    for end in ("lower", "value", "upper"):
+        assert getattr(row.indicator, end) == pytest.approx(getattr(expected, end), rel=1e-3, abs=0)
+    assert row.indicator.kind == "bootstrap"
+    assert row.indicator_naive == pytest.approx(expected.details["naive"], rel=1e-3, abs=0)
 
 
 def test_one_and_the_same_release_has_no_indicator(networks):
-    row = _theory_columns(
+    row, missing = _theory_columns(
         networks, quantizers.Sign(), theory.SampledLosses(losses=np.ones((3, 1)) * np.arange(9.0))
     )
     assert row["indicator"] is None
     assert row["indicator_naive"] is None
     assert row["num_candidates"] == 1
+    assert "no two candidates differ at random" in missing["indicator"]
 
 
-def test_train_performance_counts_members_only(networks, rng):
-    targets, members = networks.split.pool.targets, networks.ensemble.membership
-    outputs = np.where(members, targets, 99.0)[..., None].astype(np.float32)
-    assert _train_performance(outputs, networks) == 1.0
-    classes = rng.integers(3, size=20)
-    split = Split(pool=Examples(features=networks.split.pool.features, targets=classes), heldout=None)
-    right = np.where(members, classes, (classes + 1) % 3)
-    assert _train_performance(np.eye(3)[right], changed(networks, split=split)) == 1.0
-
-
-def crossed(rng, models, examples):
-    """Residuals with an effect of each model, each example and each pair, on targets with mean and spread."""
-    targets = 0.3 + rng.standard_t(6, size=examples)
-    effects = 0.3 * rng.normal(size=(models, 1)) + 0.5 * rng.normal(size=examples)
-    return (targets + effects + 0.3 * rng.normal(size=(models, examples)))[..., None], targets
-
-
-def test_r2_interval_is_that_of_a_plain_bootstrap(rng):
-    outputs, targets = crossed(rng, 60, 600)
-    found = _performance(outputs, targets, 0.9)
-    resampled = []
-    for _ in range(2000):
-        m, i = rng.integers(60, size=60), rng.integers(600, size=600)
-        errors = (outputs[m][:, i, 0] - targets[i]) ** 2
-        resampled.append(1 - errors.mean() / targets[i].var())
-    lower, upper = np.quantile(resampled, [0.05, 0.95])
-    assert found.width == pytest.approx(upper - lower, rel=0.15, abs=0)
-    np.testing.assert_allclose([found.lower, found.upper], [lower, upper], atol=0.15 * found.width)
-
-
-@pytest.mark.parametrize("regression", [True, False])
-def test_performance_intervals_cover(regression):
-    """The truth is that of endless models and examples: most of the error is that of too few examples."""
-    intervals = []
-    for seed in range(400):
-        outputs, targets = crossed(np.random.default_rng(seed), 30, 100)
-        if not regression:
-            targets = targets > 0.3
-            right = np.abs(outputs[..., 0] - targets) < 1.0
-            outputs, targets = np.eye(2)[np.where(right, targets, ~targets).astype(int)], targets.astype(int)
-        intervals.append(_performance(outputs, targets, 0.9))
-    truth = np.mean([i.value for i in intervals])
-    share = np.mean([i.lower <= truth <= i.upper for i in intervals])
-    assert abs(share - 0.9) < 5 * np.sqrt(0.9 * 0.1 / 400)
+def test_too_few_held_out_examples_have_no_indicator_whatever_the_candidates(networks, rng):
+    losses = rng.normal(size=(4, 19))
+    row, missing = _theory_columns(networks, quantizers.Sign(), theory.SampledLosses(losses=losses))
+    assert row["indicator"] is None
+    assert row["num_candidates"] == 4
+    assert missing["indicator"] == "19 examples say nothing; it takes at least 20"
 
 
 def test_spec_refuses_what_cannot_be_ranked():

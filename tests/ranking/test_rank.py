@@ -15,7 +15,10 @@ from mis.populations import BreastCancer, Modes
 from mis.ranking import ShardsMissing, rank
 from mis.ranking import obtain as obtaining
 from mis.ranking import run as running
+from mis.ranking.columns import COLUMNS
+from mis.ranking.row import Row
 from mis.ranking.spec import RankingSpec
+from mis.results import Interval
 from mis.store import Store, fingerprint
 from mis.training import CHUNK, Learner, train_chunk
 
@@ -31,24 +34,13 @@ FIRST = [
     "performance",
     "performance_lower",
     "performance_upper",
+    "performance_kind",
     "train_performance",
     "indicator",
     "indicator_lower",
     "indicator_upper",
+    "indicator_kind",
     "num_candidates",
-    "retained",
-    "retained_lower",
-    "retained_upper",
-    "retained_ensemble",
-    "predicted",
-    "weight_error",
-    "code_entropy",
-    "lira",
-    "whitebox",
-    "advantage",
-    "advantage_lower",
-    "advantage_upper",
-    "tpr_at_fpr_01",
 ]
 
 
@@ -77,6 +69,7 @@ def parts(out):
 
 def same(one, other):
     assert one.rows == other.rows
+    assert one.answer() == other.answer()
     np.testing.assert_array_equal(one.advantages, other.advantages)
 
 
@@ -86,13 +79,31 @@ def test_files_say_what_the_ranking_says(made):
         reader = csv.DictReader(file)
         rows = list(reader)
     assert reader.fieldnames[: len(FIRST)] == FIRST
-    assert [row["quantizer"] for row in rows] == [row["quantizer"] for row in ranking.rows]
-    for row, values in zip(rows, ranking.rows, strict=True):
-        assert {k for k, v in row.items() if v != ""} == {k for k, v in values.items() if v not in (None, "")}
-        for name in FIRST[1:]:
-            assert float(row[name]) == values[name]
+    assert [row["quantizer"] for row in rows] == [row.quantizer for row in ranking]
     document = json.loads((out / "ranking.json").read_text())
-    assert document["rows"] == ranking.rows
+    for written, plain, row in zip(rows, document["rows"], ranking, strict=True):
+        assert Row.from_json(plain) == row
+        for name, column in COLUMNS.items():
+            value = row[name]
+            if column.kind is None:
+                assert written[name] == (
+                    " ".join(value) if name == "tied_with" else str("" if value is None else value)
+                )
+            elif value is None:
+                assert {written[name + part] for part in ("", "_lower", "_upper", "_kind")} == {""}
+                assert plain.get(name) is None
+            else:
+                ends = [float(written[name + part]) for part in ("_lower", "", "_upper")]
+                assert ends == [value.lower, value.value, value.upper]
+                assert written[f"{name}_kind"] == value.kind
+                assert value.level == (
+                    1.0 if value.kind in ("exact", "certified") else float(written["level"])
+                )
+                assert plain[name] == {
+                    end: getattr(value, end) for end in ("lower", "value", "upper", "kind", "level")
+                }
+    assert document["answer"]["text"] == ranking.answer()
+    assert document["answer"]["least"] == ranking.choice().least
     assert document["agreement"] == json.loads(json.dumps(ranking.agreement()))
     assert {"task", "models", "versions", "device", "seconds", "hash", "excluded"} <= set(document)
     assert document["spec"]["population"] == {"name": "modes", **dataclasses.asdict(Modes(**LAW))}
@@ -110,8 +121,8 @@ def test_files_say_what_the_ranking_says(made):
 
 def test_most_private_first(made):
     ranking, _ = made
-    assert sorted(row["quantizer"] for row in ranking.rows) == sorted(["full", *QUANTIZERS])
-    advantages = [row["advantage"] for row in ranking.rows]
+    assert sorted(row.quantizer for row in ranking) == sorted(["full", *QUANTIZERS])
+    advantages = [row.advantage.value for row in ranking]
     assert advantages == sorted(advantages)
     np.testing.assert_allclose(ranking.advantages.mean(axis=1), advantages, rtol=1e-12)
 
@@ -119,8 +130,8 @@ def test_most_private_first(made):
 def test_a_prediction_holds_at_the_level_of_both_its_arguments(made):
     # Of full precision the share is known to be one: the interval is that of the advantage, at half the error.
     ranking, _ = made
-    row = next(row for row in ranking.rows if row["quantizer"] == "full")
-    errors = [row[f"{name}_upper"] - row[name] for name in ("predicted", "advantage")]
+    row = ranking["full"]
+    errors = [found.upper - found.value for found in (row.predicted, row.advantage)]
     folds = SMALL["folds"] - 1
     assert errors[0] / errors[1] == pytest.approx(
         stats.t.isf(0.0125, folds) / stats.t.isf(0.025, folds), rel=1e-6
@@ -128,27 +139,54 @@ def test_a_prediction_holds_at_the_level_of_both_its_arguments(made):
 
 
 def test_rows_hang_together(made):
-    rows = {row["quantizer"]: row for row in made[0].rows}
-    for row in rows.values():
-        for name in ("performance", "indicator", "retained", "predicted", "lira", "whitebox", "advantage"):
-            assert row[f"{name}_lower"] <= row[name] <= row[f"{name}_upper"]
-        assert row["predicted"] <= rows["full"]["advantage"] + 1e-12
-        assert 0.0 <= row["fpr_realised"] < 0.05
-    assert rows["full"]["retained"] == rows["full"]["retained_ensemble"] == 1.0
-    assert rows["full"]["predicted"] == pytest.approx(rows["full"]["advantage"], rel=1e-9, abs=0)
-    assert rows["full"]["weight_error"] == 0.0
-    assert rows["ternary-90"]["zeros"] == pytest.approx(0.9, abs=0.03)
-    assert rows["full"]["advantage"] > 0.1
+    full = made[0]["full"]
+    for row in made[0]:
+        for name, kind in (("performance", "monte-carlo"), ("predicted", "asymptotic"), ("lira", "attack")):
+            assert row[name].kind == kind
+        assert row.predicted.value <= full.advantage.value + 1e-12
+        assert 0.0 <= row.fpr_realised < 0.05
+        assert (
+            row.mis.upper == pytest.approx(1.0 - row.advantage.lower, rel=1e-12) or row.advantage.lower < 0.0
+        )
+    assert full.retained.value == full.retained_ensemble.value == 1.0
+    assert full.predicted.value == pytest.approx(full.advantage.value, rel=1e-9, abs=0)
+    assert full.weight_error == 0.0
+    assert made[0]["ternary-90"].zeros == pytest.approx(0.9, abs=0.03)
+    assert full.advantage.value > 0.1
     # Some attack's column is the strongest's, fold by fold, so on the whole no attack is far above it.
-    assert rows["full"]["advantage"] >= max(rows["full"][a] for a in ("lira", "whitebox")) - 0.05
+    assert full.advantage.value >= max(found.value for found in full.attacks.values()) - 0.05
+
+
+def test_a_ranking_is_a_sequence_of_rows(made):
+    ranking, _ = made
+    assert len(ranking) == 4
+    assert repr(ranking).startswith(
+        f"Ranking(modes: {ranking[0].quantizer} {ranking[0].advantage.value:.3f}, "
+    )
+    assert list(ranking) == [ranking[i] for i in range(4)] == [ranking[row.quantizer] for row in ranking]
+    assert ranking[-1] == ranking[3]
+    assert ranking[1:3] == (ranking[1], ranking[2])
+    assert "sign" in ranking
+    assert ranking["sign"] in ranking
+    assert "nf4" not in ranking
+    assert isinstance(ranking["sign"].advantage, Interval)
+    assert ranking["sign"]["lira"] is ranking["sign"].attacks["lira"]
+    assert ranking["sign"]["rmia"] is None
+    with pytest.raises(InvalidInput, match=r"Ranking: expected quantizer one of .*Nearest: sign"):
+        ranking["sgn"]
+    with pytest.raises(KeyError):
+        ranking["sign"]["advantage_lower"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ranking["sign"].bits = 2
 
 
 def test_table_names_everything(made):
     ranking, _ = made
     printed = ranking.table()
-    for row in ranking.rows:
-        assert row["quantizer"] in printed
-        assert f"{row['advantage']:.3f}" in printed
+    for row in ranking:
+        assert row.quantizer in printed
+        assert f"{row.advantage.value:.3f}".lstrip("0") in printed
+        assert f"≤{row.mis.upper:.3f}".replace("0.", ".") in printed
     assert "32 networks" in printed
     assert "Kendall tau" in printed
 
@@ -159,8 +197,8 @@ def test_a_second_call_computes_nothing(made, copy, monkeypatch):
     same(rank("modes", QUANTIZERS, out=copy, **SMALL, **LAW), made[0])
     # Another choice of the same quantizers, in any order, is a part of the same results.
     some = rank("modes", ["uniform-2"], out=copy, **SMALL, **LAW)
-    assert [row["advantage"] for row in some.rows] == [
-        row["advantage"] for row in made[0].rows if row["quantizer"] in ("full", "uniform-2")
+    assert [row.advantage for row in some] == [
+        row.advantage for row in made[0] if row.quantizer in ("full", "uniform-2")
     ]
 
 
@@ -168,9 +206,10 @@ def test_results_are_read_back(copy):
     """The other side of resuming: what lies there is what is reported."""
     name = next(name for name in parts(copy) if name.startswith("row-sign"))
     stored = dict(np.load(parts(copy)[name]))
-    row = {**json.loads(str(stored["row"])), "advantage": 0.99}
-    np.savez(parts(copy)[name], row=np.array(json.dumps(row)), advantage=stored["advantage"])
-    assert rank("modes", QUANTIZERS, out=copy, **SMALL, **LAW).rows[-1]["quantizer"] == "sign"
+    row = json.loads(str(stored["row"]))
+    row["advantage"] |= {"value": 0.99, "upper": 1.0}
+    np.savez(parts(copy)[name], **{**stored, "row": np.array(json.dumps(row))})
+    assert rank("modes", QUANTIZERS, out=copy, **SMALL, **LAW)[-1].quantizer == "sign"
 
 
 def test_a_run_goes_on_where_it_was(made, copy):
@@ -352,8 +391,9 @@ def test_a_users_regression_in_memory(tmp_path, rng):
     ranking = mis.rank(path.as_posix(), "full, full", **SMALL, attacks="lira,lira-loss")
     assert ranking.about["performance"] == "R2"
     assert ranking.about["task"] == "mine"
-    assert [row["quantizer"] for row in ranking.rows] == ["full"]
-    assert all(np.isfinite(row["lira_loss"]) for row in ranking.rows)
+    assert [row.quantizer for row in ranking] == ["full"]
+    assert set(ranking["full"].attacks) == {"lira", "lira_loss"}
+    assert "Only full precision was measured." in ranking.answer()
     assert list(tmp_path.iterdir()) == [path]
     # The content decides, not the name.
     digest = ranking.about["spec"]["population"]["digest"]
@@ -454,41 +494,62 @@ def test_local_asymptotics_where_they_apply():
         "linear", ["sign", "stochastic-2"], dim=6, depth=0, rate=0.02, steps=300, models=32, pool=128
     )
     assert ranking.about["local"] == "applies"
-    for row in ranking.rows:
-        assert 0.0 < row["local_lower"] < row["local"] < row["local_upper"] < 1.0
-    by_name = {row["quantizer"]: row["local"] for row in ranking.rows}
+    for row in ranking:
+        assert 0.0 < row.local.lower < row.local.value < row.local.upper < 1.0
+    by_name = {row.quantizer: row.local.value for row in ranking}
     assert by_name["full"] > max(by_name["sign"], by_name["stochastic-2"])
-    assert " local " in ranking.table()
+    assert "  local: " in ranking.table()
     assert len(ranking.figure().axes[2].containers) == 2
 
 
 def test_the_table_has_a_column_for_every_attack_that_was_asked_for(made):
     ranking, _ = made
     text = ranking.table()
-    assert all(f" {title} " in text for title in ("LiRA", "decoded", "white box", "joined", "advantage"))
-    assert " RMIA " not in text
+    assert all(f"  {name}: " in text for name in (*ranking[0].attacks, "advantage"))
+    assert "rmia" not in text
     other = rank("modes", ["sign"], attacks=["rmia", "loss"], **SMALL, **LAW)
     text = other.table()
-    assert " RMIA " in text
-    assert " loss " in text
-    assert not any(title in text for title in ("LiRA", "decoded", "white box"))
+    assert "  rmia: " in text
+    assert "  loss: " in text
+    assert not any(f"  {name}: " in text for name in ("lira", "lira_decoded", "whitebox"))
     assert "No agreement between orders: that takes 4 quantizers." in text
+
+
+def test_full_precision_stopped_early_is_measured_if_asked_for(made, monkeypatch):
+    unsaved(monkeypatch)
+    ranking = rank("modes", ["sign"], early=True, attacks=["lira"], **SMALL, **LAW)
+    stops = [(steps, stop.row) for steps, stop in ranking.stops]
+    assert [steps for steps, _ in stops] == [6, 12, 24]
+    # The last stop is no stop.
+    assert stops[-1][1].advantage == ranking["full"].advantage
+    for row in ranking:
+        reached = [(steps, stop) for steps, stop in stops if stop.performance.value >= row.performance.value]
+        assert 6 <= row.early_steps <= reached[0][0]
+        assert row.early.value <= max(stop.advantage.value for _, stop in stops)
+        assert (row.early.kind, row.early.level) == ("attack", 0.95)
+    assert [stop["steps"] for stop in ranking.about["early_stops"]] == [6, 12, 24]
+    assert "  early: " in ranking.table()
+    assert "--early" not in ranking.answer()
+    assert made[0]["sign"].early is None
+    assert "no early: measured with --early." in made[0].table()
 
 
 def test_where_linear_attacks_would_end(made):
     ranking = rank("linear", ["sign"], dim=3, width=2, steps=100, models=64, pool=64)
-    for row in ranking.rows:
-        assert 0.0 <= row["limit_lower"] <= row["limit"] <= row["limit_upper"] < 1.0
-    assert ranking.rows[-1]["limit_upper"] > 0.1
-    assert " limit " in ranking.table()
+    for row in ranking:
+        assert 0.0 <= row.limit.lower <= row.limit.value <= row.limit.upper < 1.0
+    assert ranking[-1].limit.upper > 0.1
+    assert "  limit: " in ranking.table()
     # With more weights that move than networks it cannot be told.
-    told = {row["quantizer"]: row["limit"] is not None for row in made[0].rows}
-    assert not told["full"]
-    assert told["ternary-90"]
+    assert made[0]["full"].limit is None
+    assert made[0]["ternary-90"].limit is not None
+    assert "  no limit of " in made[0].table()
+    assert "it takes more networks than there are weights that move" in " ".join(made[0].table().split())
 
 
 def test_local_asymptotics_where_they_do_not(made):
     ranking, _ = made
     assert "hidden layers" in ranking.about["local"]
-    assert all(row["local"] is None for row in ranking.rows)
-    assert " local " not in ranking.table()
+    assert all(row.local is None for row in ranking)
+    assert "  local: " not in ranking.table()
+    assert "  no local: a network with hidden layers" in ranking.table()

@@ -17,7 +17,10 @@ def test_what_one_edge_lets_through():
         return stats.norm.pdf(u) ** 2 / (stats.norm.cdf(u) * stats.norm.sf(u))
 
     exact = integrate.quad(share, -30, 30, points=[0], epsabs=1e-13)[0]
-    assert boundary_information([1.0], 1.0) == pytest.approx(exact, rel=1e-10, abs=0)
+    found = boundary_information([1.0], 1.0)
+    assert found.value == pytest.approx(exact, rel=1e-10, abs=0)
+    assert found.kind == "asymptotic"
+    assert found.lower == found.value == found.upper
 
 
 @pytest.mark.parametrize("quantizer", [Sign(), Ternary(zeros=0.33), Ternary(zeros=0.9), Uniform(bits=3)])
@@ -28,7 +31,7 @@ def test_boundary_law_against_retained_information(quantizer, law):
     edges = quantizer.fit(weights).edges
     errors = []
     for spread in (0.2, 0.1):
-        predicted = boundary_information(law.pdf(edges), spread)
+        predicted = boundary_information(law.pdf(edges), spread).value
         errors.append(predicted / retained_information(weights, spread, quantizer).value - 1)
     assert abs(errors[1]) < 0.02
     assert abs(errors[1]) < 0.4 * abs(errors[0]) + 1e-4

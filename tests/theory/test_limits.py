@@ -88,23 +88,37 @@ def test_limit_by_simulation(probs, rng):
 @pytest.mark.parametrize("probs", [*LAWS.values(), [1e-3] * 1000, np.full(10**6, 1e-6)])
 def test_bound_holds_at_every_n(probs, n):
     limit = finite_support_limit(probs, n)
-    assert limit.value <= finite_support_bound(probs, n) * (1 + 1e-12)
+    assert limit.value <= finite_support_bound(probs, n).value * (1 + 1e-12)
     assert limit.details == {
-        "bound": finite_support_bound(probs, n),
-        "asymptote": finite_support_asymptote(probs, n),
+        "bound": finite_support_bound(probs, n).value,
+        "asymptote": finite_support_asymptote(probs, n).value,
     }
+
+
+@pytest.mark.parametrize("probs", [*LAWS.values(), [1e-3] * 1000])
+def test_bound_and_asymptote_say_what_they_are(probs):
+    bound, asymptote = finite_support_bound(probs, 7), finite_support_asymptote(probs, 7)
+    assert (bound.kind, bound.lower, bound.level) == ("certified", 0.0, 1.0)
+    with mpmath.workdps(40):
+        weights = [mpmath.mpf(float(p)) for p in probs]
+        truth = sum(mpmath.sqrt(p * (1 - p)) for p in weights) / (2 * mpmath.sqrt(7))
+        assert bound.value <= bound.upper
+        assert truth <= bound.upper <= truth * (1 + mpmath.mpf(1e-11))
+    assert asymptote.kind == "asymptotic"
+    assert asymptote.lower == asymptote.value == asymptote.upper
 
 
 def test_bound_is_reached():
     # One coin flip deviates by exactly its standard deviation.
-    assert finite_support_limit([0.5, 0.5], 1).value == finite_support_bound([0.5, 0.5], 1) == 0.5
+    assert finite_support_limit([0.5, 0.5], 1).value == finite_support_bound([0.5, 0.5], 1).value == 0.5
 
 
 @pytest.mark.parametrize("probs", [LAWS["coin"], LAWS["skewed"], LAWS["five"], LAWS["with-zero"]])
 def test_asymptote_is_approached_like_one_over_n(probs):
     ladder = np.array([10**3, 10**4, 10**5, 10**6])
     gaps = [
-        abs(finite_support_limit(probs, n).value / finite_support_asymptote(probs, n) - 1) for n in ladder
+        abs(finite_support_limit(probs, n).value / finite_support_asymptote(probs, n).value - 1)
+        for n in ladder
     ]
     assert np.polyfit(np.log(ladder), np.log(gaps), 1)[0] == pytest.approx(-1, abs=0.15)
 

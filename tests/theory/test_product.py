@@ -75,7 +75,7 @@ def test_unlike_coordinates_meet_brute_force():
 @pytest.mark.parametrize(
     ("dim", "low", "high"), [(1, 0.03186, 0.03191), (10, 0.10047, 0.10092), (100, 0.3092, 0.3127)]
 )
-def test_design_page_figures_on_cell_edges(dim, low, high):
+def test_certified_values_on_cell_edges(dim, low, high):
     bounds = quantized_mean(100, dim, 0.5)
     assert low <= bounds.lower <= bounds.upper <= high
     assert bounds.width <= 1e-4

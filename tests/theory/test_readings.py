@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import optimize, stats
@@ -35,16 +36,29 @@ def test_private_advantage_is_the_largest_there_is(epsilon, delta):
         ).fun
         for side in ([1, 0, 0, 0], [1, 1, 0, 0])
     )
-    assert private_advantage(epsilon, delta) == pytest.approx(best, abs=1e-9)
+    assert private_advantage(epsilon, delta).value == pytest.approx(best, abs=1e-9)
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 1e-9, 0.3, 2.0, 40.0, 800.0])
+@pytest.mark.parametrize("delta", [0.0, 1e-5, 0.3, 1.0])
+def test_private_advantage_is_an_upper_bound_with_its_rounding(epsilon, delta):
+    found = private_advantage(epsilon, delta)
+    assert (found.kind, found.lower, found.level) == ("certified", 0.0, 1.0)
+    # In forty digits: only the exponential is not rational.
+    with mpmath.workdps(400):
+        power = mpmath.exp(epsilon)
+        truth = (power - 1 + 2 * mpmath.mpf(delta)) / (power + 1)
+        assert truth <= found.upper <= 1.0
+        assert found.upper <= truth * (1 + mpmath.mpf(2e-15))
 
 
 def test_mis_is_at_least_one_minus_delta():
-    assert private_advantage(0.0, 0.125) == 0.125
+    assert private_advantage(0.0, 0.125).value == 0.125
 
 
 def test_private_advantage_at_any_epsilon():
-    assert private_advantage(800.0) == 1.0
-    assert private_advantage(1e-9) == pytest.approx(5e-10, rel=1e-12, abs=0)
+    assert private_advantage(800.0).value == 1.0
+    assert private_advantage(1e-9).value == pytest.approx(5e-10, rel=1e-12, abs=0)
 
 
 def test_randomised_response_on_the_counts_stays_below():
@@ -59,15 +73,15 @@ def test_randomised_response_on_the_counts_stays_below():
         members = [0.5 * (own * with_own[1] + (1 - own) * with_own[0]) for own in (flip, 1 - flip)]
         others = [0.5 * stats.binom.pmf(counts, n, 0.5)] * 2
         advantage = np.abs(np.array(members) - others).sum() / 2
-        assert advantage <= private_advantage(epsilon) * (1 + 1e-12)
+        assert advantage <= private_advantage(epsilon).value * (1 + 1e-12)
         if n == 1:
-            assert advantage == pytest.approx(private_advantage(epsilon) / 2, rel=1e-12, abs=0)
+            assert advantage == pytest.approx(private_advantage(epsilon).value / 2, rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize("epsilon", [0.01, 1.0, 5.0])
 @pytest.mark.parametrize("delta", [0.0, 0.01, 0.3])
 def test_implied_epsilon_undoes_private_advantage(epsilon, delta):
-    advantage = exactly(private_advantage(epsilon, delta))
+    advantage = exactly(private_advantage(epsilon, delta).value)
     assert implied_epsilon(advantage, delta).value == pytest.approx(epsilon, rel=1e-9, abs=0)
 
 
@@ -117,7 +131,10 @@ def test_bayes_security_keeps_bounds_in_order():
             lambda _: private_advantage(-1.0),
             "theory.private_advantage: expected epsilon >= 0, got epsilon=-1.0",
         ),
-        (lambda _: private_advantage(math.inf), "theory.private_advantage: expected epsilon a finite number"),
+        (
+            lambda _: private_advantage(math.inf),
+            "theory.private_advantage: expected epsilon a finite number",
+        ),
         (lambda _: private_advantage(1.0, 1.5), r"expected delta in 0\.\.1, got delta=1\.5"),
         (lambda _: implied_epsilon(exactly(0.5), -0.1), r"theory.implied_epsilon: expected delta in 0\.\.1"),
         (lambda _: implied_epsilon(0.5), r"expected advantage an Interval within 0\.\.1, got advantage=0\.5"),

@@ -204,7 +204,13 @@ def interval(lower, value, upper, level=0.95):
 def test_predicted_advantage_is_that_of_a_smaller_gaussian_shift(full, kept):
     shift = 2 * stats.norm.ppf((1 + full) / 2)
     truth = 2 * stats.norm.cdf(shift * math.sqrt(kept) / 2) - 1 if kept > 0 else 0.0
-    assert theory.predicted_advantage(kept, full) == pytest.approx(truth, abs=1e-15)
+    assert theory.predicted_advantage(kept, full).value == pytest.approx(truth, abs=1e-15)
+
+
+def test_predicted_advantage_of_numbers_has_no_bounds():
+    found = theory.predicted_advantage(0.2, 0.5)
+    assert found.kind == "asymptotic"
+    assert found.lower == found.value == found.upper
 
 
 def test_predicted_advantage_of_a_shift_seen_through_one_edge():
@@ -213,7 +219,7 @@ def test_predicted_advantage_of_a_shift_seen_through_one_edge():
     full = 2 * stats.norm.cdf(mu / 2) - 1
     seen = stats.norm.cdf(mu / 2) - stats.norm.cdf(-mu / 2)
     one = theory.retained_information(np.zeros(2), 1.0, Sign()).value
-    assert theory.predicted_advantage(one, full) == pytest.approx(
+    assert theory.predicted_advantage(one, full).value == pytest.approx(
         seen * math.sqrt(2 / math.pi), rel=1e-4, abs=0
     )
 
@@ -224,8 +230,8 @@ def test_predicted_advantage_carries_intervals():
     assert result.kind == "asymptotic"
     assert result.level == pytest.approx(0.85)
     assert result.lower == 0.0
-    assert result.value == theory.predicted_advantage(0.2, 0.5)
-    assert result.upper == theory.predicted_advantage(0.3, 0.6)
+    assert result.value == theory.predicted_advantage(0.2, 0.5).value
+    assert result.upper == theory.predicted_advantage(0.3, 0.6).value
     assert theory.predicted_advantage(0.2, full).level == 0.95
 
 

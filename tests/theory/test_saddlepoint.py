@@ -22,7 +22,7 @@ def pair(difference, probs, minimiser_first=True):
 
 
 def relative_error(law, n):
-    return abs(theory.saddlepoint(law, n) / theory.exact(law, n).value - 1)
+    return abs(theory.saddlepoint(law, n).value / theory.exact(law, n).value - 1)
 
 
 @pytest.mark.parametrize("minimiser_first", [True, False])
@@ -78,7 +78,7 @@ def test_a_rare_win_among_many_values_is_not_interpolated():
     common = 1 + np.arange(60) / 100
     law = pair(np.append(-1.0, common), np.append(1e-12, np.full(60, (1 - 1e-12) / 60)))
     # The rival wins by two rare examples: p (p - p**2) + (1 - p) p**2.
-    assert theory.saddlepoint(law, 2) == pytest.approx(2e-24, rel=1e-9, abs=0)
+    assert theory.saddlepoint(law, 2).value == pytest.approx(2e-24, rel=1e-9, abs=0)
 
 
 def test_a_rare_atom_beside_common_ones_misleads_by_what_the_docstring_says():
@@ -120,7 +120,7 @@ def test_an_exact_tie():
     difference = centred.difference(1, 0)
     absolute = np.abs(difference.values).mean()
     local = stats.norm.pdf(0) * absolute / math.sqrt(1000 * difference.variance)
-    assert theory.saddlepoint(centred, 1000) == pytest.approx(local, rel=0.005, abs=0)
+    assert theory.saddlepoint(centred, 1000).value == pytest.approx(local, rel=0.005, abs=0)
 
 
 def test_near_ties_it_is_the_local_limit():
@@ -129,19 +129,19 @@ def test_near_ties_it_is_the_local_limit():
     absolute = float(np.exp(d.log_probs) @ np.abs(d.values - d.mean))
     sd = math.sqrt(d.variance)
     local = stats.norm.pdf(math.sqrt(n) * d.mean / sd) * absolute / (sd * math.sqrt(n))
-    assert theory.saddlepoint(law, n) == pytest.approx(local, rel=0.05, abs=0)
+    assert theory.saddlepoint(law, n).value == pytest.approx(local, rel=0.05, abs=0)
 
 
 def test_far_out_it_is_the_sharp_asymptotics():
     law = pair([-1.0, 0.1, math.sqrt(0.5), 0.9], [0.25, 0.25, 0.2, 0.3])
-    ratios = [theory.saddlepoint(law, n) / theory.sharp(law, n) - 1 for n in (4000, 8000, 16_000)]
+    ratios = [theory.saddlepoint(law, n).value / theory.sharp(law, n).value - 1 for n in (4000, 8000, 16_000)]
     assert np.abs(ratios[-1]) < 2e-3
     assert np.diff(np.log(np.abs(ratios))) == pytest.approx([-math.log(2)] * 2, abs=0.1)
 
 
 def test_normal_losses_are_exact():
     law = theory.GaussianLosses(mean=[0.0, 0.3], cov=[[0.0, 0.0], [0.0, 1.0]])
-    assert theory.saddlepoint(law, 37) == theory.exact(law, 37).value
+    assert theory.saddlepoint(law, 37) == theory.exact(law, 37)
 
 
 @pytest.mark.parametrize("n", [2, 5, 100])
@@ -149,7 +149,7 @@ def test_measured_losses(n):
     quantiles = stats.norm.ppf((np.arange(20_000) + 0.5) / 20_000)
     law = theory.SampledLosses(losses=[np.zeros(20_000), 0.3 + quantiles])
     truth = theory.exact(theory.GaussianLosses(mean=[0.0, 0.3], cov=[[0.0, 0.0], [0.0, 1.0]]), n).value
-    assert theory.saddlepoint(law, n) == pytest.approx(truth, rel=0.003, abs=0)
+    assert theory.saddlepoint(law, n).value == pytest.approx(truth, rel=0.003, abs=0)
 
 
 def test_a_hundred_thousand_losses_are_quick(rng):

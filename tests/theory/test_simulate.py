@@ -130,7 +130,7 @@ def test_a_duplicate_or_distant_rival_changes_nothing():
 def test_measured_losses():
     quantiles = 0.5 + stats.norm.ppf((np.arange(2000) + 0.5) / 2000)
     law = theory.SampledLosses(losses=[np.zeros(2000), quantiles])
-    saddle = theory.saddlepoint(law, 40)
+    saddle = theory.saddlepoint(law, 40).value
     result = theory.simulate(6, law, 40, 20_000)
     assert abs(result.value - saddle) < 5 * result.details["standard_error"] + 0.01 * saddle
     third = theory.SampledLosses(losses=[np.zeros(2000), quantiles, quantiles + 1e-3])
