@@ -1,151 +1,29 @@
 """Functions: one quantizer's row, from networks that were trained once for all quantizers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mis import theory
 from mis.attacks import linear_limit
-from mis.attacks.crossfit import STRONGEST, cross_fit, deal, mean_over_models
-from mis.attacks.decoded import decoded
-from mis.attacks.linearised import linearised
-from mis.attacks.ridge import Ridge, gram, ridge
+from mis.attacks.crossfit import STRONGEST, cross_fit, mean_over_models
 from mis.numerics.checks import UnsupportedSetting
-from mis.populations import Split
 from mis.quantizers import Quantizer
-from mis.ranking.asymptotic import LocalFit, local_fit
-from mis.ranking.black_box import BLACK_BOX, Outputs, calibrated, example_losses
-from mis.ranking.decoding import Cells, cells_of, codes, posterior_mean
+from mis.ranking.asymptotic import LocalFit
+from mis.ranking.evidence import ATTACKS, Evidence
+from mis.ranking.networks import Networks
 from mis.ranking.performance import Performance, performance, train_performance
+from mis.ranking.release import Published, example_losses, publish
 from mis.ranking.row import Row
-from mis.ranking.spec import RankingSpec
+from mis.ranking.whitebox import layer_scores
 from mis.results import Interval
-from mis.training import FEW_RUNS, Ensemble
 
-__all__ = ["Measurement", "Networks", "measure", "release"]
+__all__ = ["Measurement", "measure"]
 
-# Models whose gradients are averaged, per fold: a mean over references beats the gradient at one point, and the gain
-# levels off near 32 references in all.
-REFERENCES = 5
-
-# Networks evaluated at a time, which bounds the memory of their intermediate arrays.
-BATCH = 8
-
-# The stream of stochastic rounding: data and initial points have 1 and 2. Within it the keys of iterates count from
-# 2**31, those of networks from 0.
-ROUNDING, ITERATES = 3, 2**31
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Networks:
-    """The trained networks of a ranking, and what all quantizers need of them.
-
-    Parameters
-    ----------
-    spec
-        What they are.
-    split
-        The pool they were trained on halves of, and the held-out examples.
-    ensemble
-        Their last iterates.
-    trajectories
-        Iterates of a few more runs of the same learner, layers ``(R, S, in + 1, out)``.
-    num_folds
-        Folds of the cross-fitted attacks.
-    level
-        Level of all intervals.
-    attacks
-        Names in ``BLACK_BOX``, ``lira_decoded``, ``whitebox`` and ``combined``: all the others together.
-    """
-
-    spec: RankingSpec
-    split: Split
-    ensemble: Ensemble
-    trajectories: Ensemble
-    num_folds: int
-    level: float
-    attacks: tuple[str, ...]
-
-    @cached_property
-    def batches(self) -> list[jax.Array]:
-        """Layers of the networks, then of all iterates of the trajectories, ``(M + R * S, in + 1, out)``.
-
-        Everything that is quantized, in one array: a quantizer compiles once.
-        """
-        both = zip(self.ensemble.params, self.trajectories.params, strict=True)
-        return [jnp.asarray(np.concatenate([p, t.reshape(-1, *t.shape[2:])])) for p, t in both]
-
-    @cached_property
-    def layers(self) -> list[jax.Array]:
-        """The layers of all networks, ``(M, in + 1, out)``."""
-        return [jnp.asarray(p) for p in self.ensemble.params]
-
-    @cached_property
-    def full(self) -> list[jax.Array]:
-        """The parameters of each network in a row, by layer, ``(M, P)``."""
-        return _rows(self.layers)
-
-    @cached_property
-    def gradients(self) -> list[list[jax.Array]]:
-        """For each fold as target, gradients of the pool's losses by layer, averaged over a few shadows, ``(N, P)``."""
-        model, pool = self.spec.model, self.split.pool
-        folds = deal(len(self.full[0]), self.num_folds)
-
-        @partial(jax.jit, compiler_options=FEW_RUNS)
-        def of_fold(params, features, targets):
-            one = jax.grad(lambda p, x, y: model.losses(p, x, y))
-            each = jax.vmap(one, in_axes=(None, 0, 0))
-
-            def add(total, network):
-                grads = each(network, features, targets)
-                return jax.tree.map(jnp.add, total, grads), None
-
-            start = jax.tree.map(lambda p: jnp.zeros((len(features), *p.shape[1:]), p.dtype), params)
-            total, _ = jax.lax.scan(add, start, params)
-            return [layer / len(params[0]) for layer in _rows(total)]
-
-        x, y = jnp.asarray(pool.features), jnp.asarray(pool.targets)
-        few = min(REFERENCES, len(folds) // self.num_folds)
-        picks = [np.flatnonzero(folds == fold)[:few] for fold in range(self.num_folds)]
-        means = [of_fold([p[pick] for p in self.ensemble.params], x, y) for pick in picks]
-        # All folds but this and the next. Summed, not subtracted from the total, which would leave rounding residues.
-        others = 1.0 - np.eye(len(means)) - np.roll(np.eye(len(means)), 1, axis=1)
-        return [_mixed(row / row.sum(), means) for row in jnp.asarray(others, jnp.float32)]
-
-    @cached_property
-    def local(self) -> LocalFit | str:
-        """What local asymptotics start from, or why they do not apply."""
-        try:
-            return local_fit(self.spec, self.split.pool, self.ensemble)
-        except UnsupportedSetting as refused:
-            return refused.reason
-
-    @cached_property
-    def spread(self) -> list[np.ndarray]:
-        """Standard deviation of each weight over the networks, by layer."""
-        return [p.std(axis=0, ddof=1) for p in self.ensemble.params]
-
-    @cached_property
-    def weights(self) -> list[np.ndarray]:
-        """The layers of one network: the end of the first trajectory."""
-        return [np.asarray(p[0, -1], dtype=np.float64) for p in self.trajectories.params]
-
-    def retained(self, quantizer: Quantizer, level: float) -> Interval:
-        """Return the share of information that the quantizer lets through, by the spread over the networks."""
-        return theory.retained_information(self.weights, self.spread, quantizer, level=level)
-
-    @cached_property
-    def spread_of_run(self) -> list[np.ndarray]:
-        """Standard deviation of each weight over the last third of one run, by layer: costs no second training."""
-        steps, num_snapshots = self.spec.learner.steps, self.trajectories.params[0].shape[1]
-        # The last snapshot is the last step's, and the steps that do not divide went before the first.
-        step = steps - steps // num_snapshots * np.arange(num_snapshots)[::-1]
-        return [p[0, 3 * step > 2 * steps].std(axis=0, ddof=1) for p in self.trajectories.params]
+# Attacks that join others; the rest are in ``mis.ranking.evidence``.
+JOINED = ("whitebox", "combined")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -169,33 +47,20 @@ class Measurement:
 
 def measure(networks: Networks, quantizer: Quantizer) -> Measurement:
     """Release the networks by one quantizer, attack them, and compute what is known without attacking."""
-    num_models = len(networks.full[0])
-    batches, cells = release(networks, quantizer)
-    released, cells = _first((batches, cells), num=num_models)
-    model, pool, heldout = networks.spec.model, networks.split.pool, networks.split.heldout
-    features = np.concatenate([pool.features, heldout.features])
-    said = np.asarray(_predict(batches, features, model=model))
-    pool_outputs, heldout_outputs = np.split(said[:num_models], [len(pool.features)], axis=1)
-    candidates = example_losses(said[num_models:, len(pool.features) :], heldout.targets)
-    members = networks.ensemble.membership
-    performs = performance(heldout_outputs, heldout.targets)
-    outputs = Outputs(
-        pool=pool_outputs,
-        targets=pool.targets,
-        members=members,
-        heldout=heldout_outputs,
-        heldout_targets=heldout.targets,
-    )
-    measured = _attack(networks, released, cells, outputs)
+    published = publish(networks, quantizer)
+    pool, heldout, members = networks.split.pool, networks.split.heldout, networks.ensemble.membership
+    performs = performance(published.heldout_outputs, heldout.targets)
+    candidates = example_losses(published.candidates, heldout.targets)
+    measured = _attack(networks, published)
     interval = partial(mean_over_models, num_folds=networks.num_folds, level=networks.level)
-    strongest, (limit, why) = measured[STRONGEST], _limit(released, networks)
+    strongest, (limit, why) = measured[STRONGEST], _limit(published, networks)
     known, missing = _theory_columns(networks, quantizer, theory.SampledLosses(losses=candidates))
     row = Row(
         quantizer=quantizer.name,
         bits=quantizer.bits,
-        zeros=sum(int(jnp.sum(p == 0.0)) for p in released) / sum(p.size for p in released),
+        zeros=published.zeros,
         performance=performs.interval(networks.level),
-        train_performance=train_performance(pool_outputs, pool.targets, members),
+        train_performance=train_performance(published.pool_outputs, pool.targets, members),
         **known,
         attacks={name: interval(measured[name].advantage) for name in networks.attacks},
         advantage=interval(strongest.advantage),
@@ -208,112 +73,29 @@ def measure(networks: Networks, quantizer: Quantizer) -> Measurement:
     return Measurement(row=row, advantages=strongest.advantage, performance=performs)
 
 
-@partial(jax.jit, static_argnames="num")
-def _first(tree, *, num):
-    """Leave the iterates out; compiled once, not array by array."""
-    return jax.tree.map(lambda leaf: leaf[:num], tree)
-
-
-def _rows(layers) -> list[jax.Array]:
-    return [jnp.asarray(p).reshape(len(p), -1) for p in layers]
-
-
-@partial(jax.jit, compiler_options=FEW_RUNS)
-def _mixed(shares, means):
-    """Return the weighted mean of lists of arrays."""
-    return [
-        sum(share * layer for share, layer in zip(shares, of_lists, strict=True))
-        for of_lists in zip(*means, strict=True)
-    ]
-
-
-@partial(jax.jit, static_argnames="quantizer", compiler_options=FEW_RUNS)
-def _quantize(layers, keys, *, quantizer):
-    def one(item):
-        params, key = item
-        keys = jax.random.split(key, len(params))
-        grids = [quantizer.fit(layer) for layer in params]
-        each = zip(grids, params, keys, strict=True)
-        released = [grid.apply(layer, key=key) for grid, layer, key in each]
-        return released, [cells_of(grid) for grid in grids]
-
-    # One at a time stays in the cache and compiles in half the time.
-    return jax.lax.map(one, (layers, keys))
-
-
-def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], list[Cells | None]]:
-    """Quantize every network and iterate, as ``quantizers.quantize`` does; return also the cells of each, by layer.
-
-    Stochastic rounding has one key per network, whatever the others are.
-    """
-    start = jax.random.fold_in(jax.random.key(networks.spec.seed), ROUNDING)
-    num_iterates = len(networks.batches[0]) - len(networks.full[0])
-    numbers = np.concatenate([networks.ensemble.indices, ITERATES + np.arange(num_iterates)])
-    keys = jax.vmap(lambda i: jax.random.fold_in(start, i))(jnp.asarray(numbers, jnp.uint32))
-    return _quantize(networks.batches, keys, quantizer=quantizer)
-
-
-@partial(jax.jit, static_argnames="model", compiler_options=FEW_RUNS)
-def _predict(layers, features, *, model):
-    """Return the outputs of every network, ``(M, N, classes or 1)``."""
-    return jax.lax.map(lambda params: model.predict(params, features), layers, batch_size=BATCH)
-
-
-def _attack(networks, released, cells, outputs):
+def _attack(networks: Networks, published: Published):
     """Measure every attack by cross-fitting; all of them see the released networks only."""
-    members, black = outputs.members, [name for name in networks.attacks if name in BLACK_BOX]
-    rows, membership = _rows(released), jnp.asarray(members, jnp.float32)
-    # What each network shows of its weights: full-precision ones, their cells' numbers, or neither.
-    seen = [cell and (codes(p, cell), cell) for p, cell in zip(released, cells, strict=True)]
-    white = [f"{kind}-{layer}" for layer in range(len(rows)) for kind in ("linearised", "decoded")]
-    groups: dict[str, Sequence[str]] = {name: [name] for name in black}
-    white += ["ridge", "lira_decoded"]
-    groups |= {"lira_decoded": ["lira_decoded"], "whitebox": white, "combined": [*black, *white]}
-    groups = {name: groups[name] for name in networks.attacks}
+    single = [name for name in networks.attacks if name in ATTACKS]
+    groups = {name: [name] for name in single}
+    white = layer_scores(networks, published.released) if set(JOINED) & set(networks.attacks) else []
+    if white:
+        linear = [*white[0], "lira_decoded"]
+        single = list(dict.fromkeys([*single, "lira_decoded"]))
+        joined = {"whitebox": linear, "combined": list(dict.fromkeys([*groups, *linear]))}
+        groups |= {name: joined[name] for name in JOINED if name in networks.attacks}
 
     def features(fold, is_shadow):
-        scores = {name: BLACK_BOX[name](outputs, is_shadow) for name in black}
-        if set(groups) <= set(black):
-            return scores
-        arrays = _white(rows, networks.full, networks.gradients[fold], membership, is_shadow)
-        found = {name: np.asarray(values) for name, values in arrays.items()}
-        # The ridge has seen the labels of its shadows, so no law of its scores can be fitted on them.
-        scores["ridge"] = found.pop("ridge")[~is_shadow]
-        scores["lira_decoded"] = _lira_decoded(networks, released, seen, outputs, is_shadow)
-        return scores | {name: calibrated(values, members, is_shadow) for name, values in found.items()}
+        evidence = Evidence(published, fold, is_shadow)
+        scores = {name: ATTACKS[name].scores(evidence) for name in single}
+        return scores | (white[fold] if white else {})
 
-    return cross_fit(features, members, groups, num_folds=networks.num_folds)
+    ordered = {name: groups[name] for name in networks.attacks}
+    return cross_fit(features, networks.ensemble.membership, ordered, num_folds=networks.num_folds)
 
 
-def _lira_decoded(networks, released, seen, outputs, is_shadow):
-    """LiRA on the outputs of the networks that the released codes let an attacker expect."""
-    if any(seen):
-        guess = [
-            posterior_mean(full, *cells, jnp.asarray(is_shadow)) if cells else p
-            for p, full, cells in zip(released, networks.layers, seen, strict=True)
-        ]
-        said = np.asarray(_predict(guess, networks.split.pool.features, model=networks.spec.model))
-        outputs = replace(outputs, pool=said)
-    return BLACK_BOX["lira"](outputs, is_shadow)
-
-
-@partial(jax.jit, compiler_options=FEW_RUNS)
-def _white(released, full, gradients, membership, is_shadow):
-    """White-box scores of all networks, layer by layer, and the ridge on all layers together."""
-    shadows = is_shadow.astype(membership.dtype)
-    products = sum(gram(layer, shadows) for layer in released)
-    scores = {"ridge": ridge(products, membership, shadows, penalty=Ridge.penalty)}
-    for layer, (found, weights, slopes) in enumerate(zip(released, full, gradients, strict=True)):
-        score = linearised(found, slopes, shadows)
-        # Norms of both, were they computed in one loop over the gradients, would take five times as long.
-        slopes, scores[f"linearised-{layer}"] = jax.lax.optimization_barrier((slopes, score))
-        scores[f"decoded-{layer}"] = decoded(found, weights, slopes, shadows)
-    return scores
-
-
-def _limit(released, networks) -> tuple[Interval | None, str]:
+def _limit(published, networks) -> tuple[Interval | None, str]:
     """Return what linear attacks would reach with ever more networks, or why that cannot be told."""
-    params = np.concatenate([np.asarray(rows) for rows in _rows(released)], axis=1)
+    params = published.params
     moving = int((params != params[0]).any(axis=0).sum())
     if moving > len(params) - 3:
         return None, "it takes more networks than there are weights that move"
