@@ -17,6 +17,7 @@ from mis.attacks.decoded import decoded
 from mis.attacks.linearised import linearised
 from mis.attacks.ridge import Ridge, gram, ridge
 from mis.numerics.checks import UnsupportedSetting
+from mis.numerics.seeds import jax_key
 from mis.populations import Split
 from mis.quantizers import Quantizer
 from mis.ranking.asymptotic import LocalFit, local_fit
@@ -222,7 +223,7 @@ def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], 
 
     Stochastic rounding has one key per network, whatever the others are.
     """
-    start = jax.random.fold_in(jax.random.key(networks.spec.seed), ROUNDING)
+    start = jax.random.fold_in(jax_key(networks.spec.seed), ROUNDING)
     num_iterates = len(networks.batches[0]) - len(networks.full[0])
     numbers = np.concatenate([networks.ensemble.indices, ITERATES + np.arange(num_iterates)])
     keys = jax.vmap(lambda i: jax.random.fold_in(start, i))(jnp.asarray(numbers, jnp.uint32))
@@ -330,11 +331,12 @@ def _theory_columns(networks, quantizer, law) -> dict[str, Any]:
         estimate = theory.indicator(law, level=networks.level)
         put(row, "indicator", estimate)
         row["indicator_naive"] = estimate.details["naive"]
-        row["num_candidates"] = estimate.details["num_candidates"]
-    except UnsupportedSetting:
-        # All iterates were released as one and the same network: there is no competitor.
+        row |= {"num_candidates": estimate.details["num_candidates"], "indicator_reason": ""}
+    except UnsupportedSetting as refused:
+        # All iterates were released as one and the same network, or too few examples are held out.
         put(row, "indicator", None)
-        row |= {"indicator_naive": None, "num_candidates": 1}
+        row |= {"indicator_naive": None, "num_candidates": len(np.unique(law.losses, axis=0))}
+        row["indicator_reason"] = refused.reason
     one_run = theory.retained_information(weights, networks.spread_of_run, quantizer, level=networks.level)
     put(row, "retained", one_run)
     put(row, "retained_ensemble", networks.retained(quantizer, networks.level))

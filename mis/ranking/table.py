@@ -43,7 +43,8 @@ def table(
 ) -> str:
     """Return three tables: what leaks, what theory says, and how far the two agree."""
     out = StringIO()
-    console = Console(file=out, width=WIDTH, force_terminal=False, highlight=False)
+    # Names are text: brackets and colons in them mean nothing.
+    console = Console(file=out, width=WIDTH, force_terminal=False, highlight=False, markup=False, emoji=False)
     level = f"{100 * about.get('level', 0.95):g}%"
     excluded = about.get("excluded") or []
     console.print(
@@ -51,10 +52,21 @@ def table(
         f"± and [ ] are {level} intervals",
         style=None,
     )
+    pool = about.get("asked", {}).get("pool")
+    if pool:
+        console.print(
+            f"Pool of {pool} examples, half of them in each network; {about.get('heldout', '?')} held out."
+        )
+    if about.get("doubt"):
+        console.print(about["doubt"])
     if excluded:
         console.print(f"Excluded because they diverged: {', '.join(excluded)}.")
     console.print(_attacks(rows, about.get("performance", "performance")))
     console.print(_theory(rows))
+    for reason in dict.fromkeys(row.get("indicator_reason") for row in rows):
+        if reason:
+            names = ", ".join(row["quantizer"] for row in rows if row.get("indicator_reason") == reason)
+            console.print(f"No r_Q of {names}: {reason}")
     console.print(_ties(rows))
     if agreements:
         console.print(_agreement(agreements))

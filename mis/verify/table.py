@@ -23,7 +23,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     1 of 1 claims hold.
     """
     out = StringIO()
-    console = Console(file=out, width=WIDTH, force_terminal=False, highlight=False)
+    console = Console(file=out, width=WIDTH, force_terminal=False, highlight=False, markup=False, emoji=False)
     grid = Table(box=None, pad_edge=False)
     for name in ("statement", "setting", "source"):
         grid.add_column(name, overflow="fold", ratio=3)
