@@ -20,7 +20,7 @@ from mis.attacks.metrics import (
 )
 from mis.attacks.rates import Limits, auc_limits
 from mis.attacks.samples import Sample, exchange_thresholds, read_samples
-from mis.numerics.checks import integer, probability, refuse
+from mis.numerics.checks import integer, probability, refuse, unmasked
 from mis.results import Interval
 
 __all__ = ["FPRS", "Audit", "audit"]
@@ -244,6 +244,7 @@ def audit(
     real = isinstance(delta, int | float | np.number) and not isinstance(delta, bool)
     if not real or not 0 <= delta < 1:
         raise refuse("audit", "delta", "a number in [0, 1)", delta)
+    unmasked("audit", "fprs", fprs)
     fprs = [probability("audit", "fprs", fpr) for fpr in np.atleast_1d(np.asarray(fprs)).tolist()]
     seed = integer("audit", "seed", seed, at_least=0)
     samples = read_samples(member, nonmember, scores, membership)

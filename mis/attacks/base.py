@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from mis.numerics.checks import InvalidInput, UnsupportedSetting
+from mis.numerics.checks import InvalidInput, UnsupportedSetting, unmasked
 
 __all__ = [
     "Attack",
@@ -131,10 +131,9 @@ class Attack(abc.ABC):
 
 def read_scores(where: str, name: str, value: Any) -> np.ndarray:
     """Return ``value`` as float64 without NaN; infinities are legal."""
+    unmasked(where, name, value)
     try:
         given = np.asarray(value)
-        if np.ma.is_masked(value):
-            raise InvalidInput(f"{where}: expected {name} without masked values.")
         if np.iscomplexobj(given):
             raise InvalidInput(f"{where}: expected {name} real, got complex numbers.")
         # Text that looks like numbers is text; dates and records are no scores.
@@ -169,6 +168,7 @@ def _kind(value):
 
 def read_membership(where: str, name: str, value: Any) -> np.ndarray:
     """Return ``value`` as a bool array; numbers must be 0 or 1."""
+    unmasked(where, name, value)
     array = np.asarray(value)
     if array.dtype == np.bool_:
         return array
@@ -180,6 +180,7 @@ def read_membership(where: str, name: str, value: Any) -> np.ndarray:
 
 def read_labels(where: str, name: str, value: Any) -> np.ndarray:
     """Return ``value`` as integers, 0 or larger; integers exactly, whatever their size."""
+    unmasked(where, name, value)
     given = np.asarray(value)
     if given.dtype.kind not in "iu":
         given = read_scores(where, name, value)

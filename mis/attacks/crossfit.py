@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
-from mis.numerics.checks import InvalidInput, integer, probability
+from mis.numerics.checks import InvalidInput, integer, probability, unmasked
 from mis.results import Interval
 
 __all__ = ["STRONGEST", "Measured", "cross_fit", "deal", "mean_over_models"]
@@ -72,6 +72,7 @@ def mean_over_models(values: np.ndarray, num_folds: int, level: float = 0.95) ->
     Interval(0.2 in [-0.0484138, 0.448414], attack, level=0.95)
     """
     probability("mean_over_models", "level", level)
+    unmasked("mean_over_models", "values", values)
     values = np.asarray(values, dtype=np.float64)
     value = float(values.mean())
     of_fold = np.bincount(deal(len(values), num_folds), values - value)
@@ -111,6 +112,7 @@ def cross_fit(
         One for each attack, and one under ``"advantage"``: in each fold the attack that was strongest on the
         calibrating models.
     """
+    unmasked("cross_fit", "membership", membership)
     membership = np.asarray(membership, dtype=bool)
     folds = deal(len(membership), num_folds)
     results = {name: np.empty((3, len(folds))) for name in [*attacks, STRONGEST]}

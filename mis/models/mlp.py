@@ -66,8 +66,8 @@ class MLP:
         gains = [2.0] * self.depth + [1.0]
         layers = []
         for k, (rows, cols), gain in zip(keys, self.shapes, gains, strict=True):
-            weights = jnp.sqrt(gain / (rows - 1)) * jax.random.normal(k, (rows - 1, cols))
-            layers.append(jnp.concatenate([weights, jnp.zeros((1, cols))]))
+            weights = jnp.sqrt(gain / (rows - 1)) * jax.random.normal(k, (rows - 1, cols), jnp.float32)
+            layers.append(jnp.concatenate([weights, jnp.zeros((1, cols), jnp.float32)]))
         return layers
 
     def predict(self, params: Sequence[jax.Array], x: jax.Array) -> jax.Array:

@@ -7,19 +7,26 @@ from typing import Any
 import numpy as np
 
 __all__ = [
+    "InputWarning",
     "InvalidInput",
     "UnsupportedSetting",
     "finite",
     "integer",
     "known",
+    "names",
     "number",
     "probability",
     "refuse",
+    "unmasked",
 ]
 
 
 class InvalidInput(ValueError):
     """An argument that cannot be right; the message names the argument, the condition and the value."""
+
+
+class InputWarning(UserWarning):
+    """An input that is taken as it is, though something else may be meant; the message says how to ask for that."""
 
 
 class UnsupportedSetting(ValueError):
@@ -60,6 +67,7 @@ def number(where: str, name: str, value: Any, *, above: float = -np.inf, below: 
         condition += f" > {above:g}"
     if below < np.inf:
         condition += f" and < {below:g}" if above > -np.inf else f" < {below:g}"
+    unmasked(where, name, value)
     try:
         as_float = float(value)
     except (TypeError, ValueError):
@@ -74,8 +82,66 @@ def probability(where: str, name: str, value: Any) -> float:
     return number(where, name, value, above=0.0, below=1.0)
 
 
+def unmasked(where: str, name: str, value: Any) -> None:
+    """Refuse masked values, also within lists: an array made of them would show what the mask hides.
+
+    Examples
+    --------
+    >>> unmasked("here", "losses", [np.ma.array([1.0, 2.0], mask=[False, True])])
+    Traceback (most recent call last):
+    mis.numerics.checks.InvalidInput: here: expected losses without masked values; leave those examples out.
+    """
+    if _holds_mask(value):
+        raise InvalidInput(f"{where}: expected {name} without masked values; leave those examples out.")
+
+
+def _holds_mask(value: Any) -> bool:
+    if isinstance(value, np.ma.MaskedArray):
+        return bool(np.any(np.ma.getmaskarray(value).view(np.bool_)))
+    parts: Iterable[Any]
+    if isinstance(value, np.ndarray):
+        parts = value.flat if value.dtype == object else ()
+    else:
+        parts = value if isinstance(value, list | tuple) else ()
+    return any(_holds_mask(part) for part in parts if isinstance(part, list | tuple | np.ndarray))
+
+
+def names(where: str, name: str, value: Any, count: int) -> tuple[str, ...]:
+    """Return ``count`` different printable names as text, or refuse them.
+
+    Numbers are names as they print, bytes as UTF-8.
+
+    Examples
+    --------
+    >>> names("here", "names", np.array([b"a", b"b"]), 2), names("here", "names", [8, 4], 2)
+    (('a', 'b'), ('8', '4'))
+    """
+    unmasked(where, name, value)
+    # An array without axes has one text, or one number, and nothing to iterate over.
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
+        raise refuse(where, name, "one name per candidate, in a sequence", value)
+    given = value.tolist() if isinstance(value, np.ndarray) else list(value)
+    if len(given) != count:
+        raise InvalidInput(f"{where}: expected {count} {name}, one per candidate, got {len(given)}.")
+    read = [_as_text(where, name, item) for item in given]
+    repeated = next((text for i, text in enumerate(read) if text in read[:i]), None)
+    if repeated is not None:
+        raise InvalidInput(f"{where}: expected {name} that differ, got {repeated!r} twice.")
+    return tuple(read)
+
+
+def _as_text(where: str, name: str, item: Any) -> str:
+    if isinstance(item, bytes):
+        item = item.decode(errors="backslashreplace")
+    text = str(item) if isinstance(item, str | int | float | np.generic) else ""
+    if not text.strip() or not text.isprintable():
+        raise refuse(where, name, "printable text that is not empty", item)
+    return text
+
+
 def finite(where: str, name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:
     """Return ``value`` as a finite float64 array of ``ndim`` axes, or refuse it."""
+    unmasked(where, name, value)
     try:
         array = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

@@ -16,6 +16,7 @@ from mis.attacks.decoded import decoded
 from mis.attacks.linearised import linearised
 from mis.attacks.ridge import Ridge, gram, ridge
 from mis.numerics.checks import UnsupportedSetting
+from mis.numerics.seeds import jax_key
 from mis.populations import Split
 from mis.quantizers import Quantizer
 from mis.ranking.asymptotic import LocalFit, local_fit
@@ -246,7 +247,7 @@ def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], 
 
     Stochastic rounding has one key per network, whatever the others are.
     """
-    start = jax.random.fold_in(jax.random.key(networks.spec.seed), ROUNDING)
+    start = jax.random.fold_in(jax_key(networks.spec.seed), ROUNDING)
     num_iterates = len(networks.batches[0]) - len(networks.full[0])
     numbers = np.concatenate([networks.ensemble.indices, ITERATES + np.arange(num_iterates)])
     keys = jax.vmap(lambda i: jax.random.fold_in(start, i))(jnp.asarray(numbers, jnp.uint32))

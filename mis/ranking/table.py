@@ -103,6 +103,8 @@ def _head(about, width) -> list[str]:
         f"± and [ ] are {100 * about['level']:g}% intervals over networks trained on this pool, for these "
         "attackers; not over pools, tasks or better attackers. performance counts the held-out examples too.",
     ]
+    if about.get("doubt"):
+        lines.append(about["doubt"])
     if about["excluded"]:
         lines.append(f"Excluded because they diverged: {', '.join(about['excluded'])}.")
     return ["\n".join(fit(line, width) for line in lines)]

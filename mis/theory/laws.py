@@ -9,13 +9,13 @@ returns the one with the **smallest index**. Sums that differ by no more than ro
 losses 0.1 + 0.2 tie with 0.3.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from mis.numerics.checks import InvalidInput, finite, refuse
+from mis.numerics.checks import InvalidInput, finite, names, refuse
 from mis.theory.differences import ROUNDING, Atoms, Normal
 
 __all__ = ["DiscreteLosses", "GaussianLosses", "LossLaw", "SampledLosses", "loss_law"]
@@ -181,14 +181,7 @@ class SampledLosses:
             )
         object.__setattr__(self, "losses", losses)
         if self.names is not None:
-            if isinstance(self.names, str) or not isinstance(self.names, Iterable):
-                raise refuse(where, "names", "one name per candidate, in a sequence", self.names)
-            names = tuple(str(name) for name in self.names)
-            if len(names) != len(losses):
-                raise InvalidInput(
-                    f"{where}: expected {len(losses)} names, one per candidate, got {len(names)}."
-                )
-            object.__setattr__(self, "names", names)
+            object.__setattr__(self, "names", names(where, "names", self.names, len(losses)))
 
     @property
     def num_losses(self) -> int:
