@@ -95,7 +95,10 @@ def _wins(difference: Atoms, wins_ties: bool, n: int) -> np.ndarray:
     if n == 1:
         return ((difference.values < 0) | (wins_ties & (difference.values == 0))).astype(np.float64)
     origin, span = difference.lattice()
-    threshold = -difference.values - (gap(origin, span, wins_ties, n) if span else 0.0)
+    # Off lattices sums that can be told apart from the threshold lie on one side of it, whoever wins ties.
+    tie = difference.tie(n)
+    beyond = gap(origin, span, wins_ties, n, tie) if span else (-tie if wins_ties else tie)
+    threshold = -difference.values - beyond
     return np.exp(log_lower_tail(difference, n - 1, threshold, span))
 
 
@@ -118,7 +121,8 @@ def log_lower_tail(difference: Atoms, num: int, thresholds: np.ndarray, span: fl
     """
     values = difference.values
     low, high = values.min(), values.max()
-    second, penultimate = values[values > low].min(), values[values < high].max()
+    alike = difference.tie(1)
+    second, penultimate = values[values > low + alike].min(), values[values < high - alike].max()
     # Towards the ends of the support, where the formula has no tilt, only sums of equal extremes are left.
     means = np.clip(thresholds / num, low + 1e-3 * (high - low), high - 1e-3 * (high - low))
     sd = math.sqrt(difference.variance)
@@ -135,7 +139,8 @@ def log_lower_tail(difference: Atoms, num: int, thresholds: np.ndarray, span: fl
         tilts = np.sinh(np.linspace(spread[0], spread[1], NUM_KNOTS)) / (3 * sd)
         quantile = interpolate.CubicSpline(*_lugannani_rice(difference, num, tilts, span))(means)
     log_probs = special.log_ndtr(quantile)
-    rounding = 1e-9 * (high - low)
+    # Points of a lattice are known up to rounding; off lattices the caller has said on which side a tie is.
+    rounding = span / 4
     return np.select(
         [
             thresholds < num * low - rounding,

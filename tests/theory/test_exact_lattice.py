@@ -8,7 +8,7 @@ from scipy import stats
 
 from mis import theory
 from mis.theory.enumeration import choices
-from mis.theory.exact_lattice import wins_on_lattice
+from mis.theory.exact_lattice import choices_on_lattice
 
 LATTICES = [
     ([-0.9, 0.15, 0.6], [0.2, 0.5, 0.3]),
@@ -37,9 +37,10 @@ def coin(p, n, minimiser_first=True):
 @pytest.mark.parametrize("n", [1, 2, 3, 17, 60])
 def test_convolution_equals_enumeration(difference, probs, minimiser_first, n):
     law = pair(difference, probs, minimiser_first)
+    found, truth = choices_on_lattice(law, n), choices(law, n)
     rival = 1 - law.best()
-    found = wins_on_lattice(law.difference(rival, law.best()), rival == 0, n)
-    assert found == pytest.approx(choices(law, n)[rival], rel=1e-12, abs=1e-300)
+    assert found.given[rival] == pytest.approx(truth.given[rival], rel=1e-12, abs=1e-300)
+    assert found.shift == pytest.approx(truth.shift, rel=1e-11, abs=1e-300)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +58,9 @@ def test_a_million_examples_against_the_binomial(p, n, minimiser_first):
 
 def test_a_fine_or_absent_lattice_is_left_to_enumeration():
     no_lattice = pair([-1.0, 0.1, math.sqrt(0.5)], [0.4, 0.3, 0.3])
-    assert wins_on_lattice(no_lattice.difference(1, 0), False, 10) is None
+    assert choices_on_lattice(no_lattice, 10) is None
     too_fine = pair([-1.0, 1e-6, 1.3], [0.4, 0.3, 0.3])
-    assert wins_on_lattice(too_fine.difference(1, 0), False, 10**4) is None
+    assert choices_on_lattice(too_fine, 10**4) is None
     assert 0 < theory.exact(no_lattice, 10).value < 1
 
 
@@ -67,7 +68,7 @@ def test_a_fine_or_absent_lattice_is_left_to_enumeration():
 def test_roc_of_a_discrete_law_by_neyman_and_pearson(difference, probs):
     law = pair(difference, probs)
     result = theory.exact(law, 8)
-    given = choices(law, 8)
+    given = choices(law, 8).given
     members, others = given * law.probs, np.outer(given @ law.probs, law.probs)
     order = np.argsort(-(members / others).ravel())
     fpr, tpr = (np.concatenate([[0], np.cumsum(x.ravel()[order])]) for x in (others, members))
