@@ -155,8 +155,9 @@ def direct_power(
         Bound on the relative error of each mass, apart from what was left out: a sum of L products errs by
         ``L u``, and errors of factors add.
     """
-    law, at = np.ones(1, masses.dtype), 0
-    base, base_at, copies, so_far, longest = masses, first, 1, 0, 1
+    unit = float(np.finfo(masses.dtype).eps) / 2
+    law, at, so_far, error = np.ones(1, masses.dtype), 0, 0, 0.0
+    base, base_at, copies, base_error = masses, first, 1, 0.0
 
     def near(law: np.ndarray, at: int, copies: int) -> tuple[np.ndarray, int]:
         low = max(at, math.floor(copies * drift - reach))
@@ -165,15 +166,15 @@ def direct_power(
     left = num
     while left:
         if left & 1:
-            longest = max(longest, min(len(law), len(base)))
             so_far += copies
+            error += base_error + min(len(law), len(base)) * unit
             law, at = near(np.convolve(law, base), at + base_at, so_far)
         left >>= 1
         if left:
-            longest = max(longest, len(base))
             copies *= 2
+            base_error = 2 * base_error + len(base) * unit
             base, base_at = near(np.convolve(base, base), 2 * base_at, copies)
-    return law, at, 2 * num * longest * float(np.finfo(masses.dtype).eps)
+    return law, at, 1.001 * error
 
 
 def power(base: np.ndarray, exponent: int) -> np.ndarray:

@@ -36,11 +36,16 @@ def choices_on_lattice(law: DiscreteLosses, n: int) -> Choices | None:
     """
     best = law.best()
     difference = law.difference(1 - best, best)
-    if difference.lattice()[1] == 0:
+    origin, span = difference.lattice()
+    if span == 0:
         return None
-    if math.isinf(difference.optimal_tilt()):
+    # Any tilt gives the same sums; near the best is enough.
+    tilt = difference.optimal_tilt(rtol=1e-6)
+    if math.isinf(tilt):
         return _by_ties(difference, law.probs, best, n)
-    tilted = _Tilted.of(difference, law.probs, best == 1, n)
+    last = largest_win(origin, span, best == 1, n, difference.tie(n))
+    index = np.round((difference.values - origin) / span).astype(np.int64)
+    tilted = _Tilted.of(index, round(-origin / span), last, np.longdouble(tilt) * span, law.probs, n)
     if tilted.size > MAX_STEPS:
         return None
     found = None
@@ -71,13 +76,11 @@ class _Tilted(NamedTuple):
     rounding: float
 
     @classmethod
-    def of(cls, difference: Atoms, probs: np.ndarray, wins_ties: bool, n: int) -> "_Tilted":
-        origin, span = difference.lattice()
-        index = np.round((difference.values - origin) / span).astype(np.int64)
-        zero = round(-origin / span)
+    def of(
+        cls, index: np.ndarray, zero: int, last: int, theta: np.longdouble, probs: np.ndarray, n: int
+    ) -> "_Tilted":
+        """From each atom's place on the lattice, that nearest to zero, and the last sum of n places that wins."""
         steps = index - zero
-        last = largest_win(origin, span, wins_ties, n, difference.tie(n)) - index - (n - 1) * zero
-        theta = np.longdouble(difference.optimal_tilt()) * span
         weights = probs / probs.sum(dtype=np.longdouble) * np.exp(-theta * steps)
         total = weights.sum()
         weights /= total
@@ -87,7 +90,17 @@ class _Tilted(NamedTuple):
         size = min(math.ceil(2 * reach), (n - 1) * int(np.ptp(steps))) + 1
         exponents = float(np.abs(theta * steps).max() + np.abs(np.log(total))) + 16
         rounding = 2 * n * exponents * float(np.finfo(np.longdouble).eps)
-        return cls(steps, weights, theta, (n - 1) * np.log(total), last, drift, reach, size, rounding)
+        return cls(
+            steps,
+            weights,
+            theta,
+            (n - 1) * np.log(total),
+            last - index - (n - 1) * zero,
+            drift,
+            reach,
+            size,
+            rounding,
+        )
 
     def law(self) -> tuple[np.ndarray, int]:
         """Return the masses of consecutive steps, and the first of these."""
