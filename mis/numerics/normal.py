@@ -48,7 +48,7 @@ def cell_mean(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Return the mean of a standard normal variable given that it lies between ``low <= high``.
 
     ``(phi(low) - phi(high)) / (Phi(high) - Phi(low))``, both over ``phi`` of the nearer end, so that neither
-    underflows; the middle where the cell is empty.
+    underflows on one side of zero; the middle where the cell is empty.
 
     Examples
     --------
@@ -58,8 +58,9 @@ def cell_mean(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     near, far, both = _sides(low, high)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ends = -np.expm1(-(far - near) * (near + far) / 2)
-        mass = np.where(both, np.exp(log_mass(low, high) + near**2 / 2 + LOG_ROOT), _scaled_mass(near, far))
-        mean = np.where(np.abs(low) <= np.abs(high), 1.0, -1.0) * ends / mass
+        density = np.exp(-(near**2) / 2 - LOG_ROOT - log_mass(low, high))
+        density = np.where(both, density, 1 / _scaled_mass(near, far))
+        mean = np.where(np.abs(low) <= np.abs(high), 1.0, -1.0) * ends * density
         middle = low / 2 + high / 2
     # All of the line has mean 0; rounding must not carry a mean out of its cell.
     mean = np.where(np.isinf(near), 0.0, mean)

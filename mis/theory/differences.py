@@ -51,6 +51,10 @@ class Normal:
         """Return ``(origin, span)`` of the lattice that carries D; span 0 where there is none."""
         return 0.0, 0.0
 
+    def tie(self, n: int) -> float:  # noqa: ARG002
+        """Return the size up to which a sum of n values counts as zero: ties have no probability."""
+        return 0.0
+
 
 @dataclass(frozen=True, eq=False)
 class Atoms:

@@ -34,14 +34,17 @@ def exact(law: LossLaw, n: int) -> Interval:
     smallest index.
 
     - Two candidates with normal losses: one quadrature in logarithms, any n, equal expected losses included.
-    - Three with normal losses: certified bounds from orthant probabilities, about 0.2% apart, down to 1e-6.
-      Four or more are refused. SciPy's orthant probabilities beyond two dimensions are quasi-Monte Carlo with an
-      estimated error, and no bound; even where a formula gives them, as in three dimensions, the expectation of
-      ``|p_k(z) - p_k|`` over z has a kink on a curved surface that has to be enclosed by cells of K - 1
-      dimensions: 40 to an axis, which leave 4% between the bounds for three candidates, would be 7 million
-      quadratures of a trivariate orthant for four.
-    - Two candidates, discrete losses on a lattice: convolution by Fourier transform, n to 1e6 and beyond.
+    - Three with normal losses: certified bounds from orthant probabilities, refined until they are 0.2% apart but
+      for a rounding of 2e-9, down to 1e-6. Four or more are refused. SciPy's orthant probabilities beyond two
+      dimensions are quasi-Monte Carlo with an estimated error, and no bound; even where a formula gives them, as
+      in three dimensions, the expectation of ``|p_k(z) - p_k|`` over z has a kink on a curved surface that has to
+      be enclosed by cells of K - 1 dimensions: 40 to an axis, which leave several per cent between the bounds for
+      three candidates, would be 7 million quadratures of a trivariate orthant for four.
+    - Two candidates, discrete losses on a lattice: convolution by Fourier transform, n to 1e6 and beyond; by sums
+      of products where atoms are so rare that the transform's error would show.
     - Any other discrete law: every count of the atoms, up to 5e6 counts.
+
+    Discrete laws are what their floats say, up to four units in the last place of each loss: `mis.theory.laws`.
 
     Parameters
     ----------
@@ -53,10 +56,14 @@ def exact(law: LossLaw, n: int) -> Interval:
     Returns
     -------
     Interval
-        Kind ``exact``: the bounds are the value's rounding error, ``1e-11 + 2e-15 n`` of it down to 1e-300;
-        kind ``certified`` for three normal candidates. ``.roc()`` is the optimal attack's ROC, between
-        certified bounds for normal losses. For two normal candidates ``details["log_value"]`` is the natural
-        logarithm, right where the value itself underflows.
+        Kind ``exact``: the bounds are the value's rounding error, 1e-11 of it for normal losses and ``1e-11 +
+        2e-15 n`` of it for discrete ones, down to 1e-300. Two things make it larger, and the bounds say so: atoms
+        so rare that a transform's error shows, on a lattice too long for sums of products and with too many
+        counts; and covariances that all but cancel, where the bounds hold for all numbers that round to the given
+        ones. Kind ``certified`` for three normal candidates.
+
+        ``.roc()`` is the optimal attack's ROC, between certified bounds for normal losses. For two normal
+        candidates ``details["log_value"]`` is the natural logarithm, right where the value itself underflows.
 
     Raises
     ------

@@ -163,7 +163,8 @@ def _choices(
 
     comes, goes = moved(upto)
     wins = np.minimum(np.cumsum(upto), 1.0)[level]
-    return _of_competitor(best, wins, comes - goes, sum(moved(lost)), float(lost.sum()))
+    error, more = moved(lost)
+    return _of_competitor(best, wins, comes - goes, error + more, float(lost.sum()))
 
 
 def _between(values: np.ndarray, ends: np.ndarray) -> np.ndarray:

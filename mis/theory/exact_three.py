@@ -23,6 +23,8 @@ NODES = {0.7: 3, 0.95: 4, 1.0: 5}
 LARGEST_CORRELATION = 0.99
 # Orthant probabilities are differences of numbers near one; this is far more than they lose.
 ROUNDING = 1e-9
+# A cell of less mass is left out, which the slack measures.
+RAREST = 1e-14
 # A candidate that wins less often than this is counted in the slack.
 NEVER = 1e-11
 
@@ -139,6 +141,8 @@ class _Game(NamedTuple):
         weight = np.outer(weights, weights).ravel() / 4 * width[:, None] ** 2
         nodes = low[:, None] + width[:, None, None] * inside
         weight = weight * self._density(nodes)
+        seen = weight.sum(axis=1) > RAREST
+        low, width, nodes, weight = low[seen], width[seen], nodes[seen], weight[seen]
         corners = low[:, None] + width[:, None, None] * np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
         members, least, most = np.empty((3, 3, len(low)))
         for k, (to_own, mean, cov) in enumerate(self.rivals):

@@ -49,7 +49,7 @@ def saddlepoint(law: LossLaw, n: int) -> float:
         of the example 12% at n = 3 and 4, 5% at 7, less than 4% at all others from 5 and than 0.6% from 50; on 320
         random laws of two to six atoms 7%, 3%, 1% in the median at n = 3, 8, 32, beyond 30%, 22%, 11% on one law
         in ten, and up to eightfold where nearly all differences must be the same extreme one to win. One atom far
-        rarer than the others, besides which the sums vary, has no limit: of probability 1e-3, 37-fold at n = 3 and
+        rarer than the others, besides which the sums vary, has no limit: of probability 1e-3, 34-fold at n = 3 and
         35% at n = 20. ``exact`` covers small n and few atoms.
 
     Raises
