@@ -34,9 +34,8 @@ def rational(losses: list, probs: list[Fraction], n: int) -> Fraction:
             sums = [row[j] + sum(x * c for x, c in zip(row, counts, strict=True)) for row in losses]
             given[sums.index(min(sums))][j] += weight
     overall = [sum(p * q for p, q in zip(probs, row, strict=True)) for row in given]
-    return (
-        sum(probs[j] * abs(given[k][j] - overall[k]) for k in range(num_losses) for j in range(num_atoms)) / 2
-    )
+    places = itertools.product(range(num_losses), range(num_atoms))
+    return sum((probs[j] * abs(given[k][j] - overall[k]) / 2 for k, j in places), start=Fraction(0))
 
 
 @claim(
