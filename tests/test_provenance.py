@@ -35,7 +35,7 @@ def hashes():
         ("training/new.py", (True, True, False)),
         ("figures/style.py", (False, False, False)),
         ("cli.py", (False, False, False)),
-        ("theory/laws.md", (False, False, False)),
+        ("theory/laws.txt", (False, False, False)),
     ],
 )
 def test_code_changes_with_what_computes(package, name, changed):

@@ -44,6 +44,10 @@ class UnsupportedSetting(ValueError):
         self.part, self.reason = part, reason
         super().__init__(f"{part}: {reason}")
 
+    def __reduce__(self) -> tuple:
+        # Processes hand exceptions to each other pickled; the default would call with the message alone.
+        return type(self), (self.part, self.reason)
+
 
 def refuse(where: str, name: str, condition: str, value: Any) -> InvalidInput:
     """Make the error that says: where, expected name condition, got name=value."""
