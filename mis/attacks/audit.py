@@ -20,7 +20,7 @@ from mis.attacks.metrics import (
 )
 from mis.attacks.rates import Limits, auc_limits
 from mis.attacks.samples import Sample, exchange_thresholds, read_samples
-from mis.numerics.checks import integer, probability, refuse
+from mis.numerics.checks import confidence, integer, probability, refuse
 from mis.results import Interval
 
 __all__ = ["FPRS", "Audit", "audit"]
@@ -240,7 +240,7 @@ def audit(
     >>> found.unresolved
     {}
     """
-    level = probability("audit", "level", level)
+    level = confidence("audit", level)
     real = isinstance(delta, int | float | np.number) and not isinstance(delta, bool)
     if not real or not 0 <= delta < 1:
         raise refuse("audit", "delta", "a number in [0, 1)", delta)

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special, stats
 
 from mis.attacks.base import read_membership
-from mis.numerics.checks import InvalidInput, finite, integer, probability, refuse
+from mis.numerics.checks import InvalidInput, confidence, finite, integer, refuse
 from mis.results import Interval
 
 __all__ = ["LinearLimit", "linear_limit"]
@@ -148,7 +148,7 @@ def linear_limit(params: Any, membership: Any, *, level: float = 0.95) -> Linear
     where = "attacks.linear_limit"
     params = finite(where, "params", params, ndim=2)
     labels = read_membership(where, "membership", membership).astype(np.float64)
-    level = probability(where, "level", level)
+    level = confidence(where, level)
     if labels.ndim != 2 or len(labels) != len(params) or labels.size == 0:
         raise refuse(where, "membership.shape", f"({len(params)}, N), as many models as params", labels.shape)
     num = len(params)

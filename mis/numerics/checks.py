@@ -9,6 +9,7 @@ import numpy as np
 __all__ = [
     "InvalidInput",
     "UnsupportedSetting",
+    "confidence",
     "finite",
     "integer",
     "known",
@@ -16,6 +17,11 @@ __all__ = [
     "probability",
     "refuse",
 ]
+
+
+# Least probability of error that a confidence level may leave: shares of it must still be numbers, and no simulation
+# or asymptotic law says anything so far out.
+LEAST_ERROR = 1e-9
 
 
 class InvalidInput(ValueError):
@@ -62,7 +68,7 @@ def number(where: str, name: str, value: Any, *, above: float = -np.inf, below: 
         condition += f" and < {below:g}" if above > -np.inf else f" < {below:g}"
     try:
         as_float = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise refuse(where, name, condition, value) from None
     if isinstance(value, bool) or not np.isfinite(as_float) or not above < as_float < below:
         raise refuse(where, name, condition, value)
@@ -72,6 +78,20 @@ def number(where: str, name: str, value: Any, *, above: float = -np.inf, below: 
 def probability(where: str, name: str, value: Any) -> float:
     """Return ``value`` as a float strictly between 0 and 1, or refuse it."""
     return number(where, name, value, above=0.0, below=1.0)
+
+
+def confidence(where: str, level: Any) -> float:
+    """Return a confidence level as a float above 0 and at most 1 - 1e-9, or refuse it.
+
+    Next to 1, ``(1 + level) / 2`` is 1 in floating point and the quantile that an interval takes there is infinite;
+    long before, intervals rest on tails of approximate laws that nothing has tested.
+    """
+    value = probability(where, "level", level)
+    if 1.0 - value < 0.999 * LEAST_ERROR:
+        raise refuse(
+            where, "level", f"at most 1 - {LEAST_ERROR:g}, nearer to 1 no interval is known to hold", level
+        )
+    return value
 
 
 def finite(where: str, name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:

@@ -249,7 +249,7 @@ def _performance(outputs, targets, level) -> Interval:
         per_example = explained.mean(axis=0) + (1.0 - mean) * (targets - targets.mean()) ** 2 / unit
     value = float(per_model.mean())
     error = np.sqrt(per_model.var(ddof=1) / len(per_model) + per_example.var(ddof=1) / len(per_example))
-    half = float(stats.norm.ppf(0.5 + level / 2.0) * error)
+    half = float(stats.norm.isf((1.0 - level) / 2.0) * error)
     return Interval(lower=value - half, value=value, upper=value + half, kind="monte-carlo", level=level)
 
 

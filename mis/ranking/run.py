@@ -18,7 +18,7 @@ import numpy as np
 
 from mis import quantizers as zoo
 from mis.attacks.crossfit import mean_over_models
-from mis.numerics.checks import InvalidInput, UnsupportedSetting, integer, known, probability
+from mis.numerics.checks import InvalidInput, UnsupportedSetting, confidence, integer, known
 from mis.populations import Population
 from mis.populations import get as get_population
 from mis.quantizers import Quantizer
@@ -238,7 +238,7 @@ def rank(
         models = QUICK_MODELS if quick else MODELS
     models = integer("rank", "models", models, at_least=FEWEST_MODELS)
     folds = integer("rank", "folds", folds, at_least=3, at_most=models // 4)
-    level = probability("rank", "level", level)
+    level = confidence("rank", level)
     part, parts = shard
     integer("rank", "shard", parts, at_least=1)
     integer("rank", "shard", part, at_least=1, at_most=parts)
