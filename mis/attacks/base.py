@@ -33,8 +33,9 @@ __all__ = [
 
 OPTIONAL_AXES = ("M", "T")
 
-# Beyond this size a score counts as infinite: its square would overflow.
-SURE = 1e100
+# Beyond this size a score counts as infinite: so does the largest number of single precision, which stands for infinity
+# where ``nan_to_num`` has been. Squares of what is smaller do not overflow.
+SURE = 1e38
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class LinearLimit:
         return Interval(lower=min(ends), value=ends[1], upper=max(ends), kind="asymptotic", level=self.level)
 
     def _shares(self) -> tuple[float, float]:
-        """Return the ends of mean shares r in [0, 1] with ``|explained - r| <= t error(r)``, the error taken at r itself.
+        """Return the ends of mean shares r in [0, 1] with ``|explained - r| <= t error(r)``, errors taken at r itself.
 
         An error taken at the estimate would be too small wherever the estimate happens to be.
         """
