@@ -19,9 +19,9 @@ __all__ = [
 ]
 
 
-# Least probability of error that a confidence level may leave: shares of it must still be numbers, and no simulation
-# or asymptotic law says anything so far out.
-LEAST_ERROR = 1e-9
+# Least confidence level, and least probability of error that one may leave: shares of it must still be numbers, and no
+# simulation or asymptotic law says anything so far out.
+LEAST_LEVEL, LEAST_ERROR = 1e-3, 1e-9
 
 
 class InvalidInput(ValueError):
@@ -81,16 +81,21 @@ def probability(where: str, name: str, value: Any) -> float:
 
 
 def confidence(where: str, level: Any) -> float:
-    """Return a confidence level as a float above 0 and at most 1 - 1e-9, or refuse it.
+    """Return a confidence level as a float from 0.001 to 1 - 1e-9, or refuse it.
 
     Next to 1, ``(1 + level) / 2`` is 1 in floating point and the quantile that an interval takes there is infinite;
-    long before, intervals rest on tails of approximate laws that nothing has tested.
+    long before, intervals rest on tails of approximate laws that nothing has tested. Next to 0 the same quantile
+    vanishes, by which others are divided.
+
+    Examples
+    --------
+    >>> confidence("here", 0.9999999999999999)
+    Traceback (most recent call last):
+    mis.numerics.checks.InvalidInput: here: expected level from 0.001 to 1 - 1e-09, got level=0.9999999999999999.
     """
     value = probability(where, "level", level)
-    if 1.0 - value < 0.999 * LEAST_ERROR:
-        raise refuse(
-            where, "level", f"at most 1 - {LEAST_ERROR:g}, nearer to 1 no interval is known to hold", level
-        )
+    if value < LEAST_LEVEL or 1.0 - value < 0.999 * LEAST_ERROR:
+        raise refuse(where, "level", f"from {LEAST_LEVEL:g} to 1 - {LEAST_ERROR:g}", level)
     return value
 
 

@@ -241,7 +241,7 @@ def test_more_confidence_is_wider_and_what_draws_cannot_resolve_is_everything():
     ends = [tau_limits(0.5, 0.5, 9, level) for level in (0.5, 0.8, 0.95, 0.99, 1 - 1e-6)]
     assert all(a[0] > b[0] and a[1] < b[1] for a, b in itertools.pairwise(ends))
     assert ends[-1] == (-1.0, 1.0)
-    with pytest.raises(InvalidInput, match=r"ranking\.tau_limits: expected level at most 1 - 1e-09"):
+    with pytest.raises(InvalidInput, match=r"ranking\.tau_limits: expected level from 0.001 to 1 - 1e-09"):
         tau_limits(0.5, 0.5, 9, 0.9999999999999999)
 
 
