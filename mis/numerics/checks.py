@@ -21,7 +21,7 @@ __all__ = [
 
 # Least confidence level, and least probability of error that one may leave: shares of it must still be numbers, and no
 # simulation or asymptotic law says anything so far out.
-LEAST_LEVEL, LEAST_ERROR = 1e-3, 1e-9
+LEAST_LEVEL, LEAST_ERROR = 1e-3, 1e-12
 
 
 class InvalidInput(ValueError):
@@ -80,22 +80,31 @@ def probability(where: str, name: str, value: Any) -> float:
     return number(where, name, value, above=0.0, below=1.0)
 
 
-def confidence(where: str, level: Any) -> float:
-    """Return a confidence level as a float from 0.001 to 1 - 1e-9, or refuse it.
+def confidence(where: str, level: Any, *, statements: int = 1) -> float:
+    """Return a confidence level as a float from 0.001 to ``1 - statements * 1e-12``, or refuse it.
 
     Next to 1, ``(1 + level) / 2`` is 1 in floating point and the quantile that an interval takes there is infinite;
     long before, intervals rest on tails of approximate laws that nothing has tested. Next to 0 the same quantile
     vanishes, by which others are divided.
 
+    Parameters
+    ----------
+    where
+        Who refuses.
+    level
+        What was given.
+    statements
+        Among how many, at most, the error will be divided.
+
     Examples
     --------
     >>> confidence("here", 0.9999999999999999)
     Traceback (most recent call last):
-    mis.numerics.checks.InvalidInput: here: expected level from 0.001 to 1 - 1e-09, got level=0.9999999999999999.
+    mis.numerics.checks.InvalidInput: here: expected level from 0.001 to 1 - 1e-12, got level=0.9999999999999999.
     """
-    value = probability(where, "level", level)
-    if value < LEAST_LEVEL or 1.0 - value < 0.999 * LEAST_ERROR:
-        raise refuse(where, "level", f"from {LEAST_LEVEL:g} to 1 - {LEAST_ERROR:g}", level)
+    value, least = probability(where, "level", level), statements * LEAST_ERROR
+    if value < LEAST_LEVEL or 1.0 - value < 0.999 * least:
+        raise refuse(where, "level", f"from {LEAST_LEVEL:g} to 1 - {least:g}", level)
     return value
 
 

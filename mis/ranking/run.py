@@ -238,7 +238,7 @@ def rank(
         models = QUICK_MODELS if quick else MODELS
     models = integer("rank", "models", models, at_least=FEWEST_MODELS)
     folds = integer("rank", "folds", folds, at_least=3, at_most=models // 4)
-    level = confidence("rank", level)
+    level = confidence("rank", level, statements=1000)
     part, parts = shard
     integer("rank", "shard", parts, at_least=1)
     integer("rank", "shard", part, at_least=1, at_most=parts)

@@ -276,3 +276,11 @@ def test_unusable_scores_are_refused(rng):
 def test_too_few_models_or_folds(models, folds, message):
     with pytest.raises(InvalidInput, match=f"deal: expected {message}"):
         deal(models, folds)
+
+
+@pytest.mark.parametrize("level", [1 - 1e-16, 1.0, 0.0])
+def test_levels_without_a_quantile_are_refused(level):
+    with pytest.raises(InvalidInput, match="mean_over_models: expected level"):
+        mean_over_models(np.arange(8.0), 4, level=level)
+    far = mean_over_models(np.arange(8.0), 4, level=1 - 1e-12)
+    assert -np.inf < far.lower < far.value < far.upper < np.inf

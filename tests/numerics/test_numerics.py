@@ -57,9 +57,13 @@ def test_refuses_what_is_no_key(key):
         (lambda: checks.confidence("f", 1.0), r"level a finite number > 0 and < 1, got level=1\.0"),
         (
             lambda: checks.confidence("f", 1 - 1e-16),
-            r"level from 0\.001 to 1 - 1e-09, got level=0\.9999999999999999",
+            r"level from 0\.001 to 1 - 1e-12, got level=0\.9999999999999999",
         ),
-        (lambda: checks.confidence("f", 1e-9), r"level from 0\.001 to 1 - 1e-09, got level=1e-09"),
+        (
+            lambda: checks.confidence("f", 1 - 1e-12, statements=9),
+            r"level from 0\.001 to 1 - 9e-12, got level",
+        ),
+        (lambda: checks.confidence("f", 1e-9), r"level from 0\.001 to 1 - 1e-12, got level=1e-09"),
         (lambda: checks.finite("f", "a", "text"), "a numeric, got a str"),
         (lambda: checks.finite("f", "a", [[1.0]], ndim=1), r"a with 1 axes, got a\.shape=\(1, 1\)"),
         (lambda: checks.finite("f", "a", 1.0, ndim=(1, 2)), "a with 1 or 2 axes"),
@@ -89,6 +93,6 @@ def test_what_is_right_comes_back():
     assert (error.part, error.reason, str(error)) == ("theory.exact", "no route.", "theory.exact: no route.")
 
 
-@pytest.mark.parametrize("level", [0.001, 0.95, 1 - 1e-9, np.float32(0.5)])
+@pytest.mark.parametrize("level", [0.001, 0.95, 1 - 1e-12, np.float32(0.5)])
 def test_levels_that_intervals_can_have(level):
     assert checks.confidence("f", level) == level
