@@ -167,7 +167,7 @@ def test_few_examples_cover_their_law(num, sweep_seed):
     rng, repetitions = np.random.default_rng(sweep_seed), 200
     limits, truths = [], []
     for _ in range(repetitions):
-        shifts = rng.standard_normal((num, 10)) / np.sqrt(10)
+        shifts = 1.5 * rng.standard_normal((num, 1)) * np.array([[1.0, 0.5]])
         params, membership, noise = draw(rng, shifts, 100)
         limits.append(linear_limit(params, membership))
         truths.append(optimal(shifts, noise).mean())
