@@ -10,6 +10,7 @@ __all__ = [
     "InputWarning",
     "InvalidInput",
     "UnsupportedSetting",
+    "confidence",
     "finite",
     "integer",
     "known",
@@ -19,6 +20,11 @@ __all__ = [
     "refuse",
     "unmasked",
 ]
+
+
+# Least confidence level, and least probability of error that one may leave: shares of it must still be numbers, and no
+# simulation or asymptotic law says anything so far out.
+LEAST_LEVEL, LEAST_ERROR = 1e-3, 1e-12
 
 
 class InvalidInput(ValueError):
@@ -74,7 +80,7 @@ def number(where: str, name: str, value: Any, *, above: float = -np.inf, below: 
     unmasked(where, name, value)
     try:
         as_float = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise refuse(where, name, condition, value) from None
     if isinstance(value, bool) or not np.isfinite(as_float) or not above < as_float < below:
         raise refuse(where, name, condition, value)
@@ -141,6 +147,34 @@ def _as_text(where: str, name: str, item: Any) -> str:
     if not text.strip() or not text.isprintable():
         raise refuse(where, name, "printable text that is not empty", item)
     return text
+
+
+def confidence(where: str, level: Any, *, statements: int = 1) -> float:
+    """Return a confidence level as a float from 0.001 to ``1 - statements * 1e-12``, or refuse it.
+
+    Next to 1, ``(1 + level) / 2`` is 1 in floating point and the quantile that an interval takes there is infinite;
+    long before, intervals rest on tails of approximate laws that nothing has tested. Next to 0 the same quantile
+    vanishes, by which others are divided.
+
+    Parameters
+    ----------
+    where
+        Who refuses.
+    level
+        What was given.
+    statements
+        Among how many, at most, the error will be divided.
+
+    Examples
+    --------
+    >>> confidence("here", 0.9999999999999999)
+    Traceback (most recent call last):
+    mis.numerics.checks.InvalidInput: here: expected level from 0.001 to 1 - 1e-12, got level=0.9999999999999999.
+    """
+    value, least = probability(where, "level", level), statements * LEAST_ERROR
+    if value < LEAST_LEVEL or 1.0 - value < 0.999 * least:
+        raise refuse(where, "level", f"from {LEAST_LEVEL:g} to 1 - {least:g}", level)
+    return value
 
 
 def finite(where: str, name: str, value: Any, *, ndim: int | tuple[int, ...] | None = None) -> np.ndarray:

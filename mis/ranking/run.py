@@ -23,10 +23,10 @@ from mis.numerics.checks import (
     InputWarning,
     InvalidInput,
     UnsupportedSetting,
+    confidence,
     integer,
     known,
     number,
-    probability,
     refuse,
 )
 from mis.populations import Population
@@ -311,7 +311,7 @@ def rank(
         models = QUICK_MODELS if quick else MODELS
     models = integer("rank", "models", models, at_least=FEWEST_MODELS)
     folds = integer("rank", "folds", folds, at_least=3, at_most=models // 4)
-    level = probability("rank", "level", level)
+    level = confidence("rank", level, statements=1000)
     if number("rank", "within", within) < 0.0:
         raise refuse("rank", "within", "at least 0", within)
     part, parts = shard

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import linalg, special, stats
 
-from mis.numerics.checks import InvalidInput, UnsupportedSetting, finite, integer, known, probability, refuse
+from mis.numerics.checks import InvalidInput, UnsupportedSetting, confidence, finite, integer, known, refuse
 from mis.quantizers.base import Quantizer
 from mis.results import Interval
 from mis.theory.cell_scores import CellScores, LinearScore, parts
@@ -129,7 +129,7 @@ def local(
     (0.032, 0.032)
     """
     n = integer(WHERE, "n", n, at_least=2)
-    quantizer, level = spec(WHERE, quantizer), probability(WHERE, "level", level)
+    quantizer, level = spec(WHERE, quantizer), confidence(WHERE, level)
     seed = integer(WHERE, "seed", seed, at_least=0)
     psi = finite(WHERE, "influence", influence, ndim=2)
     if len(psi) < 2:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from mis.numerics.checks import InvalidInput, finite, number, probability, refuse, unmasked
+from mis.numerics.checks import InvalidInput, confidence, finite, number, refuse, unmasked
 from mis.quantizers.base import Grid, Quantizer, select
 from mis.results import Interval
 
@@ -74,7 +74,7 @@ def retained_information(weights: Any, spread: Any, quantizer: Quantizer, *, lev
     >>> retained_information(np.array([-9.0, 9.0]), 1.0, Sign()).value < 1e-15
     True
     """
-    level = probability("theory.retained_information", "level", level)
+    level = confidence("theory.retained_information", level)
     quantizer = spec("theory.retained_information", quantizer)
     tensors = _tensors("theory.retained_information", "weights", weights)
     spreads = _like("theory.retained_information", "spread", spread, tensors)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mis.numerics.checks import UnsupportedSetting, integer, probability
+from mis.numerics.checks import UnsupportedSetting, confidence, integer
 from mis.numerics.seeds import generator
 from mis.results import Interval
 from mis.theory.laws import GaussianLosses, LossLaw, loss_law
@@ -95,7 +95,7 @@ def simulate(
     where = "theory.simulate"
     n = integer(where, "n", n, at_least=1)
     num_samples = integer(where, "num_samples", num_samples, at_least=200) // 4 * 4
-    level = probability(where, "level", level)
+    level = confidence(where, level)
     rng = generator(where, key)
     best = loss_law(where, law).best()
     if all(law.difference(k, best).constant for k in range(law.num_losses)):

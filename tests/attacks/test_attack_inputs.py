@@ -100,7 +100,7 @@ def test_callable_inputs():
 
 
 def test_overflow_is_said_and_not_returned():
-    tiny = GOOD | {"shadow_scores": np.multiply(GOOD["shadow_scores"], 1e-300), "target_scores": [1e99, 1e99]}
+    tiny = GOOD | {"shadow_scores": np.multiply(GOOD["shadow_scores"], 1e-300), "target_scores": [9e37, 9e37]}
     with np.errstate(over="ignore", invalid="ignore"), pytest.raises(InvalidInput, match="got an overflow"):
         LiRA().scores(**tiny)
 
@@ -149,3 +149,56 @@ DOORS = {
 def test_masks_are_refused_at_every_door(door):
     with pytest.raises(InvalidInput, match="without masked values; leave those examples out"):
         DOORS[door]()
+
+
+AROUND = 1_700_000_000_000_000_000
+MORE_DIGITS = {
+    "int64": np.array([AROUND + 1, AROUND + 300]),
+    "uint64": np.array([2**63 + 1, 2**63 + 4096], np.uint64),
+    "most negative": np.array([-(2**63) + 1, 0]),
+    "list": [AROUND + 1, AROUND],
+    "list with fractions": [1.5, AROUND + 1],
+    "list of both signs": [2**63 + 1, -5],
+    "rows": [[0, AROUND + 1], [0, 0]],
+    "objects": np.array([AROUND + 1, 2.5], object),
+    "large integers": [10**30, 10**30 + 1],
+    "fractions": np.array([Fraction(1, 3), Fraction(1, 3) + Fraction(1, 10**30)], object),
+    "decimals": [Decimal(1), Decimal("1.00000000000000000001")],
+}
+
+
+@pytest.mark.parametrize("values", MORE_DIGITS.values(), ids=MORE_DIGITS)
+def test_scores_that_float64_cannot_tell_apart_are_refused(values):
+    with pytest.raises(
+        InvalidInput, match="here: expected s that float64 can tell apart, got numbers of more"
+    ):
+        read_scores("here", "s", values)
+
+
+def test_extended_precision_that_float64_merges_is_refused():
+    one = np.longdouble(1)
+    nearby = np.array([one, one + np.finfo(np.longdouble).eps])
+    if np.finfo(np.longdouble).eps < np.finfo(np.float64).eps:
+        with pytest.raises(InvalidInput, match="float64 can tell apart"):
+            read_scores("here", "s", nearby)
+    np.testing.assert_array_equal(read_scores("here", "s", np.array([one, 2 * one])), [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([AROUND, AROUND + 256]),
+        np.array([2**63, 2**63 + 2048], np.uint64),
+        np.array([-(2**63), 2**62]),
+        [2**53, 1e300, np.inf],
+        [10**30 + 0.5, Decimal("0.1"), Fraction(1, 3), 3],
+        np.array([2**53, -(2**53), 7]),
+    ],
+)
+def test_large_scores_that_are_exact_are_read(values):
+    np.testing.assert_array_equal(read_scores("here", "s", values), [float(x) for x in values])
+
+
+def test_integers_beyond_float64_are_refused():
+    with pytest.raises(InvalidInput, match="here: expected s that float64 can hold, got larger integers"):
+        read_scores("here", "s", np.array([10**400, 1], object))

@@ -56,6 +56,17 @@ def test_refuses_what_is_no_key(key):
         (lambda: checks.number("f", "x", 0, above=0), "x a finite number > 0, got x=0"),
         (lambda: checks.number("f", "x", 3, below=2), "x a finite number < 2, got x=3"),
         (lambda: checks.probability("f", "p", 1.0), r"p a finite number > 0 and < 1, got p=1\.0"),
+        (lambda: checks.number("f", "x", 10**400), "x a finite number, got x=1000"),
+        (lambda: checks.confidence("f", 1.0), r"level a finite number > 0 and < 1, got level=1\.0"),
+        (
+            lambda: checks.confidence("f", 1 - 1e-16),
+            r"level from 0\.001 to 1 - 1e-12, got level=0\.9999999999999999",
+        ),
+        (
+            lambda: checks.confidence("f", 1 - 1e-12, statements=9),
+            r"level from 0\.001 to 1 - 9e-12, got level",
+        ),
+        (lambda: checks.confidence("f", 1e-9), r"level from 0\.001 to 1 - 1e-12, got level=1e-09"),
         (lambda: checks.finite("f", "a", "text"), "a numeric, got a str"),
         (lambda: checks.finite("f", "a", [[1.0]], ndim=1), r"a with 1 axes, got a\.shape=\(1, 1\)"),
         (lambda: checks.finite("f", "a", 1.0, ndim=(1, 2)), "a with 1 or 2 axes"),
@@ -182,3 +193,8 @@ def test_keys_have_one_algorithm():
         key = jax_key(3)
     assert np.asarray(jax.random.key_data(key)).tolist() == [0, 3]
     assert str(jax.random.key_impl(key)) == "threefry2x32"
+
+
+@pytest.mark.parametrize("level", [0.001, 0.95, 1 - 1e-12, np.float32(0.5)])
+def test_levels_that_intervals_can_have(level):
+    assert checks.confidence("f", level) == level

@@ -30,7 +30,7 @@ from mis.training.ensemble import _initial
 
 SMALL = {"models": 32, "steps": 24, "batch": 8, "pool": 40, "width": 4, "folds": 4}
 LAW = {"num_modes": 3, "dim": 6, "num_heldout": 64}
-QUANTIZERS = ["sign", "ternary-90", "uniform-2"]
+QUANTIZERS = ["sign", "ternary-90", "uniform-2", "uniform-3"]
 
 # Columns that readers of the file rely on, in this order.
 FIRST = [
@@ -539,6 +539,7 @@ BAD = [
     (("digits",), {"folds": 2}, InvalidInput, "folds an integer in 3..8, got folds=2"),
     (("digits",), {"folds": 9}, InvalidInput, "folds an integer in 3..8, got folds=9"),
     (("digits",), {"level": 1.0}, InvalidInput, "level a finite number > 0 and < 1, got level=1.0"),
+    (("digits",), {"level": 1 - 1e-10}, InvalidInput, "rank: expected level from 0.001 to 1 - 1e-09"),
     (("digits",), {"shard": (3, 2)}, InvalidInput, "shard an integer in 1..2, got shard=3"),
     (("digits",), {"shard": (1, 2), "fresh": True}, InvalidInput, "fresh without shard"),
     (("digits",), {"steps": 5}, InvalidInput, "steps an integer >= 6, got steps=5"),
