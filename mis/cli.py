@@ -1,11 +1,15 @@
 """Functions: the command line. Parses and prints, nothing else; heavy imports wait inside the commands."""
 
+import codecs
 import dataclasses
+import inspect
 import json
 import os
 import shutil
+import signal
 import sys
 import tomllib
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +43,25 @@ def _writable(_: Any, path: Path | None) -> None:
         raise ValueError("Expected a file that may be written.")
 
 
+def _keep(inputs: Sequence[str | Path | None], outputs: Sequence[Path | None]) -> None:
+    """Refuse to write into a file that is read, whatever it is called there, or into one file twice."""
+    from mis.numerics.checks import InvalidInput
+
+    read, written = ([Path(path) for path in paths if path is not None] for paths in (inputs, outputs))
+    for i, output in enumerate(written):
+        if any(_same(output, path) for path in read):
+            raise InvalidInput(f"{output}: expected another file than the input, which is never written to.")
+        if any(_same(output, path) for path in written[:i]):
+            raise InvalidInput(f"{output}: expected a file of its own for each output, got it twice.")
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether two paths are one file: through links and, where the disk says so, whatever the case."""
+    if one.exists() and other.exists():
+        return one.is_file() and one.samefile(other)
+    return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
+
+
 def _drawable(_: Any, path: Path | None) -> None:
     if path is not None and path.suffix not in SUFFIXES:
         raise ValueError(f"Expected a name that ends in {', '.join(SUFFIXES)}.")
@@ -49,10 +72,14 @@ app = cyclopts.App(
     version=__version__,
     help="Membership inference security: how much a released, quantized model tells about its training examples.",
     default_parameter=Parameter(converter=_convert),
+    # It would end without a word.
+    suppress_keyboard_interrupt=False,
 )
 
 # No count or seed goes so far; counts beyond it would only run out of memory, or never end.
 TOO_LARGE = 2**32
+
+TOO_MUCH = "more was asked for than this machine has memory for."
 
 SUFFIXES = (".pdf", ".png", ".svg")
 
@@ -64,17 +91,72 @@ Text = Annotated[str | None, Parameter(converter=_convert)]
 Switch = Annotated[bool, Parameter(negative="")]
 
 
+# What stands for a character that an encoding lacks.
+PLAIN = {
+    "±": "+-",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "…": "...",
+    "²": "2",
+    "×": "x",
+    "’": "'",
+    "─": "-",
+    "━": "-",
+}
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    """Write what an encoding lacks in characters that it has: no number is lost for a sign beside it."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character, "?") for character in text), error.end
+
+
+codecs.register_error("mis-plain", _plain)
+
+
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="mis-plain")
+    previous = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        _run(tokens)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+class _Terminated(KeyboardInterrupt):
+    """Asked to end by another process."""
+
+
+def _terminate(*_: Any) -> None:
+    raise _Terminated
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"mis: {message}", file=sys.stderr)
+
+
+def _run(tokens: Sequence[str] | None) -> None:
     try:
         app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
-    except ValueError as error:
+    except (ValueError, RuntimeError, AssertionError) as error:
         # Imported late, like all that needs NumPy: `mis --help` must not wait for it.
         from mis.numerics.checks import InvalidInput, UnsupportedSetting
 
-        if not isinstance(error, InvalidInput | UnsupportedSetting):
+        if isinstance(error, InvalidInput | UnsupportedSetting):
+            _fail(str(error))
+        if "RESOURCE_EXHAUSTED" in str(error):
+            _fail(TOO_MUCH)
+        if not _start_of_jax(error):
             raise
-        _fail(str(error))
+        said = str(error).partition("\n")[0] or "no such device"
+        platforms = os.environ.get("JAX_PLATFORMS")
+        _fail(f"JAX cannot start{f' (JAX_PLATFORMS={platforms})' if platforms else ''}: {said.rstrip('.')}.")
     except cyclopts.CycloptsError as error:
         _fail(" ".join(str(error).split()))
     except BrokenPipeError:
@@ -84,13 +166,24 @@ def main(tokens: Sequence[str] | None = None) -> None:
     except OSError as error:
         _fail(": ".join(str(part) for part in (error.filename, error.strerror or error) if part) + ".")
     except (MemoryError, OverflowError):
-        _fail("more was asked for than this machine has memory for.")
-    except KeyboardInterrupt:
+        _fail(TOO_MUCH)
+    except KeyboardInterrupt as stop:
         print(
             "mis: interrupted; what was done is kept, and the same command goes on from there.",
             file=sys.stderr,
+            flush=True,
         )
-        sys.exit(130)
+        # At once: threads that still compute would be waited for, and may crash an interpreter that ends under them.
+        os._exit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT))
+
+
+def _start_of_jax(error: BaseException) -> bool:
+    """Whether JAX refuses its own settings or finds no device: no bug, an environment."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    path = Path(frame.tb_frame.f_code.co_filename) if frame else Path()
+    return path.parts[-3:-1] == ("jax", "_src") and path.name in ("xla_bridge.py", "config.py")
 
 
 def _fail(message: str) -> None:
@@ -109,7 +202,8 @@ class LearnerOptions:
     Parameters
     ----------
     pool
-        Examples in the pool, half of which train each network [512, or as many as the task has].
+        Examples in the pool, half of which train each network [512, of a small task as many as leave 128 held out,
+        but at least half].
     width
         Hidden units per layer [32].
     depth
@@ -162,6 +256,10 @@ class TaskOptions:
         Of modes, logistic and linear: decides the law itself.
     num_heldout
         Of modes, logistic and linear: held-out examples.
+    regression
+        Of your own file: integers are values, not classes.
+    classification
+        Of your own file: floats are classes, not values.
     """
 
     num_modes: Whole = None
@@ -171,6 +269,8 @@ class TaskOptions:
     r_squared: Real = None
     law_seed: Whole = None
     num_heldout: Whole = None
+    regression: Switch = False
+    classification: Switch = False
 
 
 @app.command
@@ -182,6 +282,7 @@ def rank(
     models: int | None = None,
     seed: int | None = None,
     out: str | None = None,
+    replace: Switch = False,
     quick: Switch = False,
     config: Path | None = None,
     shard: str | None = None,
@@ -204,7 +305,7 @@ def rank(
     ----------
     task
         A name from `mis list`, or the path of an .npz file with features (N, d) and target (N,): integers are
-        classes, floats a regression.
+        classes, floats a regression, unless --regression or --classification says otherwise.
     quantizers
         Names with commas between, e.g. sign,ternary-90,uniform-4; full precision is always added.
     models
@@ -212,7 +313,10 @@ def rank(
     seed
         Decides everything random [0].
     out
-        Folder for results and trained networks [results/TASK].
+        Folder for results and trained networks [results/TASK, with -quick and -seedN where those are asked for]. One
+        that holds the results of another ranking is refused.
+    replace
+        Write over the results of another ranking in --out; its networks stay.
     quick
         Attacks with 64 networks, most of them shadows: they reach at least what is printed, and more networks find
         more; wider intervals too.
@@ -241,17 +345,29 @@ def rank(
         options = {**_read_config(config), **options}
     if "shard" in options:
         options["shard"] = _read_shard(options["shard"])
+    from mis.numerics.checks import InputWarning
     from mis.ranking import ShardsMissing
     from mis.ranking import rank as run
 
-    folder = options.pop("out", None) or f"results/{Path(task).stem}"
+    folder = Path(options.pop("out", None) or _default_folder(task, options))
+    _keep([task, config], [folder / f"ranking.{suffix}" for suffix in ("csv", "json", "pdf", "png")])
     try:
-        ranking = run(task, **options, out=folder, progress=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", InputWarning)
+            warnings.showwarning = _warn
+            ranking = run(task, **options, out=folder, progress=True)
     except ShardsMissing as unfinished:
         print(f"{unfinished} Run the others with the same --out; the last one prints the ranking.")
         return
     print(ranking.table())
     print(f"Written to {folder}: ranking.csv, ranking.json, ranking.pdf, ranking.png")
+
+
+def _default_folder(task: str, options: dict[str, Any]) -> str:
+    """Name a folder by what is ranked, so that a quick look does not meet the results of a full run."""
+    quick = "-quick" if options.get("quick") else ""
+    seed = f"-seed{options['seed']}" if options.get("seed") else ""
+    return f"results/{Path(task).stem}{quick}{seed}"
 
 
 def _option_types() -> dict[str, type]:
@@ -266,7 +382,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     from mis.numerics.checks import InvalidInput, known
 
     try:
-        options = tomllib.loads(path.read_text())
+        options = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: not a TOML file: {error}.") from None
     types, read = _option_types(), {}
@@ -337,9 +453,9 @@ def indicator(
     from mis.populations.files import read_npz
     from mis.ranking.table import indicator_table
 
-    arrays = read_npz(path, ["losses"], ["names"])
-    names = [str(name) for name in arrays["names"]] if "names" in arrays else None
-    law = theory.SampledLosses(losses=arrays["losses"], names=names)
+    _keep([path], [json_file])
+    arrays: dict[str, Any] = read_npz(path, ["losses"], ["names"])
+    law = theory.SampledLosses(**arrays)
     estimate = theory.indicator(law, level=level, seed=seed)
     print(indicator_table(law, estimate))
     if json_file is not None:
@@ -384,6 +500,7 @@ def audit(
     from mis.attacks.audit import audit as run
     from mis.attacks.audit_file import load
 
+    _keep([path], [json_file, csv_file, plot])
     arrays: dict[str, Any] = load(path)
     found = run(**arrays, level=level, delta=delta, seed=seed)
     print(found.table())
@@ -391,7 +508,7 @@ def audit(
         json_file.write_text(json.dumps(found.to_json(), indent=1) + "\n")
     if csv_file is not None:
         columns = found.records()
-        with open(csv_file, "w", newline="") as file:
+        with open(csv_file, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(columns)
             writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
@@ -456,9 +573,9 @@ def figure(*names: str, out: Path = Path("results/figures"), quick: Switch = Fal
     names
         Names of figures; none lists them.
     out
-        Folder they are written to.
+        Folder they are written to, with all that they keep on the way.
     quick
-        Fewer points.
+        Fewer points; the files are then called NAME-quick.
     """
     from mis.figures import FIGURES
     from mis.numerics.checks import known
@@ -476,11 +593,14 @@ def figure(*names: str, out: Path = Path("results/figures"), quick: Switch = Fal
     if names:
         make_folder("figure", out)
     for name in names:
-        rows = STUDIES[name](quick)
-        write_rows(rows, out / f"{name}.csv")
+        # Some keep their networks, to go on from them.
+        keep = {"out": out} if "out" in inspect.signature(STUDIES[name]).parameters else {}
+        rows = STUDIES[name](quick, **keep)
+        stem = f"{name}-quick" if quick else name
+        write_rows(rows, out / f"{stem}.csv")
         for suffix in (".pdf", ".png"):
-            FIGURES[name](rows).savefig(out / f"{name}{suffix}")
-        print(f"Written to {out}: {name}.csv, {name}.pdf, {name}.png")
+            FIGURES[name](rows).savefig(out / f"{stem}{suffix}")
+        print(f"Written to {out}: {stem}.csv, {stem}.pdf, {stem}.png")
 
 
 @app.command(name="list")
@@ -493,7 +613,7 @@ def list_names() -> None:
     from mis.populations import POPULATIONS
     from mis.quantizers import DEFAULT, QUANTIZERS
 
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 118)
+    console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 118)
     for title, registry in (("Tasks", POPULATIONS), ("Quantizers", QUANTIZERS), ("Models", MODELS)):
         grid = Table(title=title, title_justify="left", box=None, show_header=False, pad_edge=False)
         for name, variant in registry.items():

@@ -1,6 +1,5 @@
 """Values: what every computation of ``mis`` returns. Knows nothing of how it was computed."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +30,8 @@ class Interval:
     effective_samples
         Effective sample size behind a Monte Carlo value, where it has one.
     curve
-        Called by ``roc()``: the optimal ROC that belongs to the value, where there is one.
+        The optimal ROC that belongs to the value, where there is one, or what ``roc()`` calls to compute it: a
+        function of a module, or a ``functools.partial`` of one, so that an ``Interval`` can be pickled.
     details
         Other quantities of the same computation, by name.
 
@@ -47,7 +47,7 @@ class Interval:
     kind: str
     level: float = 1.0
     effective_samples: float | None = None
-    curve: Callable[[], Any] | None = field(default=None, compare=False)
+    curve: Any = field(default=None, compare=False)
     details: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self):
@@ -78,4 +78,4 @@ class Interval:
         """Return the optimal attack's ROC, where the computation behind this value has one."""
         if self.curve is None:
             raise UnsupportedSetting("Interval.roc", f"this {self.kind} value carries no ROC.")
-        return self.curve()
+        return self.curve() if callable(self.curve) else self.curve

@@ -2,10 +2,12 @@
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from mis.numerics.checks import InvalidInput
+from mis.provenance import source_of
 
 __all__ = ["Store", "fingerprint"]
 
 # Raised whenever the meaning of a stored number changes: older files are then never read.
-FORMAT = 2
+FORMAT = 3
 
 
 def fingerprint(*parts: Any) -> str:
@@ -46,8 +49,10 @@ def fingerprint(*parts: Any) -> str:
 def _plain(spec: Any) -> Any:
     if dataclasses.is_dataclass(spec) and not isinstance(spec, type):
         # Field by field: ``asdict`` would drop the types of specs within specs.
+        kind = type(spec)
         return {
-            "type": type(spec).__name__,
+            "type": f"{kind.__module__}.{kind.__qualname__}",
+            "source": source_of(kind),
             **{f.name: getattr(spec, f.name) for f in dataclasses.fields(spec)},
         }
     if isinstance(spec, np.generic):
@@ -61,12 +66,13 @@ class Store:
     Parameters
     ----------
     folder
-        Where the files go; made if missing. None keeps everything in memory.
+        Where the files go, whose permissions follow the umask; made if missing. None keeps everything in memory.
     fresh
         Forget what the folder holds.
     """
 
-    def __init__(self, folder: Path | None, *, fresh: bool = False):
+    def __init__(self, folder: str | os.PathLike[str] | None, *, fresh: bool = False):
+        folder = None if folder is None else Path(folder)
         self.folder = folder
         self._memory: dict[str, dict[str, np.ndarray]] = {}
         if folder is None:
@@ -85,21 +91,39 @@ class Store:
         if self.folder is None:
             self._memory[name] = arrays
             return
-        handle, temporary = tempfile.mkstemp(dir=self.folder, suffix=".part")
+        path = self._path(name)
+        # Not ``tempfile``, whose files only their owner may read.
+        temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb") as file:
                 np.savez(file, allow_pickle=False, **arrays)
-            os.replace(temporary, self._path(name))
+            os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
     def read(self, name: str, keys: Iterable[str]) -> dict[str, np.ndarray] | None:
-        """Return the arrays of these keys stored under a name; None where one is missing or the file is damaged."""
+        """Return the arrays of these keys stored under a name; None where one is missing or the file is damaged.
+
+        Raises
+        ------
+        InvalidInput
+            Where there is a file that may not be read: it is neither missing nor damaged, and nothing replaces it.
+        """
         if self.folder is None:
             return self._memory.get(name)
+        path = self._path(name)
         try:
-            with open(self._path(name), "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise InvalidInput(
+                f"store: expected a file that can be read, got {str(path)!r} ({error.strerror}); "
+                "let its owner change that, or use another out."
+            ) from None
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
                 return {key: arrays[key] for key in keys}
         except Exception:
             # Damage raises nearly anything, and a damaged part is as good as none: it is computed again and replaced.

@@ -1,8 +1,10 @@
 """The command line, run in process as a person would type it."""
 
 import csv
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from mis.cli import app, main
 
@@ -320,3 +323,257 @@ def test_help_needs_no_heavy_import():
         [sys.executable, "-c", loaded], capture_output=True, text=True, check=True
     ).stdout
     assert printed.splitlines()[-1] == "[]"
+
+
+def in_a_shell(*tokens, **environment):
+    """Run the command as a process of its own, whose streams and locale are those of the environment."""
+    command = [sys.executable, "-c", "from mis.cli import main; main()", *map(str, tokens)]
+    ended = subprocess.run(command, capture_output=True, env={**os.environ, **environment}, check=False)
+    return ended.returncode, ended.stdout, ended.stderr
+
+
+@pytest.fixture
+def losses(tmp_path, monkeypatch, rng):
+    """Write losses of three candidates under these names, in this folder."""
+    monkeypatch.chdir(tmp_path)
+    values = rng.normal(size=(3, 400)) + np.array([[0.0], [0.4], [0.6]])
+
+    def write(names):
+        np.savez("l.npz", losses=values, names=names)
+        return "l.npz"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("names", "printed"),
+    [
+        (["resnet[int8]", "resnet[fp8]", "resnet"], ["resnet[int8]", "resnet[fp8]", "resnet"]),
+        (["[bold]a[/bold]", "[/nothing]", "[link=x]"], ["[bold]a[/bold]", "[/nothing]", "[link=x]"]),
+        ([":smile:", "$5", "a_b^{c}\\"], [":smile:", "$5", "a_b^{c}\\"]),
+        (np.array([b"one", b"two", "µ".encode()]), ["one", "two", "µ"]),
+        ([8, 4, 2], ["8", "4", "2"]),
+        ([0.5, 0.25, np.nan], ["0.5", "0.25", "nan"]),
+    ],
+)
+def test_names_are_printed_as_they_are(names, printed, losses, capsys):
+    code, out, _ = run(capsys, "indicator", losses(names))
+    assert code == 0
+    assert f"competitors of {printed[0]}" in out
+    assert {line.split()[0] for line in out.splitlines()[-2:]} == set(printed[1:])
+
+
+@pytest.mark.parametrize(
+    ("names", "part"),
+    [
+        (np.array("abc"), "expected names one name per candidate, in a sequence"),
+        (np.array(3), "in a sequence"),
+        (["a", "b", "a"], "expected names that differ, got 'a' twice"),
+        ([1, 1.0, 2], "expected names that differ"),
+        (["a", "", "b"], "expected names printable text that is not empty, got names=''"),
+        (["a", " ", "b"], "printable text"),
+        (["a", "b\nc", "d"], "printable text"),
+        (["a", "\x1b[31mb", "d"], "printable text"),
+        (["a", "b"], "expected 3 names, one per candidate, got 2"),
+        (["a", "b", "c", "d"], "got 4"),
+        ([], "got 0"),
+        ([["a"], ["b"], ["c"]], "printable text"),
+        (np.array([None, "a", "b"], dtype=object), "Python objects"),
+    ],
+)
+def test_what_is_no_name(names, part, losses, capsys):
+    assert part in refused(capsys, "indicator", losses(names))
+
+
+@pytest.mark.parametrize("word", ["[/foo]", "x[red]", "[bold]", ":smile:"])
+def test_errors_show_what_was_typed(word, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for tokens in (["rank", word], ["rank", f"{word}.npz"], ["rank", "digits", "--quantizers", word]):
+        assert word in refused(capsys, *tokens)
+    assert word in refused(capsys, "rank", "digits", f"--{word}")
+
+
+def test_a_task_with_brackets_in_its_name(capsys, tmp_path, table, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table.rename(tmp_path / "a[red]:smile:.npz")
+    code, printed, _ = run(capsys, "rank", "a[red]:smile:.npz", *SMALL)
+    assert code == 0
+    assert printed.startswith("a[red]:smile:: 32 networks")
+    assert Path("results/a[red]:smile:/ranking.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"PYTHONIOENCODING": "ascii"},
+        {"PYTHONIOENCODING": "iso-8859-15"},
+        {"PYTHONIOENCODING": "cp1252:strict"},
+        {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
+    ],
+    ids=str,
+)
+def test_output_that_the_terminal_cannot_write(environment, losses):
+    names = ["plain", "α–β", "🙂"]
+    code, out, errors = in_a_shell("indicator", losses(names), **environment)
+    assert (code, errors) == (0, b"")
+    assert b"competitors of plain" in out
+    # A number and its sign survive.
+    from mis.cli import _plain
+
+    assert "R² = .5 ± .1…".encode("ascii", errors="mis-plain") == b"R2 = .5 +- .1..."
+    assert "🙂\udc80".encode("ascii", errors="mis-plain") == b"??"
+    with pytest.raises(UnicodeDecodeError):
+        _plain(UnicodeDecodeError("ascii", b"\xff", 0, 1, "no"))
+
+
+def test_a_table_in_ascii(tmp_path, table, monkeypatch):
+    narrow = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", narrow)
+    main(["rank", str(table), *SMALL, "--out", str(tmp_path / "out")])
+    narrow.flush()
+    assert b" +-." in narrow.buffer.getvalue()
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "byte order mark"])
+def test_a_config_is_utf8_in_any_locale(mark, tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text(f'{mark}# größer — 大\nquantizers = "sgn"\n', encoding="utf-8")
+    code, _, errors = in_a_shell(
+        "rank", "digits", "--config", config, LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0"
+    )
+    assert code == 2
+    assert b"Nearest: sign" in errors
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"JAX_PLATFORMS": "tpu"},
+        {"JAX_PLATFORMS": "cuda"},
+        {"JAX_PLATFORMS": "nothing"},
+        {"JAX_ENABLE_X64": "maybe"},
+        {"JAX_DEFAULT_MATMUL_PRECISION": "much"},
+    ],
+    ids=str,
+)
+def test_jax_that_cannot_start_is_one_line(environment, tmp_path):
+    code, out, errors = in_a_shell("rank", "digits", "--out", tmp_path, **environment)
+    assert code == 2
+    assert out == b""
+    line = errors.decode()
+    assert line.startswith("mis: JAX cannot start")
+    assert line.count("\n") == 1
+    assert ("JAX_PLATFORMS" in environment) == ("(JAX_PLATFORMS=" in line)
+
+
+@pytest.mark.usefixtures("scores")
+def test_the_input_is_never_written_to(capsys, tmp_path):
+    os.symlink("s.npz", "link.json")
+    os.link("s.npz", "hard.json")
+    Path("sub").mkdir()
+    before = Path("s.npz").read_bytes()
+    for output in ("s.npz", "./s.npz", "sub/../s.npz", tmp_path / "s.npz", "link.json", "hard.json"):
+        for option in ("--json", "--csv"):
+            assert "never written to" in refused(capsys, "audit", "s.npz", option, output)
+        assert "never written to" in refused(capsys, "indicator", "s.npz", "--json", output)
+    os.symlink("s.npz", "in.npz")
+    assert "never written to" in refused(capsys, "audit", "in.npz", "--json", "s.npz")
+    os.symlink("s.npz", "roc.png")
+    assert "never written to" in refused(capsys, "audit", "s.npz", "--plot", "roc.png")
+    assert Path("s.npz").read_bytes() == before
+
+
+@pytest.mark.usefixtures("scores")
+def test_no_output_takes_the_place_of_another(capsys):
+    Path("b").symlink_to("a")
+    for one, other in (("a", "./a"), ("a", "b")):
+        tokens = ["--json", one, "--csv", other]
+        assert "a file of its own for each output" in refused(capsys, "audit", "s.npz", *tokens)
+    code, _, _ = run(capsys, "audit", "s.npz", "--json", os.devnull, "--csv", os.devnull)
+    assert code == 0
+
+
+def test_a_config_among_the_results_is_not_written_to(capsys, tmp_path):
+    config = tmp_path / "ranking.json"
+    config.write_text("steps = 20\n")
+    tokens = ["rank", "digits", "--config", config, "--out", tmp_path, "--replace"]
+    assert "never written to" in refused(capsys, *tokens)
+    assert config.read_text() == "steps = 20\n"
+
+
+def test_folders_by_default_tell_runs_apart():
+    from mis.cli import _default_folder
+
+    assert _default_folder("solubility", {}) == "results/solubility"
+    assert _default_folder("data/my.npz", {"quick": True}) == "results/my-quick"
+    assert _default_folder("digits", {"seed": 3, "quick": True}) == "results/digits-quick-seed3"
+    assert _default_folder("digits", {"seed": 0}) == "results/digits"
+
+
+def test_another_ranking_in_the_way_is_one_line(capsys, tmp_path, table):
+    out = tmp_path / "out"
+    assert run(capsys, "rank", table, *SMALL, "--out", out)[0] == 0
+    before = (out / "ranking.csv").read_bytes()
+    line = refused(capsys, "rank", table, *SMALL, "--out", out, "--seed", "1")
+    assert "of task mine, with other data or seed" in line
+    assert "--replace" in line
+    assert "of task mine" in refused(capsys, "rank", "digits", *SMALL, "--out", out)
+    assert (out / "ranking.csv").read_bytes() == before
+    assert run(capsys, "rank", table, *SMALL, "--out", out, "--seed", "1", "--replace")[0] == 0
+    assert (out / "ranking.csv").read_bytes() != before
+
+
+def test_many_classes_get_a_word_before_and_after(capsys, tmp_path, rng):
+    features = rng.normal(size=(120, 3))
+    np.savez(tmp_path / "mine.npz", features=features, target=(10 * features[:, 0]).astype(int))
+    tokens = ["rank", tmp_path / "mine.npz", *SMALL, "--out", tmp_path / "out"]
+    code, printed, errors = run(capsys, *tokens)
+    assert code == 0
+    for text in (printed, errors):
+        assert " classes in 120 examples? If they are values: a regression by --regression" in " ".join(
+            text.split()
+        )
+    assert errors.count("\n") == 1
+    code, printed, errors = run(capsys, *tokens, "--regression", "--replace")
+    assert (code, errors) == (0, "")
+    assert " R2 " in printed
+    assert "expected no options, got regression" in refused(capsys, "rank", "digits", "--regression")
+    both = ["--regression", "--classification"]
+    assert "regression or classification, got both" in refused(capsys, *tokens, *both)
+
+
+@pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_who_interrupts_is_told_what_is_kept(sent, expected, tmp_path):
+    command = "import mis.ranking.obtain as o, mis.cli\no.train_chunk = lambda *a, **k: print('training', flush=True)"
+    command += " or __import__('time').sleep(60)\nmis.cli.main()"
+    tokens = ["rank", "breast-cancer", *SMALL, "--out", tmp_path]
+    with subprocess.Popen(
+        [sys.executable, "-c", command, *map(str, tokens)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "training\n"
+        process.send_signal(sent)
+        _, errors = process.communicate(timeout=30)
+    assert errors == "mis: interrupted; what was done is kept, and the same command goes on from there.\n"
+    assert process.returncode == expected
+
+
+def test_quick_figures_have_names_of_their_own(capsys, tmp_path, monkeypatch):
+    from mis import studies
+
+    seen = []
+
+    def study(quick, out):
+        seen.append((quick, out))
+        return [{"x": 1.0}]
+
+    monkeypatch.setitem(studies.STUDIES, "boundary", study)
+    monkeypatch.setitem(__import__("mis.figures").figures.FIGURES, "boundary", lambda _: Figure())
+    for tokens in ([], ["--quick"]):
+        assert run(capsys, "figure", "boundary", "--out", tmp_path, *tokens)[0] == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"boundary{quick}{suffix}" for quick in ("", "-quick") for suffix in (".csv", ".pdf", ".png")
+    }
+    assert seen == [(False, tmp_path), (True, tmp_path)]

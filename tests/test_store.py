@@ -1,5 +1,6 @@
 import dataclasses
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,3 +151,40 @@ def test_fingerprint_of_equal_content_is_equal():
 def test_fingerprint_refuses_what_it_cannot_read():
     with pytest.raises(TypeError, match="expected specs and arrays, got a set"):
         fingerprint({1, 2})
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o002, 0o664), (0o077, 0o600)])
+def test_stored_files_follow_the_umask(mask, mode, tmp_path):
+    before = os.umask(mask)
+    try:
+        Store(tmp_path).write("part", x=np.zeros(1))
+    finally:
+        os.umask(before)
+    assert (tmp_path / "part.npz").stat().st_mode & 0o777 == mode
+
+
+def test_a_file_that_may_not_be_read_is_neither_missing_nor_damaged(tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    store.write("part", x=np.zeros(1))
+
+    # Root may read everything, so permissions cannot be taken away for real.
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refuse)
+        with pytest.raises(
+            InvalidInput,
+            match=r"^store: expected a file that can be read, got '.*part\.npz' \(Permission denied\)",
+        ):
+            store.read("part", ["x"])
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(InvalidInput, match=r"folder\.npz' \(Is a directory\)"):
+        store.read("folder", ["x"])
+    assert store.read("part", ["x"])["x"] == 0.0
+    assert store.read("none", ["x"]) is None
+
+
+def test_any_path_is_a_folder(tmp_path):
+    Store(str(tmp_path)).write("part", x=np.ones(1))
+    assert Store(tmp_path).read("part", ["x"])["x"] == 1.0

@@ -97,7 +97,7 @@ NAMES = [
 ]
 # fmt: on
 if SMALL:
-    NAMES = ["sign", "ternary-90", "uniform-2-offset-50"]
+    NAMES = ["sign", "ternary-90", "uniform-3", "uniform-2-offset-50"]
     rankings = {"modes": mis.rank("modes", NAMES, models=32, pool=64, steps=100, folds=4, seed=1)}
 else:
     rankings = {task: mis.rank(task, NAMES, models=128, seed=1) for task in ("solubility", "modes")}

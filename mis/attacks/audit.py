@@ -20,10 +20,13 @@ from mis.attacks.metrics import (
 )
 from mis.attacks.rates import Limits, auc_limits
 from mis.attacks.samples import Sample, exchange_thresholds, read_samples
-from mis.numerics.checks import integer, probability, refuse
+from mis.numerics.checks import confidence, integer, probability, refuse, unmasked
 from mis.results import Interval
 
-__all__ = ["FPRS", "Audit", "audit"]
+__all__ = ["FPRS", "WRONG_WAY", "Audit", "audit"]
+
+# What is said where the AUC is surely below 1/2.
+WRONG_WAY = "AUC below .5: are these losses? Larger scores must mean likelier members."
 
 # False positive rates that every audit reports, where it can resolve them.
 FPRS = (0.1, 0.01, 0.001)
@@ -80,6 +83,14 @@ class Audit:
     samples: tuple[Sample, Sample] = field(repr=False, compare=False)
     called: tuple[np.ndarray, np.ndarray] = field(repr=False, compare=False)
 
+    @property
+    def warning(self) -> str:
+        """What the scores themselves say is wrong with them: the sign, where even the AUC's upper end is below 1/2.
+
+        The numbers stay those of the scores as given.
+        """
+        return WRONG_WAY if self.auc.upper < 0.5 else ""
+
     def to_json(self) -> dict[str, Any]:
         """Return what ``json.dump`` can write; what cannot be resolved is null, its reason beside it."""
         metrics = ("advantage", "balanced_accuracy", "auc", "precision", "recall", "f1")
@@ -94,6 +105,7 @@ class Audit:
             "level": self.level,
             "thresholds": [float(t) if np.isfinite(t) else str(t) for t in self.thresholds],
             "unresolved": dict(self.unresolved),
+            "warning": self.warning,
         }
 
     def rows(self) -> list[dict[str, Any]]:
@@ -130,7 +142,7 @@ class Audit:
             numbers = ("      -" if row[k] is None else f"{row[k]:7.4f}" for k in ("value", "lower", "upper"))
             lines.append(f"{row['metric']:<18} {'  '.join(numbers)}  {row['note']}".rstrip())
         lines.insert(1, f"{'':<18} {'value':>7}  {'lower':>7}  {'upper':>7}")
-        return "\n".join(lines)
+        return "\n".join([*lines, self.warning] if self.warning else lines)
 
     def records(self) -> dict[str, np.ndarray]:
         """Return one row a record, as columns.
@@ -240,10 +252,11 @@ def audit(
     >>> found.unresolved
     {}
     """
-    level = probability("audit", "level", level)
+    level = confidence("audit", level)
     real = isinstance(delta, int | float | np.number) and not isinstance(delta, bool)
     if not real or not 0 <= delta < 1:
         raise refuse("audit", "delta", "a number in [0, 1)", delta)
+    unmasked("audit", "fprs", fprs)
     fprs = [probability("audit", "fprs", fpr) for fpr in np.atleast_1d(np.asarray(fprs)).tolist()]
     seed = integer("audit", "seed", seed, at_least=0)
     samples = read_samples(member, nonmember, scores, membership)

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from mis.numerics.checks import InvalidInput, UnsupportedSetting
+from mis.numerics.checks import InvalidInput, UnsupportedSetting, unmasked
 
 __all__ = [
     "Attack",
@@ -33,8 +33,12 @@ __all__ = [
 
 OPTIONAL_AXES = ("M", "T")
 
-# Beyond this size a score counts as infinite: its square would overflow.
-SURE = 1e100
+# Beyond this size a score counts as infinite: so does the largest number of single precision, which stands for infinity
+# where ``nan_to_num`` has been. Squares of what is smaller do not overflow.
+SURE = 1e38
+
+# Below this all integers are exact in float64.
+EXACT = 2**53
 
 
 @dataclass(frozen=True)
@@ -130,11 +134,10 @@ class Attack(abc.ABC):
 
 
 def read_scores(where: str, name: str, value: Any) -> np.ndarray:
-    """Return ``value`` as float64 without NaN; infinities are legal."""
+    """Return ``value`` as float64 without NaN; infinities are legal, different numbers that become one are not."""
+    unmasked(where, name, value)
     try:
         given = np.asarray(value)
-        if np.ma.is_masked(value):
-            raise InvalidInput(f"{where}: expected {name} without masked values.")
         if np.iscomplexobj(given):
             raise InvalidInput(f"{where}: expected {name} real, got complex numbers.")
         # Text that looks like numbers is text; dates and records are no scores.
@@ -148,6 +151,8 @@ def read_scores(where: str, name: str, value: Any) -> np.ndarray:
         array = np.asarray(given, dtype=np.float64)
     except InvalidInput:
         raise
+    except OverflowError:
+        raise InvalidInput(f"{where}: expected {name} that float64 can hold, got larger integers.") from None
     except (TypeError, ValueError):
         raise InvalidInput(f"{where}: expected {name} numeric, got {_kind(value)}.") from None
     # One pass over the array in the usual case: a sum is NaN where an element is (or where infinities meet).
@@ -159,7 +164,26 @@ def read_scores(where: str, name: str, value: Any) -> np.ndarray:
         raise InvalidInput(
             f"{where}: expected {name} without NaN, got {int(missing.sum())} NaN, the first {name}[{first}]."
         )
+    if _loses_order(value, given, array):
+        raise InvalidInput(
+            f"{where}: expected {name} that float64 can tell apart, got numbers of more digits; "
+            f"subtract one that is near them all, or pass their ranks."
+        )
     return array
+
+
+def _loses_order(value, given, array):
+    """Whether rounding to float64 may have made different scores equal, in this array or beside another."""
+    large = np.abs(array) >= EXACT
+    if (given.dtype.kind in "iuO" or isinstance(value, list | tuple)) and large.any():
+        exact = np.asarray(value, dtype=object)[large]
+        if any(isinstance(x, int | np.integer) and int(x) != float(x) for x in exact):
+            return True
+    if given.dtype.kind == "O":
+        exact = {x.item() if isinstance(x, np.ndarray | np.generic) else x for x in given.flat}
+        return len(exact) > np.unique(array).size
+    longer = given.dtype.kind == "f" and given.dtype.itemsize > array.dtype.itemsize
+    return longer and np.unique(given).size > np.unique(array).size
 
 
 def _kind(value):
@@ -169,6 +193,7 @@ def _kind(value):
 
 def read_membership(where: str, name: str, value: Any) -> np.ndarray:
     """Return ``value`` as a bool array; numbers must be 0 or 1."""
+    unmasked(where, name, value)
     array = np.asarray(value)
     if array.dtype == np.bool_:
         return array
@@ -180,6 +205,7 @@ def read_membership(where: str, name: str, value: Any) -> np.ndarray:
 
 def read_labels(where: str, name: str, value: Any) -> np.ndarray:
     """Return ``value`` as integers, 0 or larger; integers exactly, whatever their size."""
+    unmasked(where, name, value)
     given = np.asarray(value)
     if given.dtype.kind not in "iu":
         given = read_scores(where, name, value)

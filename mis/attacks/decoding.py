@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from mis.numerics.checks import InvalidInput, finite
+from mis.numerics.checks import InvalidInput, finite, unmasked
 from mis.numerics.normal import cell_mean
 
 __all__ = ["decode"]
@@ -41,6 +41,8 @@ def decode(lower: Any, upper: Any, mean: Any, spread: Any) -> np.ndarray:
     array([0.08, 0.5 ])
     """
     mean, spread = finite("decode", "mean", mean), finite("decode", "spread", spread)
+    for name, bound in (("lower", lower), ("upper", upper)):
+        unmasked("decode", name, bound)
     lower, upper = np.asarray(lower, dtype=np.float64), np.asarray(upper, dtype=np.float64)
     if (spread < 0.0).any():
         raise InvalidInput(f"decode: expected spread >= 0, got {spread.min():g}.")

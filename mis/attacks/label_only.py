@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mis.attacks.base import Attack, Input
-from mis.numerics.checks import InvalidInput, integer, number
+from mis.numerics.checks import InvalidInput, integer, number, unmasked
 
 __all__ = ["LabelOnly"]
 
@@ -76,7 +76,9 @@ class LabelOnly(Attack):
         return right * kept / self.num_draws
 
     def _correct(self, predict, features, labels):
-        predicted = np.asarray(predict(features))
+        predicted = predict(features)
+        unmasked("LabelOnly", "the classes that predict returns", predicted)
+        predicted = np.asarray(predicted)
         if predicted.shape != labels.shape:
             raise InvalidInput(
                 f"LabelOnly: expected predict to return {len(labels)} classes, got shape {predicted.shape}."

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special, stats
 
 from mis.attacks.base import read_membership
-from mis.numerics.checks import InvalidInput, finite, integer, probability, refuse
+from mis.numerics.checks import InvalidInput, confidence, finite, integer, refuse
 from mis.results import Interval
 
 __all__ = ["LinearLimit", "linear_limit"]
@@ -28,24 +28,28 @@ class LinearLimit:
     explained
         Share R² of the variance of membership that the best linear predictor from the parameters explains, mean over
         examples, estimated without bias.
-    error
-        Its standard error: over models, and over examples as a sample of their law.
     spread
-        Standard deviation of the examples' true shares.
+        Standard deviation of the examples' true shares, estimated; 0 for one example.
     rank
         Number of directions in which the parameters vary.
-    num_models
-        Models it was estimated from.
+    num_models, num_examples
+        Models and examples it was estimated from.
     level
         Confidence level.
     """
 
     explained: float
-    error: float
     spread: float
     rank: int
     num_models: int
+    num_examples: int
     level: float
+
+    @property
+    def error(self) -> float:
+        """Standard error of ``explained``: over models, and over examples as a sample of their law."""
+        variance = _estimation_variance(self.explained, self.rank, self.num_models)
+        return math.sqrt((self.spread**2 + variance) / self.num_examples)
 
     @property
     def advantage(self) -> Interval:
@@ -73,12 +77,28 @@ class LinearLimit:
         return self._interval(integer("LinearLimit.with_shadows", "num_shadows", num_shadows, at_least=least))
 
     def _interval(self, num_shadows: float) -> Interval:
-        half = float(stats.norm.isf((1.0 - self.level) / 2.0)) * self.error
-        ends = [
-            self._mean(min(max(r, 0.0), 1.0), num_shadows)
-            for r in (self.explained - half, self.explained, self.explained + half)
-        ]
+        lower, upper = self._shares()
+        value = min(max(self.explained, 0.0), 1.0)
+        ends = [self._mean(r, num_shadows) for r in (lower, value, upper)]
         return Interval(lower=min(ends), value=ends[1], upper=max(ends), kind="asymptotic", level=self.level)
+
+    def _shares(self) -> tuple[float, float]:
+        """Return the ends of mean shares r in [0, 1] with ``|explained - r| <= t error(r)``, errors taken at r itself.
+
+        An error taken at the estimate would be too small wherever the estimate happens to be.
+        """
+        freedom = self.num_examples - 1 or self.num_models - self.rank - 1
+        t = float(stats.t.isf((1.0 - self.level) / 2.0, freedom))
+        r = np.polynomial.Polynomial([0.0, 1.0])
+        variance = self.spread**2 + _estimation_variance(r, self.rank, self.num_models)
+        outside = self.num_examples * (r - self.explained) ** 2 - t**2 * variance
+        roots = outside.roots()
+        ends = roots[np.abs(roots.imag) < 1e-9].real
+        ends = ends[(ends > 0.0) & (ends < 1.0)]
+        value = min(max(self.explained, 0.0), 1.0)
+        lower = 0.0 if outside(0.0) <= 0.0 else float(ends[ends <= value].min(initial=value))
+        upper = 1.0 if outside(1.0) <= 0.0 else float(ends[ends >= value].max(initial=value))
+        return lower, upper
 
     def _mean(self, explained: float, num_shadows: float) -> float:
         """Mean advantage over examples whose shares follow the beta law of this mean and the spread."""
@@ -98,6 +118,14 @@ class LinearLimit:
         lost = (information + 4.0 * self.rank / num_shadows) / (1.0 - self.rank / num_shadows)
         shift[inside] = information / np.sqrt(lost)
         return float(np.clip(weights @ special.erf(shift / math.sqrt(8.0)), 0.0, 1.0))
+
+
+def _estimation_variance(share: Any, rank: int, num_models: int) -> Any:
+    """Variance of the adjusted R² of one example whose share is ``share``, for normal parameters."""
+    # From one share to another in [0, 1] only: a negative estimate is one of a share of 0.
+    if not isinstance(share, np.polynomial.Polynomial):
+        share = min(max(share, 0.0), 1.0)
+    return (1.0 - share) ** 2 * (4.0 * share + 2.0 * rank / (num_models + 1)) / (num_models - rank - 1)
 
 
 def linear_limit(params: Any, membership: Any, *, level: float = 0.95) -> LinearLimit:
@@ -131,8 +159,17 @@ def linear_limit(params: Any, membership: Any, *, level: float = 0.95) -> Linear
         Shapes do not fit, or no more models than directions in which the parameters vary, plus two: then nothing is
         left to tell signal from noise.
 
+    Notes
+    -----
+    *Intervals* take the examples as a sample of their law, with Student's t at one degree of freedom less than
+    examples and the error of the models at each end itself: at level .95 they cover .97 and more from two examples on,
+    and of two or three say little, as these say little of their law. The interval of a single example is for that
+    example. No sample shows what none of it has: where one example in a hundred leaks and none of those given does, the
+    limit is that of the others. Left out is that shares may not follow a beta law, which has cost a hundredth at most.
+
     References
     ----------
+    Wilson (1927), Probable inference, JASA 22, for errors taken at the ends.
     Wherry (1931) for the adjusted R²; Fisher (1936) for least squares on labels as linear discriminant.
 
     Examples
@@ -148,7 +185,7 @@ def linear_limit(params: Any, membership: Any, *, level: float = 0.95) -> Linear
     where = "attacks.linear_limit"
     params = finite(where, "params", params, ndim=2)
     labels = read_membership(where, "membership", membership).astype(np.float64)
-    level = probability(where, "level", level)
+    level = confidence(where, level)
     if labels.ndim != 2 or len(labels) != len(params) or labels.size == 0:
         raise refuse(where, "membership.shape", f"({len(params)}, N), as many models as params", labels.shape)
     num = len(params)
@@ -171,17 +208,15 @@ def linear_limit(params: Any, membership: Any, *, level: float = 0.95) -> Linear
         )
     along = directions[:, kept].T @ labels
     explained = 1.0 - (1.0 - np.square(along).sum(axis=0) / np.square(labels).sum(axis=0)) * (num - 1) / free
-    mean = float(explained.mean())
-    at = min(max(mean, 0.0), 1.0)
-    variance = (1.0 - at) ** 2 * (4.0 * at + 2.0 * rank / (num + 1)) / free
-    spread = max(float(explained.var()) - variance, 0.0)
+    mean, count = float(explained.mean()), len(explained)
+    # Memberships of different examples are as good as independent, and so are these errors: disjoint sets of a
+    # thousand networks scatter no more than this says.
+    seen = float(explained.var(ddof=1)) if count > 1 else 0.0
     return LinearLimit(
         explained=mean,
-        # Memberships of different examples are as good as independent, and so are these errors: disjoint sets of a
-        # thousand networks scatter no more than this says.
-        error=math.sqrt((spread + variance) / len(explained)),
-        spread=math.sqrt(spread),
+        spread=math.sqrt(max(seen - _estimation_variance(mean, rank, num), 0.0)),
         rank=rank,
         num_models=num,
+        num_examples=count,
         level=level,
     )

@@ -12,8 +12,11 @@ __all__ = ["LiRA"]
 
 VARIANCES = ("per-example", "pooled")
 
-# Smallest standard deviation, as a share of the range of all shadow scores: ties must not divide by zero.
+# Smallest standard deviation, as a share of an example's usual range of shadow scores: ties must not divide by zero.
 FLOOR = 1e-10
+
+# How many times the usual variance an example's may be and still be pooled with the others'.
+ALIKE = 1e4
 
 # Scores fitted at a time: 256 KiB.
 BLOCK = 2**15
@@ -36,16 +39,18 @@ class LiRA(Attack):
     variance
         ``"per-example"``, or ``"pooled"``: one variance for each side, the squared deviations from the
         examples' own means summed over all examples and divided by their degrees of freedom. Better below
-        some 16 models a side. An example with one model on a side takes that side's pooled variance; an
-        example with none is refused.
+        some 16 models a side. An example whose own variance is more than 10^4 times their median is of another
+        kind: it is left out of the sum and keeps its own. An example with one model on a side takes that side's
+        pooled variance; an example with none is refused.
 
     Notes
     -----
     Inputs of ``scores``: ``shadow_scores (M, N)``, ``shadow_membership (M, N)``, ``target_scores (N,)`` or
     ``(T, N)``. Rows of the target do not influence each other. Scores may be any statistic of
     ``statistics.py``; the fit suits the log-odds of the true class and the signed residual best. An infinite
-    score counts as the largest (smallest) finite one among all shadow scores and its own row; a standard
-    deviation below 1e-10 of the range of all shadow scores (ties) counts as that. The target's models must be
+    score, or one beyond ±1e38, counts as the largest (smallest) finite one among all shadow scores and its own row; a
+    standard deviation below 1e-10 of the median example's range of shadow scores (ties) counts as that. One example's
+    wild scores so leave those of the others as they are. The target's models must be
     quantized as the shadows' are: full-precision shadows flatter a quantized target.
 
     References
@@ -85,7 +90,7 @@ class LiRA(Attack):
         shadow_scores, target_scores = finite_scores(shadow_scores, target_scores)
         # Distances are taken from the first shadow's score: a large common offset costs no digits.
         target_scores = target_scores - shadow_scores[0]
-        floor = FLOOR * np.ptp(shadow_scores) or 1.0
+        floor = FLOOR * _median(np.ptp(shadow_scores, axis=0)) or 1.0
         into, out = _fit(shadow_scores, shadow_membership, ("in", "out") if self.online else ("out",))
         out_mean, out_spread = self._gaussian(out, floor)
         out_distance = (target_scores - out_mean) / out_spread
@@ -100,10 +105,20 @@ class LiRA(Attack):
     def _gaussian(self, moments, floor):
         """Mean and standard deviation of one side, shapes (N,)."""
         count, mean, squares = moments
-        variance = np.full_like(mean, squares.sum() / (count - 1).sum())
+        own, known = squares / np.maximum(count - 1, 1), count > 1
+        alike = known & (own <= ALIKE * _median(own[known]))
+        variance = np.full_like(mean, squares[alike].sum() / (count - 1)[alike].sum())
         if self.variance == "per-example":
-            variance = np.where(count > 1, squares / np.maximum(count - 1, 1), variance)
+            variance = np.where(known, own, variance)
+        else:
+            variance = np.where(known & ~alike, own, variance)
         return mean, np.maximum(np.sqrt(variance), floor)
+
+
+def _median(sizes):
+    """Return the lower median of those that are not 0, or 0: no single one can make it large."""
+    some = sizes[sizes > 0.0]
+    return float(np.quantile(some, 0.5, method="lower")) if len(some) else 0.0
 
 
 def _fit(scores, membership, asked):

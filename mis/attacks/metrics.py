@@ -26,7 +26,7 @@ def advantage_limits(member, nonmember, hits, false_hits, error):
     variance = sum(
         (p * n + 2) * (n - p * n + 2) / (n + 4) ** 3 for p, n in ((tpr, len(member)), (fpr, len(nonmember)))
     )
-    reach = tpr - fpr + special.ndtri(1 - error) * np.sqrt(variance)
+    reach = tpr - fpr - special.ndtri(error) * np.sqrt(variance)
     first = np.argpartition(reach, -min(CANDIDATES, len(reach)))[-CANDIDATES:]
     spread = np.linspace(0, len(reach) - 1, CANDIDATES).astype(int)
     candidates = np.unique(thresholds[np.concatenate([first, spread])])

@@ -9,7 +9,7 @@ from scipy import sparse, special
 
 from mis.attacks.base import Attack, Input, read_labels, refuse_empty
 from mis.attacks.rates import difference_limits
-from mis.numerics.checks import InvalidInput, probability
+from mis.numerics.checks import InvalidInput, confidence
 from mis.results import Interval
 
 __all__ = ["Optimal", "counting_advantage"]
@@ -107,7 +107,7 @@ def counting_advantage(codes_with: Any, codes_without: Any, *, level: float = 0.
     >>> counting_advantage([[1, 1, 1, 0] * 50, [0, 0, 0, 1] * 50], [0, 1] * 200).value
     0.25
     """
-    probability("counting_advantage", "level", level)
+    confidence("counting_advantage", level)
     codes_with = read_labels("counting_advantage", "codes_with", codes_with)
     codes_without = read_labels("counting_advantage", "codes_without", codes_without)
     if codes_with.ndim != 2 or codes_without.ndim != 1 or min(codes_with.shape[-1], len(codes_without)) < 2:

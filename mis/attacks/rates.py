@@ -100,7 +100,7 @@ def _freedom(*sides):
 
 def _effective(rate, variance, freedom, most, error):
     # Student's t in place of the normal widens as few units must.
-    widening = special.stdtrit(freedom, 1 - error) / special.ndtri(1 - error)
+    widening = special.stdtrit(freedom, error) / special.ndtri(error)
     known = variance > 0
     size = rate * (1 - rate) / (np.where(known, variance, 1.0) * widening**2)
     return np.where(known, np.minimum(most, size), most)
@@ -127,7 +127,7 @@ def difference_limits(hits, sizes, false_hits, false_sizes, error: float) -> Lim
     above = np.hypot(first.upper - first.value, second.value - second.lower)
     if len(sizes) > 1:
         variance = _joint_variance(_moves(hits, sizes), -_moves(false_hits, false_sizes))
-        reach = special.stdtrit(_freedom(sizes, false_sizes), 1 - error) * np.sqrt(variance)
+        reach = -special.stdtrit(_freedom(sizes, false_sizes), error) * np.sqrt(variance)
         below, above = np.maximum(below, reach), np.maximum(above, reach)
     return Limits(np.maximum(value - below, -1.0), value, np.minimum(value + above, 1.0))
 

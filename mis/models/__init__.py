@@ -25,6 +25,8 @@ __all__ = [
     "check",
     "get",
     "load",
+    "options",
+    "takes_images",
 ]
 
 MODELS: dict[str, type[Model]] = {"mlp": MLP, "lenet": LeNet, "resnet-8": ResNet8, "resnet-18": ResNet18}
@@ -32,7 +34,24 @@ MODELS: dict[str, type[Model]] = {"mlp": MLP, "lenet": LeNet, "resnet-8": ResNet
 GIVEN = ("input_shape", "num_classes")
 
 
-def get(model: str | Model, input_shape: tuple[int, ...], num_classes: int | None, **options: Any) -> Model:
+def options(model: Any) -> list[str]:
+    """Return the names of the options that a network of this name takes.
+
+    Examples
+    --------
+    >>> options("mlp")
+    ['width', 'depth']
+    """
+    spec = MODELS.get(model) if isinstance(model, str) else None
+    return [field.name for field in dataclasses.fields(spec) if field.name not in GIVEN] if spec else []
+
+
+def takes_images(model: Any) -> bool:
+    """Return whether a registered network asks for images; a user's own takes what the task has."""
+    return model in MODELS and model != "mlp" if isinstance(model, str) else isinstance(model, LeNet | ResNet)
+
+
+def get(model: str | Model, input_shape: tuple[int, ...], num_classes: int | None, **chosen: Any) -> Model:
     """Return a network for a task.
 
     Parameters
@@ -41,7 +60,7 @@ def get(model: str | Model, input_shape: tuple[int, ...], num_classes: int | Non
         A key of ``MODELS``, a user's ``FILE.py:NAME``, or a spec, whose shapes are then set to the task's.
     input_shape, num_classes
         Those of the task.
-    options
+    chosen
         Fields of the spec.
 
     Examples
@@ -50,17 +69,16 @@ def get(model: str | Model, input_shape: tuple[int, ...], num_classes: int | Non
     (589, 10)
     """
     if isinstance(model, Model):
-        return dataclasses.replace(model, input_shape=input_shape, num_classes=num_classes, **options)
+        return dataclasses.replace(model, input_shape=input_shape, num_classes=num_classes, **chosen)
     if not isinstance(model, str):
         raise InvalidInput(
             f"model: expected a name, FILE.py:NAME or a mis.models.Model, got a {type(model).__name__}."
         )
     if ":" in model:
-        if options:
-            raise InvalidInput(f"model: expected no options for {model}, got {', '.join(options)}.")
+        if chosen:
+            raise InvalidInput(f"model: expected no options for {model}, got {', '.join(chosen)}.")
         return load(model, input_shape, num_classes)
     spec = MODELS[known("model", "name", model, MODELS)]
-    fields = [field.name for field in dataclasses.fields(spec) if field.name not in GIVEN]
-    for option in options:
-        known(model, "option", option, fields)
-    return spec(input_shape=input_shape, num_classes=num_classes, **options)
+    for option in chosen:
+        known(model, "option", option, options(model))
+    return spec(input_shape=input_shape, num_classes=num_classes, **chosen)

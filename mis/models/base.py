@@ -5,6 +5,7 @@ to ``CASES`` in ``tests/contracts/test_models.py``. A network with batch statist
 """
 
 import abc
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,6 +43,9 @@ class Model(abc.ABC):
     # slower than the same step called from Python.
     compiled_loop: ClassVar[bool] = False
 
+    # Steps of Adam after which a network fits half of a pool of some hundred examples.
+    default_steps: ClassVar[int] = 300
+
     def __post_init__(self):
         where = type(self).__name__
         object.__setattr__(self, "input_shape", tuple(int(size) for size in self.input_shape))
@@ -75,6 +79,21 @@ class Model(abc.ABC):
     def shapes(self) -> list[tuple[int, int]]:
         """Shapes of the matrices that are released."""
         return self.layout.shapes
+
+    @property
+    def name(self) -> str:
+        """The registry name, e.g. ``"lenet"``."""
+        return type(self).__name__.lower()
+
+    def options(self) -> dict[str, Any]:
+        """Return what was chosen of it, by the name of the option."""
+        given = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: value for name, value in given.items() if name not in ("input_shape", "num_classes")}
+
+    @property
+    def summary(self) -> str:
+        """A few words on its size."""
+        return f"{sum(rows * channels for rows, channels in self.shapes)} weights"
 
     @property
     def num_outputs(self) -> int:

@@ -29,7 +29,7 @@ class Functions(Model):
         regression. Pure, and compiled by ``jax.jit``.
     input_shape, num_classes
         As in ``Model``; a ranking fills them in from its task.
-    name
+    title
         What tables call it.
     version
         Whatever changes when the functions do. Without one, results are not stored: nobody could tell later which
@@ -53,7 +53,7 @@ class Functions(Model):
     init: Callable[[jax.Array], Any] = None  # type: ignore[assignment]
     apply: Callable[[Any, jax.Array], jax.Array] = None  # type: ignore[assignment]
     input_shape: tuple[int, ...] = ()
-    name: str = "functions"
+    title: str = "functions"
     version: str = ""
 
     def __post_init__(self):
@@ -64,15 +64,23 @@ class Functions(Model):
                 raise InvalidInput(f"Functions: expected {name} a function, got a {kind}.")
 
     @property
+    def name(self) -> str:
+        return self.title
+
+    def options(self) -> dict[str, Any]:
+        """Its version is all that can be told of it."""
+        return {"version": self.version}
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What names it in a stored result."""
         if not self.version:
             raise InvalidInput(
                 f"Functions: expected a version, so that results on disk are told apart, got none; give "
-                f"version='1' to {self.name}, or no folder to store results in."
+                f"version='1' to {self.title}, or no folder to store results in."
             )
         kinds = {"input_shape": self.input_shape, "num_classes": self.num_classes}
-        return {"name": self.name, "version": self.version, **kinds}
+        return {"name": self.title, "version": self.version, **kinds}
 
 
 def load(place: str, input_shape: tuple[int, ...], num_classes: int | None) -> Functions:
@@ -129,7 +137,7 @@ def load(place: str, input_shape: tuple[int, ...], num_classes: int | None) -> F
         apply=found.apply,
         input_shape=input_shape,
         num_classes=num_classes,
-        name=name if found.name == "functions" else found.name,
+        title=name if found.title == "functions" else found.title,
         version=hashlib.sha256(text).hexdigest()[:16] + found.version,
     )
 

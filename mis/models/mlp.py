@@ -48,6 +48,7 @@ class MLP(Model):
     depth: int = 1
 
     compiled_loop: ClassVar[bool] = True
+    default_steps: ClassVar[int] = 600
 
     def __post_init__(self):
         super().__post_init__()
@@ -58,6 +59,12 @@ class MLP(Model):
     def num_inputs(self) -> int:
         """Number of features."""
         return math.prod(self.input_shape)
+
+    @property
+    def summary(self) -> str:
+        """Its hidden layers."""
+        layers = "layer" if self.depth == 1 else "layers"
+        return f"{self.depth} hidden {layers} of {self.width}" if self.depth else "no hidden layer"
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
@@ -71,8 +78,8 @@ class MLP(Model):
         gains = [2.0] * self.depth + [1.0]
         layers = []
         for k, (rows, cols), gain in zip(keys, self.shapes, gains, strict=True):
-            weights = jnp.sqrt(gain / (rows - 1)) * jax.random.normal(k, (rows - 1, cols))
-            layers.append(jnp.concatenate([weights, jnp.zeros((1, cols))]))
+            weights = jnp.sqrt(gain / (rows - 1)) * jax.random.normal(k, (rows - 1, cols), jnp.float32)
+            layers.append(jnp.concatenate([weights, jnp.zeros((1, cols), jnp.float32)]))
         return layers
 
     def apply(self, params: Sequence[jax.Array], features: jax.Array) -> jax.Array:

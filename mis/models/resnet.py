@@ -154,6 +154,10 @@ class ResNet8(ResNet):
     77754
     """
 
+    @property
+    def name(self) -> str:
+        return "resnet-8"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ResNet18(ResNet):
@@ -169,3 +173,7 @@ class ResNet18(ResNet):
 
     width: int = 64
     stages = (2, 2, 2, 2)
+
+    @property
+    def name(self) -> str:
+        return "resnet-18"

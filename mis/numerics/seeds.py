@@ -1,4 +1,4 @@
-"""Functions: one explicit seed, whichever kind the caller has."""
+"""Functions: one explicit seed, whichever kind the caller has, and the same draws whatever JAX's default is."""
 
 from typing import Any
 
@@ -6,7 +6,24 @@ import numpy as np
 
 from mis.numerics.checks import refuse
 
-__all__ = ["generator"]
+__all__ = ["generator", "jax_key"]
+
+# Named, for JAX's default is the user's to change (``JAX_DEFAULT_PRNG_IMPL``), and with it every draw.
+ALGORITHM = "threefry2x32"
+
+
+def jax_key(seed: int) -> Any:
+    """Return the JAX key of a seed, of one algorithm whatever JAX's default is.
+
+    Examples
+    --------
+    >>> jax_key(3)
+    Array((), dtype=key<fry>) overlaying:
+    [0 3]
+    """
+    import jax  # `mis audit` needs no JAX
+
+    return jax.random.key(seed, impl=ALGORITHM)
 
 
 def generator(where: str, key: Any) -> np.random.Generator:

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
-from mis.numerics.checks import InvalidInput, known
+from mis.numerics.checks import InvalidInput, known, refuse
 from mis.populations.base import Examples, Law, Population, Split
 from mis.populations.breast_cancer import BreastCancer
 from mis.populations.digits import Digits
@@ -51,13 +51,14 @@ POPULATIONS: dict[str, type[Population]] = {
 }
 
 
-def get(name: str, **options: Any) -> Population:
+def get(name: str | os.PathLike, **options: Any) -> Population:
     """Return a population by its registry name, or a user's by the path of its ``.npz`` file.
 
     Parameters
     ----------
     name
-        A key of ``POPULATIONS``; a string that ends in ``.npz`` or contains a path separator is a path.
+        A key of ``POPULATIONS``; a path object, and a string that ends in ``.npz`` or contains a path separator, is a
+        path.
     options
         Fields of that population's spec.
 
@@ -71,15 +72,18 @@ def get(name: str, **options: Any) -> Population:
     >>> get("modes", separation=3.0).separation
     3.0
     """
-    is_path = name.endswith(".npz") or os.sep in name or (os.altsep or os.sep) in name
-    if is_path:
-        options = {"path": name, **options}
+    if not isinstance(name, str | os.PathLike):
+        raise refuse("populations", "name", "a name or a path", name)
+    spec: type[Population] = Npz
+    if isinstance(name, str) and not (
+        name.endswith(".npz") or os.sep in name or (os.altsep or os.sep) in name
+    ):
+        spec = POPULATIONS[known("populations", "name", name, POPULATIONS)]
     else:
-        known("populations", "name", name, POPULATIONS)
-    spec: type[Population] = Npz if is_path else POPULATIONS[name]
+        options = {"path": name, **options}
     fields = [field.name for field in dataclasses.fields(spec)]
     if options and not fields:
         raise InvalidInput(f"{name}: expected no options, got {', '.join(options)}.")
     for option in options:
-        known(name, "option", option, fields)
+        known(str(name), "option", option, fields)
     return spec(**options)

@@ -14,10 +14,12 @@ import jax
 import numpy as np
 
 from mis.numerics.checks import integer
+from mis.numerics.seeds import jax_key
 
 __all__ = ["Examples", "Law", "Population", "Split"]
 
 MAX_SEED = 2**32 - 1
+DEFAULT_POOL = 512
 # Keeps the data of a seed apart from whatever else is made from the same seed, initial weights above all.
 DATA_STREAM = 1
 
@@ -90,6 +92,16 @@ class Population(abc.ABC):
     def largest_pool(self) -> int | None:
         """The largest pool that ``split`` can give; None where there is no limit."""
 
+    @property
+    def default_pool(self) -> int:
+        """The pool of a ranking where none is asked for."""
+        return DEFAULT_POOL
+
+    @property
+    def doubt(self) -> str:
+        """What of the data may be meant otherwise than it is taken, and how to ask for that; empty if nothing."""
+        return ""
+
     @abc.abstractmethod
     def sample(self, key: Any, n: int) -> Examples:
         """Return ``n`` i.i.d. examples, made from a JAX key."""
@@ -121,7 +133,7 @@ class Law(Population):
     def split(self, seed: int, pool: int) -> Split:
         seed = integer(self.name, "seed", seed, at_least=0, at_most=MAX_SEED)
         pool = integer(self.name, "pool", pool, at_least=2)
-        key = jax.random.fold_in(jax.random.key(seed), DATA_STREAM)
+        key = jax.random.fold_in(jax_key(seed), DATA_STREAM)
         drawn = self.sample(key, pool + self.num_heldout)
         drawn = jax.tree.map(np.asarray, drawn)
         return Split(pool=drawn.take(np.s_[:pool]), heldout=drawn.take(np.s_[pool:]))

@@ -27,4 +27,5 @@ class FreeSolv(Tabulated):
 
     def read(self) -> Table:
         path = locate("freesolv", "freesolv.npz")
-        return Table.prepare(str(path), **read_npz(path, ["features", "target"]))
+        arrays = read_npz(path, ["features", "target"])
+        return Table.prepare(str(path), arrays["features"], arrays["target"])

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from mis.numerics.checks import InvalidInput
 from mis.populations.files import read_npz
@@ -16,7 +17,8 @@ class Npz(Tabulated):
     """Examples of a user's ``.npz``: ``features`` (N, d), ``target`` (N,), optionally ``test`` (N,) booleans.
 
     A target of integers, booleans or strings is classes, renumbered ``0..C-1`` in ascending order
-    (``Split.labels`` keeps what they were); a target of floats is regression.
+    (``Split.labels`` keeps what they were); a target of floats is regression. Two files of one content are equal,
+    wherever they lie.
 
     Parameters
     ----------
@@ -25,6 +27,8 @@ class Npz(Tabulated):
     digest
         First 16 hexadecimal digits of its SHA-256. Empty: taken from the file, so that results stored under
         this spec are never those of another content. Given: the file must have it.
+    regression, classification
+        What the target is, where its type says otherwise: integers are values, or floats are classes.
 
     Examples
     --------
@@ -36,11 +40,16 @@ class Npz(Tabulated):
     array([1, 2, 3])
     """
 
-    path: str | os.PathLike
+    # Text once made, whatever it was given as.
+    path: Any = field(compare=False)
     digest: str = ""
+    regression: bool = False
+    classification: bool = False
 
     def __post_init__(self):
-        object.__setattr__(self, "path", os.fspath(self.path))
+        object.__setattr__(self, "path", os.fsdecode(self.path))
+        if self.regression and self.classification:
+            raise InvalidInput(f"{self.path}: expected regression or classification, got both.")
         found = _digest(self.path)
         if self.digest not in ("", found):
             raise InvalidInput(f"{self.path}: expected content of digest {self.digest}, got {found}.")
@@ -53,7 +62,11 @@ class Npz(Tabulated):
     def read(self) -> Table:
         if _digest(self.path) != self.digest:
             raise InvalidInput(f"{self.path}: the file changed since it was named.")
-        return Table.prepare(os.fspath(self.path), **read_npz(self.path, ["features", "target"], ["test"]))
+        arrays = read_npz(self.path, ["features", "target"], ["test"])
+        regression = self.regression if self.regression or self.classification else None
+        return Table.prepare(
+            self.path, *map(arrays.get, ("features", "target", "test")), regression=regression
+        )
 
 
 def _digest(path):
@@ -62,3 +75,5 @@ def _digest(path):
             return hashlib.file_digest(file, "sha256").hexdigest()[:16]
     except OSError as error:
         raise InvalidInput(f"{path}: cannot be read: {error.strerror or error}.") from None
+    except ValueError as error:  # a NUL byte
+        raise InvalidInput(f"{path!r}: cannot be read: {error}.") from None

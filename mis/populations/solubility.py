@@ -29,4 +29,4 @@ class Solubility(Tabulated):
     def read(self) -> Table:
         path = locate("solubility", "solubility.npz")
         arrays = read_npz(path, ["features", "target", "test"])
-        return Table.prepare(str(path), **arrays)
+        return Table.prepare(str(path), arrays["features"], arrays["target"], arrays["test"])

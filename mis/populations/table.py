@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from mis.numerics.checks import InvalidInput, integer
-from mis.populations.base import MAX_SEED, Examples, Population, Split
+from mis.numerics.checks import InvalidInput, integer, unmasked
+from mis.populations.base import DEFAULT_POOL, MAX_SEED, Examples, Population, Split
 
 __all__ = ["Table", "Tabulated"]
 
@@ -17,6 +17,11 @@ CLIP = 5.0
 # A coordinate with one value but for this share of the examples carries no spread to standardise by.
 RARE = 0.002
 LEAST_HELDOUT = 16
+# On fewer held-out examples performance and indicator say little: the default pool leaves as many, or half of them all.
+ENOUGH_HELDOUT = 128
+# Integers of more values than this, with fewer examples each than that, count or measure something more often than not;
+# whole floats of fewer values number classes.
+MANY_CLASSES, FEW_EACH = 10, 20
 LARGEST_MAGNITUDE = 1e30
 
 
@@ -36,6 +41,8 @@ class Table:
         Original names of the classes, ascending; None for regression.
     target_mean, target_scale
         A regression target in its own units is ``target_mean + target_scale * targets``.
+    doubt
+        What the target may be instead of what its type says; empty if nothing.
     """
 
     examples: Examples
@@ -44,15 +51,20 @@ class Table:
     labels: np.ndarray | None
     target_mean: float
     target_scale: float
+    doubt: str = ""
 
     @classmethod
-    def prepare(cls, where: str, features: Any, target: Any, test: Any = None) -> "Table":
+    def prepare(
+        cls, where: str, features: Any, target: Any, test: Any = None, *, regression: bool | None = None
+    ) -> "Table":
         """Check raw arrays and standardise them with the statistics of the examples outside ``test``.
 
         Coordinates with one and the same value on all but 0.2% of those examples are dropped; the rest is
-        clipped at 5 standard deviations. Integer, boolean and string targets are classes, floats are values.
+        clipped at 5 standard deviations. Integer, boolean and string targets are classes, floats are values,
+        unless ``regression`` says which.
         """
         features = _numeric(where, "features", features, ndim=2)
+        unmasked(where, "target", target)
         target = np.asarray(target)
         if target.shape != (len(features),):
             raise InvalidInput(
@@ -61,7 +73,7 @@ class Table:
             )
         test = _mask(where, test, len(features))
         standard, kept = _standardise(where, features, ~test)
-        if target.dtype.kind == "f":
+        if target.dtype.kind == "f" if regression is None else regression:
             targets, mean, scale = _values(where, target, ~test)
             labels = None
         else:
@@ -73,6 +85,7 @@ class Table:
             labels=labels,
             target_mean=mean,
             target_scale=scale,
+            doubt=_doubt(where, target, labels) if regression is None else "",
         )
 
 
@@ -106,6 +119,18 @@ class Tabulated(Population):
         """Every example outside the test part, but for the few that must stay to measure performance on."""
         test = self.table.test
         return max(0, int((~test).sum()) - max(0, LEAST_HELDOUT - int(test.sum())))
+
+    @property
+    def default_pool(self) -> int:
+        """512 examples, or as many as leave 128 held out, but no fewer than half of those outside the test part."""
+        test = self.table.test
+        candidates = int((~test).sum())
+        leaving = candidates - max(0, ENOUGH_HELDOUT - int(test.sum()))
+        return min(DEFAULT_POOL, self.largest_pool, max(candidates // 2, leaving))
+
+    @property
+    def doubt(self) -> str:
+        return self.table.doubt
 
     def sample(self, key: Any, n: int) -> Examples:
         rows = np.flatnonzero(~self.table.test)
@@ -141,6 +166,8 @@ def _read_once(population: Tabulated) -> Table:
 
 
 def _numeric(where, name, value, ndim):
+    """Return an array of numbers in its own precision, refusing what float64 could not compute with."""
+    unmasked(where, name, value)
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
         raise InvalidInput(f"{where}: expected {name} to be numbers, got an array of dtype {array.dtype}.")
@@ -148,8 +175,7 @@ def _numeric(where, name, value, ndim):
         raise InvalidInput(f"{where}: expected {name} with {ndim} axes, got {name}.shape={array.shape}.")
     if array.size == 0:
         raise InvalidInput(f"{where}: expected {name} not empty, got {name}.shape={array.shape}.")
-    array = array.astype(np.float64)
-    bad = ~(np.abs(array) <= LARGEST_MAGNITUDE)
+    bad = ~(np.abs(array.astype(np.float64)) <= LARGEST_MAGNITUDE)
     if bad.any():
         first = tuple(np.argwhere(bad)[0].tolist())
         raise InvalidInput(
@@ -159,9 +185,31 @@ def _numeric(where, name, value, ndim):
     return array
 
 
+def _centred(array, seen):
+    """Return the array less its middle value, by column, and that value, both in float64.
+
+    Centred first, in a precision that holds all digits: beside a large offset float64 would lose what varies.
+    """
+    wide = np.result_type(array.dtype, np.float64)
+    if array.dtype.kind in "iu" and np.abs(array.astype(np.float64)).max() > 2.0**53:
+        wide = np.dtype(object)
+    array = array.astype(wide)
+    middle = np.sort(array[seen], axis=0)[seen.sum() // 2]
+    return (array - middle).astype(np.float64), middle.astype(np.float64) if array.ndim > 1 else float(middle)
+
+
+def _noise(array, seen):
+    """Return what rounding may add to a constant column; a unit of float16 or of integers is no rounding."""
+    if array.dtype.kind != "f" or array.dtype.itemsize < 4:
+        return 0.0
+    units = 1 if array.dtype == np.float32 else 4
+    return units * float(np.finfo(array.dtype).eps) * np.abs(array[seen].astype(np.float64)).max(axis=0)
+
+
 def _mask(where, test, num_examples):
     if test is None:
         return np.zeros(num_examples, dtype=bool)
+    unmasked(where, "test", test)
     test = np.asarray(test)
     if test.dtype != bool or test.shape != (num_examples,):
         raise InvalidInput(
@@ -174,29 +222,45 @@ def _mask(where, test, num_examples):
 
 
 def _standardise(where, features, seen):
-    typical = np.median(features[seen], axis=0)
-    deviation = np.abs(features[seen] - typical)
-    # Relative to the coordinate's range, so that rounding noise around one value counts as that value;
-    # relative to its magnitude, because the networks see float32.
-    noise = np.maximum(1e-3 * deviation.max(axis=0), 1e-7 * np.abs(features[seen]).max(axis=0))
+    centred, _ = _centred(features, seen)
+    deviation = np.abs(centred[seen])
+    # Relative to the coordinate's range too, so that noise around one value counts as that value.
+    noise = np.maximum(1e-3 * deviation.max(axis=0), _noise(features, seen))
     kept = np.mean(deviation > noise, axis=0) > RARE
     if not kept.any():
         raise InvalidInput(f"{where}: expected a feature that varies, got {features.shape[1]} constant ones.")
-    mean, scale = features[seen][:, kept].mean(axis=0), features[seen][:, kept].std(axis=0)
-    standard = np.clip((features[:, kept] - mean) / scale, -CLIP, CLIP)
+    centred = centred[:, kept]
+    standard = np.clip((centred - centred[seen].mean(axis=0)) / centred[seen].std(axis=0), -CLIP, CLIP)
     return np.ascontiguousarray(standard, dtype=np.float32), np.flatnonzero(kept)
 
 
 def _values(where, target, seen):
     target = _numeric(where, "target", target, ndim=1)
-    mean, scale = target[seen].mean(), target[seen].std()
-    if scale <= 1e-7 * np.abs(target[seen]).max():
+    centred, middle = _centred(target, seen)
+    mean, scale = centred[seen].mean(), centred[seen].std()
+    if scale <= _noise(target, seen):
         raise InvalidInput(f"{where}: expected a target that varies, got {target[seen][0]:g} throughout.")
-    return ((target - mean) / scale).astype(np.float32), float(mean), float(scale)
+    return ((centred - mean) / scale).astype(np.float32), float(middle + mean), float(scale)
+
+
+def _doubt(where, target, labels):
+    """Return what the target may be instead; empty where its type leaves no doubt."""
+    count = len(target)
+    if labels is not None and target.dtype.kind != "b" and len(labels) > max(MANY_CLASSES, count / FEW_EACH):
+        instead = "a regression by --regression (regression=True)"
+        instead = instead if target.dtype.kind in "iu" else "a regression takes a target of numbers"
+        return f"{where}: {len(labels)} classes in {count} examples? If they are values: {instead}."
+    few = labels is None and not np.any(target % 1) and len(np.unique(target))
+    if few and few <= min(MANY_CLASSES, count / FEW_EACH):
+        return (
+            f"{where}: a regression on {few} whole numbers in {count} examples? "
+            "If they are classes: --classification (classification=True)."
+        )
+    return ""
 
 
 def _classes(where, target, seen):
-    if target.dtype.kind not in "iubUS":
+    if target.dtype.kind not in "iubUSf" or (target.dtype.kind == "f" and not np.isfinite(target).all()):
         raise InvalidInput(
             f"{where}: expected target to be integers or strings (classes) or floats (values), "
             f"got dtype {target.dtype}."
@@ -208,6 +272,6 @@ def _classes(where, target, seen):
     if 2 * len(labels) > len(target):
         raise InvalidInput(
             f"{where}: expected at least 2 examples a class, got {len(labels)} classes in {len(target)} "
-            "examples; store a regression target as floats."
+            "examples; a regression takes floats, or regression=True (--regression)."
         )
     return targets.astype(np.int32), labels

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from mis.numerics.checks import UnsupportedSetting, refuse
+from mis.numerics.checks import UnsupportedSetting, refuse, unmasked
 from mis.quantizers.fields import check, written
 
 __all__ = ["Grid", "Quantizer", "nearest", "select"]
@@ -153,4 +153,5 @@ class Quantizer(abc.ABC):
 
     def __call__(self, weights: Any, *, key: Any = None) -> Any:
         """Fit a grid to ``weights`` and release them on it."""
+        unmasked(self.name, "weights", weights)
         return self.fit(weights).apply(weights, key=key)

@@ -1,12 +1,22 @@
 """Functions: how far indicators order quantizers as the strongest attack does, with intervals and p-values."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-__all__ = ["INDICATORS", "agreement", "kendall", "partial"]
+from mis.numerics.checks import confidence
+
+__all__ = ["COVERS", "INDICATORS", "agreement", "kendall", "partial", "tau_limits"]
+
+# What to print under the taus.
+COVERS = (
+    "Kendall's tau is over the quantizers without full precision, which every indicator puts last. Its interval takes "
+    "them as a sample of quantizers like these and the advantages as measured here: a few quantizers in perfect order "
+    "do not prove that the next one will be."
+)
 
 # Sign with which each column should go with the advantage: +1 if more of it means more leakage.
 INDICATORS = {
@@ -24,6 +34,12 @@ INDICATORS = {
 }
 
 GIVEN = ("performance", "weight_error")
+
+# What a release that is not quantized is called.
+FULL = "full"
+
+# Draws of the law of tau.
+DRAWS = 10_000
 
 # Below this many quantizers an order says nothing.
 FEWEST = 4
@@ -68,6 +84,68 @@ def partial(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> np.ndarray:
     return np.where(rest > 1e-12, (xy - xz * yz) / np.sqrt(np.where(rest > 1e-12, rest, 1.0)), np.nan)
 
 
+@functools.cache
+def _turning_points(count: int) -> np.ndarray:
+    """Return draws of the true taus at which one pair after the other turns concordant, ``(DRAWS, pairs)``, ascending.
+
+    Of ``count`` normal points ``(x, rho x + sqrt(1 - rho²) z)`` the pair i, j is concordant once
+    ``rho / sqrt(1 - rho²)`` exceeds ``-(z_i - z_j) / (x_i - x_j)``, and tau is ``2 arcsin(rho) / pi``.
+    """
+    x, z = np.random.default_rng(0).standard_normal((2, DRAWS, count))
+    i, j = np.triu_indices(count, 1)
+    slopes = -(z[:, i] - z[:, j]) / (x[:, i] - x[:, j])
+    return np.sort(2.0 / np.pi * np.arctan(slopes), axis=1)
+
+
+def tau_limits(lower: float, upper: float, count: int, level: float = 0.95) -> tuple[float, float]:
+    """Return the limits of the tau of a law, of which a sample of ``count`` points shows these.
+
+    Each limit is the true tau at which a sample like this, or one further off, has probability ``(1 - level) / 2``:
+    Clopper and Pearson's construction for the number of concordant pairs, whose law is that of a bivariate normal
+    sample. Nothing but the copula matters, so any increasing transformations of both may be normal. It never has width
+    0: nine points in perfect order show tau above .78.
+
+    Parameters
+    ----------
+    lower, upper
+        Sample tau with ties broken against and in favour; equal without ties.
+    count
+        Points of the sample.
+    level
+        Confidence level.
+
+    Notes
+    -----
+    Conservative, as the number of pairs is discrete: at nine points and level .95 it covers .95 to .99 for normal
+    copulas and for Clayton's; .93 to .98 for Student's with two degrees of freedom. The law is simulated, 10000 draws
+    for each count; limits further out than these resolve are -1 and 1.
+
+    References
+    ----------
+    Clopper, Pearson (1934), Biometrika 26. Kruskal (1958), Ordinal measures of association, JASA 53 (tau of a normal
+    law).
+
+    Examples
+    --------
+    >>> low, high = tau_limits(1.0, 1.0, 9)
+    >>> round(low, 2), high
+    (0.78, 1.0)
+    """
+    level = confidence("ranking.tau_limits", level)
+    turns = _turning_points(count)
+    pairs = turns.shape[1]
+    least = int(np.floor((1.0 + lower) / 2.0 * pairs + 1e-9))
+    most = int(np.ceil((1.0 + upper) / 2.0 * pairs - 1e-9))
+    # The draw that (1 - level) / 2 of them are beyond, rounded outwards.
+    beyond = int(np.floor((1.0 - level) / 2.0 * (DRAWS + 1)))
+    low, high = -1.0, 1.0
+    if least > 0 and beyond > 0:
+        low = float(np.partition(turns[:, least - 1], beyond - 1)[beyond - 1])
+    if most < pairs and beyond > 0:
+        high = float(np.partition(turns[:, most], DRAWS - beyond)[DRAWS - beyond])
+    return low, high
+
+
 def agreement(
     rows: Sequence[Mapping[str, Any]],
     advantages: np.ndarray,
@@ -78,30 +156,42 @@ def agreement(
 ) -> list[dict[str, Any]]:
     """Compare the order of every indicator with the order of the advantage.
 
+    Full precision takes no part: it is no quantizer, every indicator puts it last by construction, and as one more
+    point that must agree it flatters them all (of nine quantizers and four indicators it made -.04, .11, .94, .83 out
+    to be .06, .24, .96, .87).
+
     Parameters
     ----------
     rows
-        One mapping per quantizer, with the columns named in ``INDICATORS`` and ``advantage``; NaN or None where an
-        indicator is not defined for a quantizer, which then takes no part in that comparison.
+        One mapping per quantizer, with its name under ``quantizer`` and the columns named in ``INDICATORS``; NaN or
+        None where an indicator is not defined for a quantizer, which then takes no part in that comparison.
     advantages
         The strongest attack's advantage on each model, shape ``(quantizers, M)``.
     level
         Level of the intervals.
     num_resamples
-        Resamples for intervals and permutations for p-values.
+        Permutations for p-values.
     seed
-        Seed of both.
+        Seed of the permutations.
 
     Returns
     -------
     list of dict
         For each indicator, for ``given`` nothing, performance and weight error: ``tau``, signed so that +1 is perfect
-        agreement; a bootstrap interval over models (the same for all quantizers, as they share models) and over
-        quantizers, so it speaks of quantizers like these; a two-sided permutation p-value. Given a third column, what
-        is permuted are the residuals of the indicator's ranks on that column's ranks: permuting the indicator itself
-        would call an agreement that both owe to the third column significant, in 41% of the cases at 11 quantizers
-        and rank correlations near 0.95. A perfect order of few quantizers has an interval without width; its p-value
-        says how little it proves.
+        agreement; ``lower`` and ``upper``; a two-sided permutation ``p_value``; the number of ``quantizers``.
+
+    Notes
+    -----
+    *Intervals* are those of ``tau_limits``, with ties broken against each end. They take the quantizers as a sample:
+    tau is that between two columns of a law of quantizers like these, the advantage as measured with as many models,
+    not that of these quantizers with noiseless advantages; noise that is not shared by all quantizers draws it towards
+    0. Given a third column the limits are those of a sample with two quantizers less: an approximation that covers .94
+    and more at level .95 for nine quantizers of trivariate normal laws (correlations with the third column up to .98).
+
+    *p-values* are exact for these quantizers: every order of the indicator is as likely under the null hypothesis.
+    Given a third column, what is permuted are the residuals of the indicator's ranks on that column's ranks: permuting
+    the indicator itself would call an agreement that both owe to the third column significant, in 41% of the cases at
+    11 quantizers and rank correlations near 0.95.
 
     References
     ----------
@@ -109,44 +199,45 @@ def agreement(
     Economic Statistics 1: permutation of residuals.
     """
     rng = np.random.default_rng(seed)
-    num_models = advantages.shape[1]
-    weights = rng.multinomial(num_models, np.full(num_models, 1.0 / num_models), size=num_resamples)
-    resampled = weights @ advantages.T / num_models
-    observed = np.array([row["advantage"] for row in rows], dtype=float)
+    quantized = np.array([row.get("quantizer") != FULL for row in rows], dtype=bool)
+    advantage = np.mean(advantages, axis=1)
     columns = {name: np.array([_number(row.get(name)) for row in rows]) for name in INDICATORS}
     found = []
     for name, sign in INDICATORS.items():
         for given in (None, *GIVEN):
-            keep = np.isfinite(columns[name]) & np.isfinite(columns[given] if given else observed)
+            keep = quantized & np.isfinite(columns[name])
+            if given:
+                keep &= np.isfinite(columns[given])
             if name == given or keep.sum() < FEWEST:
                 continue
-            x, y = sign * columns[name][keep], observed[keep]
+            x, y = sign * columns[name][keep], advantage[keep]
             z = columns[given][keep] if given else None
-            picks = rng.integers(keep.sum(), size=(num_resamples, keep.sum()))
-            spread = _tau(
-                x[picks],
-                np.take_along_axis(resampled[:, keep], picks, axis=1),
-                z if z is None else z[picks],
-            )
-            chance = _tau(_shuffled(rng, x, z, num_resamples), y, z)
             tau = float(_tau(x, y, z))
             if not np.isfinite(tau):
                 continue
-            tail = (1.0 - level) / 2.0
-            # Resamples in which the third column orders one of the two fully say nothing of what is left.
-            lower, upper = np.nanquantile(np.append(spread, tau), [tail, 1.0 - tail])
+            lower, upper = _limits(tau, x, y, z, level)
             found.append(
                 {
                     "indicator": name,
                     "given": given or "",
                     "tau": tau,
-                    "lower": min(float(lower), tau),
-                    "upper": max(float(upper), tau),
-                    "p_value": _p_value(tau, chance),
-                    "quantizers": int(keep.sum()),
+                    "lower": lower,
+                    "upper": upper,
+                    "p_value": _p_value(tau, _tau(_shuffled(rng, x, z, num_resamples), y, z)),
+                    "quantizers": len(x),
                 }
             )
     return found
+
+
+def _limits(tau, x, y, z, level):
+    """Limits of tau, or of partial tau: pairs that tie count against each end."""
+    i, j = np.triu_indices(len(x), 1)
+    signs = np.sign(x[i] - x[j]) * np.sign(y[i] - y[j])
+    ties = np.mean(signs == 0.0)
+    middle, count = (float(signs.mean()), len(x)) if z is None else (tau, len(x) - 2)
+    lower, upper = tau_limits(max(middle - ties, -1.0), min(middle + ties, 1.0), count, level)
+    return min(lower, tau), max(upper, tau)
 
 
 def _tau(x, y, z):
@@ -169,4 +260,5 @@ def _p_value(tau, chance):
 
 
 def _number(value: Any) -> float:
+    value = getattr(value, "value", value)
     return np.nan if value is None else float(value)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mis import theory
+from mis.models import MLP
 from mis.numerics.checks import UnsupportedSetting
 from mis.populations import Examples
 from mis.quantizers import Quantizer
@@ -70,7 +71,7 @@ def local_fit(spec: RankingSpec, pool: Examples, ensemble: Ensemble) -> LocalFit
         the mean network, longer than its own sampling error.
     """
     model, penalty = spec.model, spec.learner.penalty
-    if model.depth:
+    if not isinstance(model, MLP) or model.depth:
         raise UnsupportedSetting("local", "a network with hidden layers has flat directions and many minima.")
     if penalty is None:
         raise UnsupportedSetting("local", "Adam with decoupled decay minimises no penalised loss.")

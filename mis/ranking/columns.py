@@ -30,8 +30,8 @@ class Column:
 
 
 _ATTACK = (
-    "a lower bound on the best attack; the interval is over networks trained on this pool, for this attack "
-    "with this many shadow networks"
+    "a lower bound on the best attack; the interval is over repetitions of the whole experiment on this pool, for "
+    "this attack with this many shadow networks"
 )
 
 
@@ -144,10 +144,10 @@ COLUMNS: dict[str, Column] = {
         what="Training steps at that stop, interpolated.", unit="steps", errs="none is counted"
     ),
     "given_performance": Column(
-        what="Advantage less what a straight line in performance explains of it.",
+        what="Advantage less what a line in performance through the other releases expects.",
         unit="advantage, TPR - FPR",
         kind="asymptotic",
-        errs="a description of these quantizers; either side",
+        errs="either side; the interval holds 0 where this release is of one kind with the others",
     ),
     "tied_with": Column(
         what="Releases whose advantage cannot be told from this one's (paired by network, Holm).",

@@ -9,7 +9,8 @@ from mis.attacks.crossfit import mean_over_models
 from mis.quantizers import Quantizer
 from mis.ranking.compare import given_performance, pairwise, tied
 from mis.ranking.early import early
-from mis.ranking.measure import Measurement, Networks
+from mis.ranking.measure import Measurement
+from mis.ranking.networks import Networks
 from mis.ranking.row import Row
 from mis.results import Interval
 from mis.theory import predicted_advantage

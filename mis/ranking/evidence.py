@@ -292,15 +292,17 @@ OF_CLASSES = {
 ATTACKS: dict[str, Ranked] = ranked()
 
 
+def served(name: str, num_classes: int | None) -> bool:
+    """Return whether a ranking of such a task has all that an attack needs."""
+    return num_classes is not None or not OF_CLASSES & set(ATTACKS[name].needs)
+
+
 def refuse_unserved(name: str, num_classes: int | None) -> None:
     """Refuse an attack that a ranking does not know or a regression cannot serve."""
     known("rank", "attack", name, [*ATTACKS, "whitebox", "combined"])
-    if num_classes is None and name in ATTACKS:
-        missing = [need for need in ATTACKS[name].needs if need in OF_CLASSES]
-        if missing:
-            raise UnsupportedSetting(
-                "rank", f"attack {name} needs {', '.join(missing)} of classes; the task is a regression."
-            )
+    if name in ATTACKS and not served(name, num_classes):
+        missing = ", ".join(need for need in ATTACKS[name].needs if need in OF_CLASSES)
+        raise UnsupportedSetting("rank", f"attack {name} needs {missing} of classes; the task is a regression.")
 
 
 def _flat(features):

@@ -12,6 +12,7 @@ from mis import theory
 from mis.attacks.crossfit import deal
 from mis.models import Model
 from mis.numerics.checks import UnsupportedSetting
+from mis.numerics.seeds import jax_key
 from mis.populations import Split
 from mis.quantizers import Quantizer
 from mis.ranking.asymptotic import LocalFit, local_fit
@@ -137,7 +138,7 @@ class Networks:
             said = predict(self.model, layers, x)[0, :, 0]
             targets = np.asarray(said) - 1.0
         else:
-            key = jax.random.fold_in(jax.random.key(self.spec.seed), FACTORS)
+            key = jax.random.fold_in(jax_key(self.spec.seed), FACTORS)
             targets = np.asarray(jax.random.categorical(key, predict(self.model, layers, x)[0]))
         return self._by_block(lambda block: _mean_gradients(layers, x[block], targets[block], model=self.model))
 

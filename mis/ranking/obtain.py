@@ -1,19 +1,21 @@
 """Functions: the networks of a ranking, trained where the store lacks them, in shards if asked."""
 
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 
 from mis.numerics.checks import InvalidInput
 from mis.populations import Split
-from mis.ranking.measure import Networks
+from mis.provenance import code, settings, versions
+from mis.ranking.networks import Networks
 from mis.ranking.progress import track
 from mis.ranking.spec import RankingSpec
 from mis.store import Store, fingerprint
 from mis.training import CHUNK, Ensemble, joined, train_chunk
 
-__all__ = ["FEWEST_MODELS", "Obtained", "ShardsMissing", "obtain"]
+__all__ = ["FEWEST_MODELS", "Obtained", "ShardsMissing", "arrays_of", "obtain"]
 
 FEWEST_MODELS = 32
 
@@ -43,16 +45,16 @@ def obtain(
     num_folds: int,
     level: float,
     attacks: tuple[str, ...],
-    out: str | Path | None,
+    out: str | PathLike[str] | None,
     fresh: bool,
     shard: tuple[int, int],
     progress: bool,
 ) -> Obtained:
     """Train what the store lacks, chunk by chunk, then load everything; arguments as in ``rank``."""
     x, y = split.pool.features, split.pool.targets
-    arrays = (x, y, split.heldout.features, split.heldout.targets)
-    key = fingerprint(spec.population.name, spec, *arrays, {"chunk": CHUNK, "runs": [RUNS, SNAPSHOTS]})
-    store = Store(Path(out) / "runs" / key if out is not None else None, fresh=fresh)
+    key = _key(spec, split)
+    folder = None if out is None else Path(out) / "runs" / key
+    store = Store(folder, fresh=fresh)
     numbers = {f"networks-{c:05d}": np.arange(c * CHUNK, (c + 1) * CHUNK) for c in range(-(-models // CHUNK))}
     part, parts = shard
     own = dict(list(numbers.items())[part - 1 :: parts])
@@ -65,7 +67,11 @@ def obtain(
     loaded = [ensemble for ensemble in found if ensemble is not None]
     missing = len(found) - len(loaded)
     if missing:
-        raise ShardsMissing(f"shard {part}/{parts} is done; {missing} parts of the other shards are not yet.")
+        others = sum(1 for run in folder.parent.iterdir() if run != folder) if folder else 0
+        hint = f" ({others} more runs lie beside it, of other options, settings or code)" if others else ""
+        raise ShardsMissing(
+            f"shard {part}/{parts} is done; {missing} parts of the other shards are not yet{hint}."
+        )
     ensemble, trajectories = joined(loaded[:-1])[np.arange(models)], loaded[-1]
     diverged = ensemble.indices[ensemble.diverged]
     ensemble, trajectories = ensemble[~ensemble.diverged], trajectories[~trajectories.diverged]
@@ -85,6 +91,22 @@ def obtain(
         attacks=attacks,
     )
     return Obtained(networks=networks, store=store, key=key, excluded=[f"network {i}" for i in diverged])
+
+
+def arrays_of(split: Split) -> tuple[np.ndarray, ...]:
+    """Return the arrays of a split: with them in a key, the content of a file decides and not its path."""
+    return split.pool.features, split.pool.targets, split.heldout.features, split.heldout.targets
+
+
+def _key(spec: RankingSpec, split: Split) -> str:
+    """Return the hash of all that decides the networks: data, spec, code, packages, JAX's settings, hardware."""
+    below = {
+        "code": code("training", "models", "numerics/seeds.py"),
+        **versions("jax", "jaxlib", "numpy", "optax"),
+        **settings(),
+    }
+    parts = {"chunk": CHUNK, "runs": [RUNS, SNAPSHOTS], "seed": spec.seed}
+    return fingerprint(spec.model, spec.learner, parts, below, *arrays_of(split))
 
 
 def _train(store, name, indices, spec, x, y, num_snapshots=0) -> None:

@@ -32,7 +32,7 @@ class Performance:
         The two variances are added, which counts the interaction of networks and examples twice: too wide, if anything.
         """
         value = float(self.of_networks.mean())
-        half = float(stats.norm.ppf(0.5 + level / 2.0) * self.error())
+        half = float(stats.norm.isf((1.0 - level) / 2.0) * self.error())
         return Interval(lower=value - half, value=value, upper=value + half, kind="monte-carlo", level=level)
 
     def error(self) -> float:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mis.attacks import statistics
+from mis.numerics.seeds import jax_key
 from mis.quantizers import Quantizer
 from mis.ranking.decoding import Cells, cells_of, codes, posterior_mean
 from mis.ranking.networks import Networks, rows
@@ -120,7 +121,7 @@ def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], 
 
     Stochastic rounding has one key per network, whatever the others are.
     """
-    start = jax.random.fold_in(jax.random.key(networks.spec.seed), ROUNDING)
+    start = jax.random.fold_in(jax_key(networks.spec.seed), ROUNDING)
     num_iterates = len(networks.batches[0]) - len(networks.full[0])
     numbers = np.concatenate([networks.ensemble.indices, ITERATES + np.arange(num_iterates)])
     keys = jax.vmap(lambda i: jax.random.fold_in(start, i))(jnp.asarray(numbers, jnp.uint32))

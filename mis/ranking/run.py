@@ -2,45 +2,53 @@
 
 import csv
 import json
+import os
 import platform
+import re
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from mis import models as models_
 from mis import quantizers as zoo
 from mis.numerics.checks import (
+    InputWarning,
     InvalidInput,
     UnsupportedSetting,
+    confidence,
     integer,
     known,
     number,
-    probability,
     refuse,
 )
+from mis.models import Model
 from mis.populations import Population
 from mis.populations import get as get_population
+from mis.provenance import code, settings, versions
 from mis.quantizers import Quantizer
 from mis.ranking.agreement import agreement
 from mis.ranking.answer import WITHIN, Answer, answer
-from mis.ranking.black_box import BLACK_BOX
 from mis.ranking.columns import COLUMNS, header
 from mis.ranking.compare import pairwise
 from mis.ranking.derived import compared, predicted, stopped
 from mis.ranking.early import early_stops
-from mis.ranking.measure import Measurement, measure
-from mis.ranking.obtain import FEWEST_MODELS, Obtained, ShardsMissing, obtain
+from mis.ranking.evidence import ATTACKS as SINGLE
+from mis.ranking.evidence import refuse_unserved, served
+from mis.ranking.measure import JOINED, Measurement, measure
+from mis.ranking.obtain import FEWEST_MODELS, Obtained, ShardsMissing, arrays_of, obtain
 from mis.ranking.performance import Performance
 from mis.ranking.progress import track
 from mis.ranking.row import Row
+from mis.ranking.saving import refuse_replacing
 from mis.ranking.spec import RATES, RankingSpec
 from mis.ranking.table import table
 from mis.store import fingerprint, make_folder
@@ -49,10 +57,13 @@ from mis.training import Learner, num_devices
 __all__ = ["ATTACKS", "Ranking", "ShardsMissing", "rank"]
 
 
-ATTACKS = (*BLACK_BOX, "lira_decoded", "whitebox", "combined")
+ATTACKS = (*SINGLE, *JOINED)
 
 FEWEST_HELDOUT = 16
 QUICK_MODELS, MODELS = 64, 512
+
+# Packages whose versions decide what is measured.
+BELOW = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -145,9 +156,16 @@ class Ranking(Sequence[Row]):
 
         return ranking_figure([row.record() for row in self.rows], self.agreement(), self.about)
 
-    def save(self, folder: str | Path) -> None:
-        """Write ``ranking.csv``, ``ranking.json``, ``ranking.pdf`` and ``ranking.png`` into a folder."""
+    def save(self, folder: str | os.PathLike[str], replace: bool = False) -> None:
+        """Write ``ranking.csv``, ``ranking.json``, ``ranking.pdf`` and ``ranking.png`` into a folder.
+
+        Raises
+        ------
+        InvalidInput
+            Where the folder holds another ranking, unless ``replace``.
+        """
         folder = Path(folder)
+        refuse_replacing("Ranking.save", folder, self.about.get("asked"), replace=replace)
         make_folder("Ranking.save", folder)
         # Each file whole or not at all, also where two shards end at once.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".") as draft:
@@ -156,7 +174,7 @@ class Ranking(Sequence[Row]):
                 path.replace(folder / path.name)
 
     def _write(self, folder):
-        with open(folder / "ranking.csv", "w", newline="") as file:
+        with open(folder / "ranking.csv", "w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, header())
             writer.writeheader()
             writer.writerows(
@@ -169,7 +187,8 @@ class Ranking(Sequence[Row]):
             "answer": {**self.choice().to_json(), "text": self.answer()},
             "rows": [row.to_json() for row in self.rows],
         }
-        (folder / "ranking.json").write_text(json.dumps(document, indent=1, default=float) + "\n")
+        text = json.dumps(document, indent=1, default=float) + "\n"
+        (folder / "ranking.json").write_text(text, encoding="utf-8")
         figure = self.figure()
         # It is laid out; a layout for each file again would take most of the time.
         figure.set_layout_engine("none")
@@ -178,19 +197,19 @@ class Ranking(Sequence[Row]):
 
 
 def rank(
-    task: str | Population,
+    task: str | os.PathLike[str] | Population,
     quantizers: Sequence[str | Quantizer] | None = None,
     *,
     models: int | None = None,
     seed: int = 0,
-    out: str | Path | None = None,
+    out: str | os.PathLike[str] | None = None,
+    replace: bool = False,
     quick: bool = False,
     shard: tuple[int, int] = (1, 1),
     fresh: bool = False,
     pool: int | None = None,
-    width: int = 32,
-    depth: int = 1,
-    steps: int = 600,
+    model: str | Model = "mlp",
+    steps: int | None = None,
     batch: int = 64,
     optimiser: str = "adam",
     rate: float | None = None,
@@ -202,7 +221,7 @@ def rank(
     folds: int = 8,
     level: float = 0.95,
     progress: bool = False,
-    **task_options: Any,
+    **options: Any,
 ) -> Ranking:
     """Rank quantizers by the privacy of what they release, on one task.
 
@@ -222,7 +241,9 @@ def rank(
         Decides everything random.
     out
         Folder for results and for the trained networks, which later calls with the same spec reuse; None keeps
-        nothing.
+        nothing. A folder that holds the results of another ranking is refused.
+    replace
+        Write over another ranking's results in ``out``; its networks stay.
     quick
         Attacks with fewer networks reach at least what is printed, and more find more; wider intervals too.
     shard
@@ -230,10 +251,13 @@ def rank(
     fresh
         Ignore and replace what ``out`` holds for this spec.
     pool
-        Examples in the pool; 512 if None, or as many as the task has.
-    width, depth, steps, batch, optimiser, rate, weight_decay, initialisation
-        The network and the learner, see ``MLP`` and ``Learner``; rate 1e-3 for regression and 3e-3 for classification
-        if None.
+        Examples in the pool; if None 512, or of a small task what leaves 128 held out, but at least half.
+    model
+        The network: a name in ``mis.models.MODELS``, a ``Model``, of which ``mis.models.Functions`` is anyone's own, or
+        ``FILE.py:NAME``, see ``mis.models.load``.
+    steps, batch, optimiser, rate, weight_decay, initialisation
+        How each network is trained, see ``Learner``; 600 steps if None, 300 of a convolutional network; rate 1e-3 for
+        regression and 3e-3 for classification if None.
     attacks
         Names in ``ATTACKS``; ``lira``, ``lira_loss`` (where it differs), ``lira_decoded`` (on weights decoded from
         their cells), ``whitebox`` and ``combined`` if None. ``combined`` joins all the others; the advantage is that
@@ -249,8 +273,9 @@ def rank(
         Level of all intervals.
     progress
         Show progress on stderr.
-    **task_options
-        Fields of the population's spec, e.g. ``num_modes`` and ``separation`` of ``modes``.
+    **options
+        Fields of the network's spec, e.g. ``width`` and ``depth`` of ``mlp``, and of the population's, e.g.
+        ``num_modes`` and ``separation`` of ``modes``.
 
     Returns
     -------
@@ -259,9 +284,14 @@ def rank(
     Raises
     ------
     InvalidInput
-        Where an argument cannot be right, before anything is computed.
+        Where an argument cannot be right, or ``out`` holds another ranking, before anything is computed.
     ShardsMissing
         Where other shards are not done yet.
+
+    Warns
+    -----
+    InputWarning
+        Where the data may be meant otherwise than they are taken.
 
     Examples
     --------
@@ -274,18 +304,22 @@ def rank(
     started = time.time()
     # Before anything starts JAX.
     num_devices()
-    if task_options and not isinstance(task, str):
-        raise InvalidInput(
-            f"rank: expected options within the population, got also {', '.join(task_options)}."
-        )
-    population = get_population(task, **task_options) if isinstance(task, str) else task
+    if not isinstance(task, str | os.PathLike | Population):
+        raise refuse("rank", "task", "a name, a path or a population", task)
+    of_model = {name: options.pop(name) for name in models_.options(model) if name in options}
+    if options and isinstance(task, Population):
+        raise InvalidInput(f"rank: expected options within the population, got also {', '.join(options)}.")
+    population = task if isinstance(task, Population) else get_population(task, **options)
+    if models_.takes_images(model):
+        population = population.as_images()
+    network = models_.get(model, population.shape, population.num_classes, **of_model)
     chosen = _quantizers(quantizers)
     named = _attacks(attacks, population)
     if models is None:
         models = QUICK_MODELS if quick else MODELS
     models = integer("rank", "models", models, at_least=FEWEST_MODELS)
     folds = integer("rank", "folds", folds, at_least=3, at_most=models // 4)
-    level = probability("rank", "level", level)
+    level = confidence("rank", level, statements=1000)
     if number("rank", "within", within) < 0.0:
         raise refuse("rank", "within", "at least 0", within)
     part, parts = shard
@@ -297,7 +331,7 @@ def rank(
     learner = Learner(
         optimiser=optimiser,
         rate=default_rate if rate is None else rate,
-        steps=steps,
+        steps=network.default_steps if steps is None else steps,
         batch=batch,
         weight_decay=weight_decay,
         initialisation=initialisation,
@@ -305,17 +339,33 @@ def rank(
     spec = RankingSpec(
         population=population,
         learner=learner,
-        pool=pool if pool is not None else min(512, population.largest_pool or 512),
-        width=width,
-        depth=depth,
+        pool=pool if pool is not None else population.default_pool,
+        model=network,
         seed=seed,
     )
     split = population.split(seed, spec.pool)
+    models_.check(network, split.pool.features)
+    split = split.of(network.take)
     if len(split.heldout) < FEWEST_HELDOUT:
         raise InvalidInput(
             f"rank: expected at least {FEWEST_HELDOUT} examples outside the pool, got {len(split.heldout)}; "
             f"pool={spec.pool} is too large for {population.name}."
         )
+    asked = {
+        "task": population.name,
+        "data": fingerprint(*arrays_of(split)),
+        "model": network.name,
+        **network.options(),
+        **{name: getattr(spec, name) for name in ("pool", "seed")},
+        **asdict(learner),
+        **{"models": models, "folds": folds, "level": level, "attacks": named, "early": early},
+        "quantizers": [quantizer.name for quantizer in chosen],
+        **settings(),
+    }
+    if out is not None:
+        refuse_replacing("rank", out, asked, replace=replace)
+    if population.doubt:
+        warnings.warn(population.doubt, InputWarning, stacklevel=2)
     obtained = partial(
         obtain,
         split=split,
@@ -338,18 +388,27 @@ def rank(
     order = np.argsort([row.advantage.value for row in rows], kind="stable")
     about = {
         "task": population.name,
-        "spec": {**asdict(spec), "population": {"name": population.name, **asdict(population)}},
+        "spec": {
+            "population": {"name": population.name, **asdict(population)},
+            "learner": asdict(learner),
+            "model": {"name": network.name, **network.options()},
+            "pool": spec.pool,
+            "seed": seed,
+        },
         "models": models,
         "folds": folds,
         "level": level,
         "hash": main.key,
         "excluded": main.excluded,
         "classes": population.num_classes,
-        "model": "mlp",
+        "model": f"{network.name}, {network.summary}",
         "performance": "R2" if population.num_classes is None else "accuracy",
         "heldout": len(split.heldout),
         "device": f"{jax.devices()[0].device_kind} x {jax.local_device_count()} ({platform.machine()})",
-        "versions": {name: version(name) for name in ("mis", "jax", "numpy", "scipy", "scikit-learn")},
+        "doubt": population.doubt,
+        "asked": asked,
+        "versions": versions("mis", *BELOW),
+        "code": code(),
         "early_stops": [{"steps": steps, **stop.row.to_json()} for steps, stop in stops],
         "within": within,
         "local": local if isinstance(local := main.networks.local, str) else "applies",
@@ -363,7 +422,7 @@ def rank(
         about=about,
     )
     if out is not None:
-        ranking.save(out)
+        ranking.save(out, replace)
     return ranking
 
 
@@ -387,31 +446,30 @@ def _attacks(asked: Sequence[str] | None, population: Population) -> tuple[str, 
     names = tuple(dict.fromkeys(name.strip().replace("-", "_") for name in asked))
     if not names:
         raise InvalidInput("rank: expected at least one attack, got none.")
+    if "all" in names:
+        names = tuple(name for name in ATTACKS if name in JOINED or served(name, population.num_classes))
     for name in names:
-        known("rank", "attack", name, ATTACKS)
-    if "rmia" in names and population.num_classes is None:
-        raise UnsupportedSetting(
-            "rank", "attack rmia compares probabilities of classes; the task is a regression."
-        )
+        refuse_unserved(name, population.num_classes)
     return names
 
 
 def _measured(obtained: Obtained, chosen: Sequence[Quantizer], progress: bool) -> Iterator[Measurement]:
     """Measure quantizers in turn, or read what an earlier call with these networks measured."""
     networks, store = obtained.networks, obtained.store
-    # The version too: another one may measure otherwise what it finds trained.
     asked = {
         "folds": networks.num_folds,
         "level": networks.level,
         "attacks": networks.attacks,
         "columns": list(COLUMNS),
-        "mis": version("mis"),
     }
-    suffix = fingerprint(asked, networks.ensemble.indices)
+    # The code too: another version may measure otherwise what it finds trained.
+    below = {"code": code(), **versions(*BELOW)}
+    indices = networks.ensemble.indices
     arrays = ("advantages", "of_networks", "of_examples")
 
     def one(quantizer):
-        name = f"row-{quantizer.name}-{suffix}"
+        safe = re.sub("[^a-zA-Z0-9.-]", "_", quantizer.name)
+        name = f"row-{safe}-{fingerprint(quantizer, asked, below, indices)}"
         stored = store.read(name, ["row", *arrays])
         if stored is None:
             found = measure(networks, quantizer)
@@ -426,9 +484,16 @@ def _measured(obtained: Obtained, chosen: Sequence[Quantizer], progress: bool) -
         )
 
     # Two at a time: one compiles or fits on the host while the other computes.
-    with ThreadPoolExecutor(max_workers=2) as workers:
+    workers, wait = ThreadPoolExecutor(max_workers=2), True
+    try:
         both = zip(track(chosen, "quantizers", progress), workers.map(one, chosen), strict=True)
         yield from (result for _, result in both)
+    except KeyboardInterrupt:
+        # Who interrupts does not wait for what has begun.
+        wait = False
+        raise
+    finally:
+        workers.shutdown(wait=wait, cancel_futures=True)
 
 
 def _stops(spec, full: Measurement, obtained) -> tuple[tuple[int, Measurement], ...]:

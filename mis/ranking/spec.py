@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mis.models import MLP
+from mis.models import Model
 from mis.numerics.checks import InvalidInput, integer
 from mis.populations import Population
 from mis.training import Learner
@@ -28,17 +28,16 @@ class RankingSpec:
         How each network is trained.
     pool
         Number of examples in the pool.
-    width, depth
-        Hidden units and hidden layers.
+    model
+        The network.
     seed
         Decides pool, initial point, halves, batches and stochastic rounding.
     """
 
     population: Population
     learner: Learner
+    model: Model
     pool: int = 512
-    width: int = 32
-    depth: int = 1
     seed: int = 0
 
     def __post_init__(self):
@@ -51,14 +50,3 @@ class RankingSpec:
             raise InvalidInput(
                 f"rank: expected pool at most {largest} on {self.population.name}, got pool={self.pool}."
             )
-        _ = self.model
-
-    @property
-    def model(self) -> MLP:
-        """The network."""
-        return MLP(
-            input_shape=(self.population.dim,),
-            num_classes=self.population.num_classes,
-            width=self.width,
-            depth=self.depth,
-        )

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from mis.ranking.agreement import FEWEST
+from mis.attacks import crossfit
+from mis.ranking.agreement import COVERS, FEWEST
 from mis.ranking.answer import Answer
 from mis.ranking.columns import ATTACKS, COLUMNS
 from mis.ranking.row import Row
@@ -32,12 +33,8 @@ THEORY = (
     ),
 )
 
-# What an interval of tau does not say.
-TAU = (
-    "+1 is the same order, 0 none, -1 the reverse. tau speaks of these quantizers on this pool, full precision among "
-    "them; an interval without width comes from an order that no resample disturbs, and p says how little few "
-    "quantizers prove."
-)
+# How to read a tau.
+ORDER = "+1 is the same order, 0 none, -1 the reverse."
 
 # Competitors shown of an indicator's candidates.
 SHOWN = 10
@@ -89,20 +86,21 @@ def table(
 def _head(about, width) -> list[str]:
     """Say what was run, how to read the order, and what an interval covers."""
     spec, networks = about["spec"], about["models"]
-    learner, depth = spec["learner"], spec["depth"]
-    hidden = f"{depth} hidden layer{'s' * (depth != 1)} of {spec['width']}" if depth else "no hidden layer"
+    learner = spec["learner"]
     classes = about["classes"]
     task = "a regression" if classes is None else f"{classes} classes"
     shadows = (networks - len(about["excluded"])) * (about["folds"] - 2) // about["folds"]
     lines = [
-        f"{about['task']}: {task}; {networks} networks ({about['model']}, {hidden}, {learner['steps']} steps of "
+        f"{about['task']}: {task}; {networks} networks ({about['model']}, {learner['steps']} steps of "
         f"{learner['optimiser']}), each trained on n = {spec['pool'] // 2} of a pool of {spec['pool']} examples; "
         f"{about['heldout']} held out; seed {spec['seed']}. Performance is {about['performance']}.",
         f"Least advantage first. It is a lower bound: attacks with {shadows} shadow networks ({networks} less "
         "those they are tried and tuned on) reach at least this; with more networks they find more.",
-        f"± and [ ] are {100 * about['level']:g}% intervals over networks trained on this pool, for these "
-        "attackers; not over pools, tasks or better attackers. performance counts the held-out examples too.",
+        f"± and [ ] are {100 * about['level']:g}% intervals. {crossfit.COVERS} performance is over networks and "
+        "held-out examples.",
     ]
+    if about.get("doubt"):
+        lines.append(about["doubt"])
     if about["excluded"]:
         lines.append(f"Excluded because they diverged: {', '.join(about['excluded'])}.")
     return ["\n".join(fit(line, width) for line in lines)]
@@ -182,7 +180,7 @@ def _agreement(agreements, width) -> str:
         [
             fit("Does it order the quantizers as the advantage does? (Kendall tau)", width),
             grid(["column", *given.values()], lines, width),
-            fit(f"  {TAU}", width, hanging=2),
+            fit(f"  {ORDER} {COVERS}", width, hanging=2),
         ]
     )
 

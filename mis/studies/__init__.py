@@ -1,7 +1,7 @@
 """Floor 3: studies, one file for each paper figure. Each computes rows; ``mis.figures`` draws them.
 
-To add one: write ``NAME(quick) -> rows`` in a file of its own, add it to ``STUDIES``, and its figure to ``FIGURES`` of
-``mis.figures`` under the same name.
+To add one: write ``NAME(quick) -> rows`` (``NAME(quick, out)``, if it keeps anything on the way) in a file of its own,
+add it to ``STUDIES``, and its figure to ``FIGURES`` of ``mis.figures`` under the same name.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from mis.studies.shadows import shadows
 __all__ = ["STUDIES", "write_rows"]
 
 # Each takes ``quick`` (fewer points, wider intervals) and returns rows.
-STUDIES: dict[str, Callable[[bool], list[dict[str, Any]]]] = {
+STUDIES: dict[str, Callable[..., list[dict[str, Any]]]] = {
     "delta-vs-n": delta_vs_n,
     "certified-bands": certified_bands,
     "edge-leakage": edge_leakage,

@@ -67,7 +67,8 @@ def _of_task(task: str, params, membership, quick: bool) -> Iterator[dict[str, A
         row = {"task": task, "quantizer": name}
         for num in nums:
             reached = _attack(released[:num], membership[:num], released[targets], membership[targets])
-            yield row | {"what": "attack", "num_shadows": num} | _ends(mean_over_models(reached, FOLDS))
+            mean = mean_over_models(reached, FOLDS, refitted=False)
+            yield row | {"what": "attack", "num_shadows": num} | _ends(mean)
         for num in np.geomspace(1.3 * limit.rank, 64 * known, 25).astype(int).tolist():
             yield row | {"what": "expected", "num_shadows": num} | _ends(limit.with_shadows(num))
         yield row | {"what": "limit"} | _ends(limit.advantage)

@@ -11,8 +11,10 @@ from mis.numerics.logspace import normalise
 
 __all__ = ["Atoms", "Normal"]
 
-# Relative size below which a difference of two losses counts as rounding.
+# Relative size below which a mean of differences counts as rounding.
 ROUNDING = 1e-14
+# A loss is known up to this part of itself: decimals are rounded, and losses are results of a few operations.
+LOSS_ROUNDING = 4 * float(np.finfo(np.float64).eps)
 # Numbers held at a time.
 BLOCK = 2**15
 
@@ -49,13 +51,29 @@ class Normal:
         """Return ``(origin, span)`` of the lattice that carries D; span 0 where there is none."""
         return 0.0, 0.0
 
+    def tie(self, n: int) -> float:  # noqa: ARG002
+        """Return the size up to which a sum of n values counts as zero: ties have no probability."""
+        return 0.0
+
 
 @dataclass(frozen=True, eq=False)
 class Atoms:
-    """D takes finitely many values, shape ``(m,)``, with ``log_probs`` that sum to one."""
+    """D takes finitely many values, shape ``(m,)``, with ``log_probs`` that sum to one.
+
+    ``rounding``, ``(m,)``, is what each value may be off by; ``LOSS_ROUNDING`` of it where nothing is said.
+    """
 
     values: np.ndarray
     log_probs: np.ndarray
+    rounding: np.ndarray | None = None
+
+    def tie(self, n: int) -> float:
+        """Return the size up to which a sum of n values counts as zero."""
+        return n * float(self._rounding.max())
+
+    @property
+    def _rounding(self) -> np.ndarray:
+        return LOSS_ROUNDING * np.abs(self.values) if self.rounding is None else self.rounding
 
     @cached_property
     def constant(self) -> bool:
@@ -92,8 +110,9 @@ class Atoms:
         return top + np.log(sums[0]), self.mean + shift, sums[2] / sums[0] - shift**2
 
     def prob(self, value: float) -> float:
-        """Return P(D = value)."""
-        return float(np.exp(self.log_probs[self.values == value]).sum())
+        """Return P(D = value), up to rounding."""
+        alike = np.abs(self.values - value) <= self._rounding
+        return float(np.exp(self.log_probs[alike]).sum())
 
     def log_mgf(self, t: float) -> float:
         """Return ``log E exp(-tD)``."""
@@ -102,7 +121,7 @@ class Atoms:
     def tilted(self, t: float) -> "Atoms":
         """Return the law with probabilities proportional to ``probs * exp(-t values)``."""
         log_weights = self.log_probs - t * self.values
-        return Atoms(self.values, log_weights - normalise(log_weights)[0])
+        return Atoms(self.values, log_weights - normalise(log_weights)[0], self.rounding)
 
     def optimal_tilt(self, rtol: float = 1e-14) -> float:
         """Return the t at which the tilted mean is zero; infinite where D has one sign."""
@@ -135,8 +154,8 @@ class Atoms:
     def lattice(self) -> tuple[float, float]:
         """Return ``(origin, span)`` with every value in ``origin + span * integers`` and the span maximal.
 
-        Found by Euclid's algorithm up to rounding; a span below 1e-7 of the range counts as none (0), for it
-        would change nothing.
+        Found by Euclid's algorithm, then checked: no value may be off by more than its own rounding and that of
+        the ends, between which the lattice is laid out. A span below 1e-7 of the range counts as none (0).
         """
         origin, size = float(self.values.min()), float(np.abs(self.values).max())
         width = float(self.values.max()) - origin
@@ -153,7 +172,14 @@ class Atoms:
         if not (common(self.values[:64]) or np.ptp(self.values[:64]) == 0):
             return origin, 0.0
         span = common(np.unique(self.values))
-        return origin, width / round(width / span) if span else 0.0
+        if not span:
+            return origin, 0.0
+        span = width / round(width / span)
+        rounding, low, high = self._rounding, self.values.argmin(), self.values.argmax()
+        at = (self.values - origin) / width
+        off = np.abs(self.values - (origin + span * np.round((self.values - origin) / span)))
+        allowed = rounding + (1 - at) * rounding[low] + at * rounding[high]
+        return origin, span if (off <= allowed).all() else 0.0
 
 
 def _common_divisor(a: float, b: float, rounding: float) -> float:

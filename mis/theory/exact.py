@@ -2,14 +2,16 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from mis.numerics.checks import UnsupportedSetting, integer
 from mis.results import Interval
-from mis.theory.enumeration import choices
+from mis.theory.differences import Normal
+from mis.theory.enumeration import MAX_COUNTS, Choices, choices, num_counts
 from mis.theory.exact_gaussian import gaussian_roc, log_advantage
-from mis.theory.exact_lattice import wins_on_lattice
+from mis.theory.exact_lattice import choices_on_lattice, stated
 from mis.theory.exact_three import three_roc
 from mis.theory.laws import DiscreteLosses, GaussianLosses, LossLaw, loss_law
 from mis.theory.roc import Roc
@@ -18,6 +20,8 @@ __all__ = ["exact"]
 
 # Relative rounding error that an exact value states; the tests find less.
 ROUNDING = 1e-11
+# Smaller values may be nothing but underflow.
+SMALLEST_VALUE = 1e-300
 # Below this the certified bounds for three normal candidates, right to 1e-9, say too little.
 SMALLEST = 1e-6
 
@@ -30,14 +34,17 @@ def exact(law: LossLaw, n: int) -> Interval:
     smallest index.
 
     - Two candidates with normal losses: one quadrature in logarithms, any n, equal expected losses included.
-    - Three with normal losses: certified bounds from orthant probabilities, about 0.2% apart, down to 1e-6.
-      Four or more are refused. SciPy's orthant probabilities beyond two dimensions are quasi-Monte Carlo with an
-      estimated error, and no bound; even where a formula gives them, as in three dimensions, the expectation of
-      ``|p_k(z) - p_k|`` over z has a kink on a curved surface that has to be enclosed by cells of K - 1
-      dimensions: 40 to an axis, which leave 4% between the bounds for three candidates, would be 7 million
-      quadratures of a trivariate orthant for four.
-    - Two candidates, discrete losses on a lattice: convolution by Fourier transform, n to 1e6 and beyond.
+    - Three with normal losses: certified bounds from orthant probabilities, refined until they are 0.2% apart but
+      for a rounding of 2e-9, down to 1e-6. Four or more are refused. SciPy's orthant probabilities beyond two
+      dimensions are quasi-Monte Carlo with an estimated error, and no bound; even where a formula gives them, as
+      in three dimensions, the expectation of ``|p_k(z) - p_k|`` over z has a kink on a curved surface that has to
+      be enclosed by cells of K - 1 dimensions: 40 to an axis, which leave several per cent between the bounds for
+      three candidates, would be 7 million quadratures of a trivariate orthant for four.
+    - Two candidates, discrete losses on a lattice: convolution by Fourier transform, n to 1e6 and beyond; by sums
+      of products where atoms are so rare that the transform's error would show.
     - Any other discrete law: every count of the atoms, up to 5e6 counts.
+
+    Discrete laws are what their floats say, up to four units in the last place of each loss: `mis.theory.laws`.
 
     Parameters
     ----------
@@ -49,10 +56,14 @@ def exact(law: LossLaw, n: int) -> Interval:
     Returns
     -------
     Interval
-        Kind ``exact``: the bounds are the value's rounding error, ``1e-11 + 2e-15 n`` of it down to 1e-300;
-        kind ``certified`` for three normal candidates. ``.roc()`` is the optimal attack's ROC, between
-        certified bounds for normal losses. For two normal candidates ``details["log_value"]`` is the natural
-        logarithm, right where the value itself underflows.
+        Kind ``exact``: the bounds are the value's rounding error, 1e-11 of it for normal losses and ``1e-11 +
+        2e-15 n`` of it for discrete ones, down to 1e-300. Two things make it larger, and the bounds say so: atoms
+        so rare that a transform's error shows, on a lattice too long for sums of products and with too many
+        counts; and covariances that all but cancel, where the bounds hold for all numbers that round to the given
+        ones. Kind ``certified`` for three normal candidates.
+
+        ``.roc()`` is the optimal attack's ROC, between certified bounds for normal losses. For two normal
+        candidates ``details["log_value"]`` is the natural logarithm, right where the value itself underflows.
 
     Raises
     ------
@@ -99,13 +110,30 @@ def _gaussian(law: GaussianLosses, n: int) -> Interval:
     difference = law.difference(1, 0)
     log_value = log_advantage(difference, n)
     value = math.exp(log_value)
+    low, high = (math.exp(log_advantage(extreme, n)) for extreme in _furthest_and_nearest(law, difference))
     return Interval(
-        lower=value * (1 - ROUNDING),
+        lower=min(low, value) * (1 - ROUNDING),
         value=value,
-        upper=value * (1 + ROUNDING),
+        upper=max(high, value) * (1 + ROUNDING) + SMALLEST_VALUE * (value < SMALLEST_VALUE),
         kind="exact",
-        curve=lambda: gaussian_roc(difference, n),
+        curve=partial(gaussian_roc, difference, n),
         details={"log_value": log_value},
+    )
+
+
+def _furthest_and_nearest(law: GaussianLosses, difference: Normal) -> tuple[Normal, Normal]:
+    """Return the differences of least and largest advantage among those whose means and covariances round to these.
+
+    The advantage falls in ``|mean| / sd``: the exponent in `log_advantage` is minus its square times a positive
+    number at each angle. Only where the covariances all but cancel do the two differ.
+    """
+    half_unit = float(np.finfo(float).eps) / 2
+    mean = half_unit * float(np.abs(law.mean).sum())
+    variance = half_unit * float(np.abs(law.cov).sum())
+    size = abs(difference.mean)
+    return (
+        Normal(size + mean, difference.variance - variance),
+        Normal(max(size - mean, 0.0), difference.variance + variance),
     )
 
 
@@ -117,39 +145,38 @@ def _three(law: GaussianLosses, n: int) -> Interval:
             "theory.exact",
             f"three normal candidates are certified down to {SMALLEST:g}; use theory.simulate.",
         )
-    return replace(found, curve=lambda: roc)
+    return replace(found, curve=roc)
 
 
 def _discrete(law: DiscreteLosses, n: int) -> Interval:
     _refuse_constant(law)
-    given_z = _choices(law, n)
-    usual = np.argmax(given_z @ law.probs)
-    others = np.delete(given_z, usual, axis=0)
-    # The usual choice has probability near one; its differences are the others' with the sign turned.
-    shifts = others - (others @ law.probs)[:, None]
-    value = 0.5 * float((np.abs(shifts).sum(axis=0) + np.abs(shifts.sum(axis=0))) @ law.probs)
-    eps = float(np.finfo(float).eps)
-    relative = ROUNDING + 8 * n * eps
-    error = relative * value + 64 * eps * float((others @ law.probs).sum())
+    given, shift, error, lost = _choices(law, n)
+    value = 0.5 * float(np.abs(shift).sum(axis=0) @ law.probs)
+    bound = max(stated(n) * value, 0.5 * float(error.sum(axis=0) @ law.probs))
+    tiny = SMALLEST_VALUE * (value < SMALLEST_VALUE)
     return Interval(
-        lower=max(value - error, 0.0),
+        lower=max(value - bound - tiny, 0.0),
         value=value,
-        upper=value + error,
+        upper=min(value + bound + tiny, 1.0),
         kind="exact",
-        curve=lambda: Roc.discrete(
-            given_z * law.probs, np.outer(given_z @ law.probs, law.probs), error=2 * relative
-        ),
+        curve=partial(_discrete_roc, given, law.probs, 2 * max(stated(n), lost)),
     )
 
 
-def _choices(law: DiscreteLosses, n: int) -> np.ndarray:
-    """Probability of each choice given each atom, by convolution where two candidates allow it."""
-    if law.num_losses == 2:
-        best = law.best()
-        wins = wins_on_lattice(law.difference(1 - best, best), best == 1, n)
-        if wins is not None:
-            return np.stack([1 - wins, wins] if best == 0 else [wins, 1 - wins])
-    return choices(law, n)
+def _discrete_roc(given: np.ndarray, probs: np.ndarray, error: float) -> Roc:
+    return Roc.discrete(given * probs, np.outer(given @ probs, probs), error=error)
+
+
+def _choices(law: DiscreteLosses, n: int) -> Choices:
+    """Return what the learner returns given each atom, by convolution where two candidates allow it.
+
+    Where that cannot state the usual error, by enumeration if there are not too many counts.
+    """
+    found = choices_on_lattice(law, n) if law.num_losses == 2 else None
+    if found is None:
+        return choices(law, n)
+    error, moved = (float(np.abs(x).sum(axis=0) @ law.probs) for x in (found.error, found.shift))
+    return found if error <= stated(n) * moved or num_counts(law, n) > MAX_COUNTS else choices(law, n)
 
 
 def _refuse_constant(law: LossLaw) -> None:

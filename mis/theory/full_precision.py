@@ -1,6 +1,7 @@
 """Functions: the mean of a Gaussian sample, released in full precision, in any dimension."""
 
 import math
+from functools import partial
 
 import numpy as np
 from scipy import special
@@ -68,7 +69,7 @@ def full_precision_mean(dim: int, n: int) -> Interval:
     if n == 1:
         certain = (np.array([1.0, 0.0]), np.array([0.0, 1.0]))
         return Interval(
-            lower=1.0, value=1.0, upper=1.0, kind="exact", curve=lambda: Roc(lower=certain, upper=certain)
+            lower=1.0, value=1.0, upper=1.0, kind="exact", curve=Roc(lower=certain, upper=certain)
         )
     value, coarser = (_advantage(dim, 1 / math.sqrt(n), order) for order in (24, 16))
     # A node of size dim is rounded by dim * eps, which is sqrt(dim) * eps of a standard deviation.
@@ -78,7 +79,7 @@ def full_precision_mean(dim: int, n: int) -> Interval:
         value=value,
         upper=min(1.0, value + error),
         kind="exact",
-        curve=lambda: _roc(dim, 1 / math.sqrt(n)),
+        curve=partial(_roc, dim, 1 / math.sqrt(n)),
     )
 
 

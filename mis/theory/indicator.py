@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mis.numerics.checks import UnsupportedSetting, integer, probability
+from mis.numerics.checks import UnsupportedSetting, confidence, integer
 from mis.results import Interval
 from mis.theory.differences import ROUNDING
 from mis.theory.laws import DiscreteLosses, GaussianLosses, LossLaw, SampledLosses, loss_law
@@ -74,7 +74,7 @@ def indicator(law: LossLaw, *, level: float = 0.95, num_resamples: int = 500, se
     >>> estimate.details["num_candidates"]
     3
     """
-    level = probability("theory.indicator", "level", level)
+    level = confidence("theory.indicator", level)
     num_resamples = integer("theory.indicator", "num_resamples", num_resamples, at_least=50)
     seed = integer("theory.indicator", "seed", seed, at_least=0)
     best = loss_law("theory.indicator", law).best()

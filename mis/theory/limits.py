@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,7 @@ def finite_support_limit(probs: Any, n: int) -> Interval:
         value=value,
         upper=value * (1 + ROUNDING),
         kind="exact",
-        curve=lambda: _counts_roc(probs, n),
+        curve=partial(_counts_roc, probs, n),
         details={
             "bound": _spread(probs) / (2 * math.sqrt(n)),
             "asymptote": _spread(probs) / math.sqrt(2 * math.pi * n),
@@ -176,7 +177,7 @@ def enumerate_learner(learner: Callable[[np.ndarray], Hashable], probs: Any, n: 
         value=value,
         upper=value + error,
         kind="exact",
-        curve=lambda: Roc.discrete(members=members, others=others, error=2 * error),
+        curve=partial(Roc.discrete, members, others, error=2 * error),
         details={"num_releases": len(joint)},
     )
 

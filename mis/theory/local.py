@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import linalg, special, stats
 
-from mis.numerics.checks import InvalidInput, UnsupportedSetting, finite, integer, known, probability, refuse
+from mis.numerics.checks import InvalidInput, UnsupportedSetting, confidence, finite, integer, known, refuse
 from mis.quantizers.base import Quantizer
 from mis.results import Interval
 from mis.theory.cell_scores import CellScores, LinearScore, parts
@@ -128,7 +129,7 @@ def local(
     (0.032, 0.032)
     """
     n = integer(WHERE, "n", n, at_least=2)
-    quantizer, level = spec(WHERE, quantizer), probability(WHERE, "level", level)
+    quantizer, level = spec(WHERE, quantizer), confidence(WHERE, level)
     seed = integer(WHERE, "seed", seed, at_least=0)
     psi = finite(WHERE, "influence", influence, ndim=2)
     if len(psi) < 2:
@@ -207,7 +208,7 @@ def _gaussian(information: np.ndarray, details: dict[str, float], level: float) 
     """Mean over examples of the advantage between N(0, 1) and N(sqrt(I), 1), with the ROC of the mixture."""
     value = special.erf(np.sqrt(np.maximum(information, 0.0) / 8))
     details = details | {"information": float(information.mean())}
-    return _mean(value, level, details, lambda: _gaussian_roc(information))
+    return _mean(value, level, details, partial(_gaussian_roc, information))
 
 
 def _mean(values: np.ndarray, level: float, details: dict, curve: Callable[[], Roc] | None) -> Interval:
@@ -249,7 +250,7 @@ def _product(
         x = rng.standard_normal((len(draws), shift.shape[1])) + member * shift[example]
         ratios.flat[draws] = cells.log_ratio(x, shift[example])
     gains = np.abs(np.tanh(ratios / 2)).mean(axis=1)
-    return _mean(gains, level, _details(cells.shares, shift), lambda: _simulated_roc(ratios.ravel()))
+    return _mean(gains, level, _details(cells.shares, shift), partial(_simulated_roc, ratios.ravel()))
 
 
 def _simulated_roc(ratios: np.ndarray) -> Roc:

@@ -233,9 +233,7 @@ def _certified(where: str, coordinates: list[Coordinate], n: int, tolerance: flo
             stacklevel=3,
         )
     value = (lower + upper) / 2
-    return Interval(
-        lower=lower, value=value, upper=upper, kind="certified", curve=lambda: roc, details=details
-    )
+    return Interval(lower=lower, value=value, upper=upper, kind="certified", curve=roc, details=details)
 
 
 def _one_by_one(coordinates: list[Coordinate], r: float) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from mis.numerics.checks import InvalidInput, finite, number, probability, refuse
+from mis.numerics.checks import InvalidInput, confidence, finite, number, refuse, unmasked
 from mis.quantizers.base import Grid, Quantizer, select
 from mis.results import Interval
 
@@ -74,7 +74,7 @@ def retained_information(weights: Any, spread: Any, quantizer: Quantizer, *, lev
     >>> retained_information(np.array([-9.0, 9.0]), 1.0, Sign()).value < 1e-15
     True
     """
-    level = probability("theory.retained_information", "level", level)
+    level = confidence("theory.retained_information", level)
     quantizer = spec("theory.retained_information", quantizer)
     tensors = _tensors("theory.retained_information", "weights", weights)
     spreads = _like("theory.retained_information", "spread", spread, tensors)
@@ -290,6 +290,7 @@ def _between(w: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 def _tensors(where: str, name: str, weights: Any) -> list[np.ndarray]:
     """Return the tensors of a network in their own precision, in which the quantizer draws its edges."""
+    unmasked(where, name, weights)
     several = isinstance(weights, Sequence) and not all(np.ndim(w) == 0 for w in weights)
     tensors = [np.asarray(w) for w in (weights if several else [weights])]
     if not tensors:
@@ -301,6 +302,7 @@ def _tensors(where: str, name: str, weights: Any) -> list[np.ndarray]:
 
 def _like(where: str, name: str, spread: Any, tensors: list[np.ndarray]) -> list[np.ndarray]:
     """One nonnegative spread per weight, from one number or the same structure."""
+    unmasked(where, name, spread)
     if not isinstance(spread, Sequence) and np.ndim(spread) == 0:
         spreads = [np.full(w.shape, spread, dtype=np.float64) for w in tensors]
     else:

@@ -1,6 +1,7 @@
 """Functions: the leading term of the optimal advantage with its constant, for a fixed codebook."""
 
 import math
+from fractions import Fraction
 
 from mis.numerics.checks import UnsupportedSetting, integer
 from mis.results import Interval
@@ -76,20 +77,23 @@ def lattice_factor(difference: Normal | Atoms, wins_ties: bool, t: float, n: int
     origin, span = difference.lattice()
     if span == 0:
         return 1.0
-    return t * span * math.exp(-t * gap(origin, span, wins_ties, n)) / -math.expm1(-t * span)
+    distance = gap(origin, span, wins_ties, n, difference.tie(n))
+    return t * span * math.exp(-t * distance) / -math.expm1(-t * span)
 
 
-def gap(origin: float, span: float, wins_ties: bool, n: int) -> float:
+def gap(origin: float, span: float, wins_ties: bool, n: int, tie: float) -> float:
     """Distance from zero down to the largest winning point of the lattice ``n origin + span Z``."""
-    return -(n * origin + span * largest_win(origin, span, wins_ties, n))
+    return -(n * origin + span * largest_win(origin, span, wins_ties, n, tie))
 
 
-def largest_win(origin: float, span: float, wins_ties: bool, n: int) -> int:
-    """Largest integer j at which ``n origin + span j`` is a win: below zero, or at zero if ties win."""
-    zero = -n * origin / span
+def largest_win(origin: float, span: float, wins_ties: bool, n: int, tie: float) -> int:
+    """Largest integer j at which ``n origin + span j`` is a win: below zero, or at zero if ties win.
+
+    Sums no larger than ``tie`` are zero. In rational numbers, where n times a float loses nothing.
+    """
+    zero = -n * Fraction(origin) / Fraction(span)
     nearest = round(zero)
-    # A sum of n rounded numbers is on the lattice point zero if it is within rounding of it.
-    if abs(zero - nearest) <= min(1e-9 * (1 + abs(zero)), 1e-3):
+    if abs(zero - nearest) * Fraction(span) <= Fraction(min(tie, span / 4)):
         return nearest if wins_ties else nearest - 1
     return math.floor(zero)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mis.numerics.checks import UnsupportedSetting, integer, probability
+from mis.numerics.checks import UnsupportedSetting, confidence, integer
 from mis.numerics.seeds import generator
 from mis.results import Interval
 from mis.theory.laws import GaussianLosses, LossLaw, loss_law
@@ -95,7 +95,7 @@ def simulate(
     where = "theory.simulate"
     n = integer(where, "n", n, at_least=1)
     num_samples = integer(where, "num_samples", num_samples, at_least=200) // 4 * 4
-    level = probability(where, "level", level)
+    level = confidence(where, level)
     rng = generator(where, key)
     best = loss_law(where, law).best()
     if all(law.difference(k, best).constant for k in range(law.num_losses)):
@@ -110,7 +110,7 @@ def simulate(
     components = tilts if tilted else [replace(tilts[0], t=0.0, share=1.0)]
     sums = draw(rng, law, tilts, components, n - 1, num_samples)
     examples, gone_through = _examples(rng, law, tilts, num_samples)
-    winners = _winners(law, tilts, n, sums.sums, examples.sums)
+    winners = _winners(tilts, n, sums.sums, examples.sums)
     # Weights beyond exp(600) belong to sums that no example turns into a win.
     scale = -n * tilts[0].exponent if tilted else 0.0
     weights = np.exp(np.minimum(sums.log_weights - scale, 600.0))
@@ -139,12 +139,11 @@ def _examples(
     return draw(rng, law, tilts, components, 1, limit // 4 * 4), False
 
 
-def _winners(law: LossLaw, tilts: list[Tilt], n: int, sums: np.ndarray, examples: np.ndarray) -> Any:
+def _winners(tilts: list[Tilt], n: int, sums: np.ndarray, examples: np.ndarray) -> Any:
     # Rivals in the order of their indices, which decides ties among them.
     by_index = np.argsort([tilt.candidate for tilt in tilts])
     wins_ties = [tilts[i].wins_ties for i in by_index]
-    size = 0.0 if isinstance(law, GaussianLosses) else float(np.abs(law.losses).max())
-    rounding = 64 * np.finfo(float).eps * n * size
+    rounding = max(tilt.difference.tie(n) for tilt in tilts)
     winners = PairWinners if len(tilts) == 1 else TableWinners
     return winners(sums[by_index], examples[by_index], wins_ties, rounding)
 

@@ -104,8 +104,7 @@ def _normal_sums(
 ) -> np.ndarray:
     """Stratified along the component's own difference; the others given it."""
     best, rivals = law.best(), [tilt.candidate for tilt in tilts]
-    contrast = np.eye(law.num_losses)[rivals] - np.eye(law.num_losses)[best]
-    mean, cov = contrast @ law.mean, contrast @ law.cov @ contrast.T
+    mean, cov = law.differences(rivals, best)
     along = cov[:, rivals.index(component.candidate)]
     variance = component.difference.variance
     strata = np.repeat(np.arange(size // 2), 2)

@@ -3,6 +3,7 @@
 from mis.training.devices import FEW_RUNS, num_devices
 from mis.training.ensemble import CHUNK, Ensemble, joined, memberships, train, train_chunk
 from mis.training.learner import OPTIMISERS, Learner
+from mis.training.outputs import predict
 from mis.training.refits import NotConverged, Refits, Regression, refit, refit_weighted
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "joined",
     "memberships",
     "num_devices",
+    "predict",
     "refit",
     "refit_weighted",
     "train",

@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from mis.models import Model
-from mis.numerics.checks import InvalidInput, integer
+from mis.numerics.checks import InvalidInput, integer, unmasked
+from mis.numerics.seeds import jax_key
 from mis.training.devices import in_one_program, num_devices
 from mis.training.learner import Learner
 from mis.training.loops import fit_compiled, fit_stepwise
@@ -96,7 +97,7 @@ def _init(key, number, *, model):
 
 def _initial(seed: int, indices: np.ndarray, model: Model, learner: Learner) -> list[np.ndarray]:
     """Return the initial points of these networks by layer, drawn one by one: a mapped draw compiles for seconds."""
-    key = jax.random.fold_in(jax.random.key(seed), START)
+    key = jax.random.fold_in(jax_key(seed), START)
     numbers = [0] if learner.initialisation == "fixed" else [int(i) + 1 for i in indices]
     points = [_init(key, np.uint32(number), model=model) for number in numbers]
     layers = [np.stack(layer) for layer in zip(*points, strict=True)]
@@ -143,6 +144,8 @@ def train_chunk(
     [(2, 4, 32), (2, 33, 1)]
     """
     integer("train_chunk", "num_snapshots", num_snapshots, at_least=0, at_most=learner.steps)
+    unmasked("train_chunk", "features", features)
+    unmasked("train_chunk", "targets", targets)
     if len(features) < 4:
         raise InvalidInput(f"train_chunk: expected a pool of at least 4 examples, got {len(features)}.")
     devices = num_devices()

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mis.numerics.checks import InvalidInput, finite, integer, known, number
+from mis.numerics.seeds import jax_key
 from mis.training.devices import num_devices, over_models
 
 __all__ = ["FAMILIES", "NotConverged", "Refits", "Regression", "refit", "refit_weighted"]
@@ -252,9 +253,7 @@ def refit(
     n = integer("refit", "n", n, at_least=1)
     num_refits = integer("refit", "num_refits", num_refits, at_least=1, at_most=LARGEST)
     devices = num_devices()
-    key = jax.random.fold_in(
-        jax.random.key(integer("refit", "seed", seed, at_least=0, at_most=LARGEST)), REFITS
-    )
+    key = jax.random.fold_in(jax_key(integer("refit", "seed", seed, at_least=0, at_most=LARGEST)), REFITS)
     example = population.sample(key, 1)
     dim = example.features.shape[1]
     model.refuse_targets("refit", np.asarray(example.targets))

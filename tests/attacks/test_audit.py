@@ -469,3 +469,58 @@ def test_gaussian_truth_with_many_records():
     ):
         assert interval.width < 0.01
         assert abs(interval.value - truth) < 0.01
+
+
+def test_scores_with_the_wrong_sign_are_said_and_left_as_they_are(rng):
+    losses = {"member": rng.exponential(1.0, 300), "nonmember": rng.exponential(3.0, 300)}
+    found = audit(**losses)
+    assert found.auc.upper < 0.5
+    said = "AUC below .5: are these losses? Larger scores must mean likelier members."
+    assert found.table().endswith("\n" + said)
+    assert found.to_json()["warning"] == found.warning == said
+    labels, values = pooled(losses)
+    np.testing.assert_allclose(found.auc.value, roc_auc_score(labels, values), rtol=1e-13)
+    turned = audit(**{name: -x for name, x in losses.items()})
+    assert not turned.warning
+    assert "losses?" not in turned.table()
+    np.testing.assert_allclose(turned.auc.value, 1 - found.auc.value, rtol=1e-12)
+
+
+def test_what_may_be_chance_is_not_called_the_wrong_sign(rng):
+    for _ in range(20):
+        found = audit(member=rng.normal(-0.02, 1, 200), nonmember=rng.normal(0, 1, 200))
+        assert bool(found.warning) == (found.auc.upper < 0.5)
+
+
+@pytest.mark.parametrize("level", [1 - 1e-16, 1 - 1e-13, 1.0, 1e-300, 1e-6, 0.0, np.nan])
+def test_levels_next_to_zero_and_one_are_refused(scores, level):
+    with pytest.raises(InvalidInput, match="audit: expected level"):
+        audit(**scores, level=level)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize("level", [1e-3, 0.999999, 1 - 1e-12])
+def test_levels_far_out_have_intervals(rng, rows, level):
+    found = audit(member=rng.normal(1, 1, (rows, 50)), nonmember=rng.normal(0, 1, (rows, 50)), level=level)
+    for interval in intervals(found):
+        assert interval.lower <= interval.value <= interval.upper
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, object])
+def test_integers_of_more_digits_are_refused_and_exact_ones_told_apart(dtype):
+    around = 1_700_000_000_000_000_000
+    steps = np.arange(1, 101)
+    with pytest.raises(InvalidInput, match="audit: expected member that float64 can tell apart"):
+        audit(member=(around + steps).astype(dtype), nonmember=(around - steps).astype(dtype))
+    found = audit(member=(around + 256 * steps).astype(dtype), nonmember=(around - 256 * steps).astype(dtype))
+    assert found.auc.value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("centre", "step"), [(1e9, 1e-6), (1e18, 256.0), (0.0, 5e-324), (1.0, 2.3e-16), (-1e300, 1e285)]
+)
+def test_floats_that_differ_by_their_last_digits_are_told_apart(centre, step):
+    steps = np.arange(1, 101)
+    found = audit(member=centre + step * steps, nonmember=centre - step * steps)
+    assert found.auc.value == 1.0
+    assert found.recall.value > 0.9

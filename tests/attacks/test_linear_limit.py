@@ -1,5 +1,7 @@
 """Tests of `attacks.linear_limit`: what more shadow models would bring, told from few."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import special, stats
@@ -122,10 +124,57 @@ def test_one_example_among_many_that_leak_nothing():
 @pytest.mark.parametrize("spread", [0.0, 0.01, 0.06, 0.3])
 @pytest.mark.parametrize("explained", [-0.01, 0.0, 0.002, 0.005, 0.1, 0.5, 0.999])
 def test_every_limit_lies_between_its_ends(explained, spread):
-    limit = LinearLimit(explained=explained, error=0.003, spread=spread, rank=20, num_models=100, level=0.95)
-    for interval in (limit.advantage, limit.with_shadows(21), limit.with_shadows(1000)):
-        assert 0.0 <= interval.lower <= interval.value <= interval.upper <= 1.0
-    assert limit.with_shadows(1000).value <= limit.advantage.value + 1e-12
+    for num_examples in (1, 2, 400):
+        limit = LinearLimit(
+            explained=explained, spread=spread, rank=20, num_models=100, num_examples=num_examples, level=0.95
+        )
+        for interval in (limit.advantage, limit.with_shadows(21), limit.with_shadows(1000)):
+            assert 0.0 <= interval.lower <= interval.value <= interval.upper <= 1.0
+        assert limit.with_shadows(1000).value <= limit.advantage.value + 1e-12
+
+
+@pytest.mark.parametrize("explained", [-0.2, 0.0, 0.05, 0.4, 0.9, 1.0])
+@pytest.mark.parametrize(("num_examples", "spread"), [(1, 0.0), (2, 0.1), (3, 0.0), (300, 0.2)])
+def test_ends_are_where_the_share_is_just_not_excluded(explained, num_examples, spread):
+    """The same inequality on a grid of shares."""
+    limit = LinearLimit(
+        explained=explained, spread=spread, rank=4, num_models=40, num_examples=num_examples, level=0.9
+    )
+    t = stats.t.isf(0.05, num_examples - 1 if num_examples > 1 else 35)
+    grid = np.linspace(0.0, 1.0, 100_001)
+    variance = (1 - grid) ** 2 * (4 * grid + 2 * 4 / 41) / 35
+    inside = grid[np.abs(grid - explained) <= t * np.sqrt((spread**2 + variance) / num_examples)]
+    value = min(max(explained, 0.0), 1.0)
+    expected = min(inside.min(initial=value), value), max(inside.max(initial=value), value)
+    np.testing.assert_allclose(limit._shares(), expected, atol=1.1e-5)
+
+
+@pytest.mark.parametrize("shift", [0.3, 1.0, 3.0])
+def test_one_example_is_covered(shift, sweep_seed):
+    """Few models, one weight: an error taken at the estimate covered .87."""
+    rng, repetitions = np.random.default_rng(sweep_seed), 400
+    inside = []
+    for _ in range(repetitions):
+        params, membership, noise = draw(rng, np.array([[shift]]), 30)
+        interval = linear_limit(params, membership).advantage
+        inside.append(interval.lower <= optimal(np.array([[shift]]), noise).mean() <= interval.upper)
+    assert np.mean(inside) >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / repetitions)
+
+
+@pytest.mark.parametrize("num", [2, 3, 5])
+def test_few_examples_cover_their_law(num, sweep_seed):
+    """A normal quantile of what two or three examples differ by covered .7 and .8."""
+    rng, repetitions = np.random.default_rng(sweep_seed), 200
+    limits, truths = [], []
+    for _ in range(repetitions):
+        shifts = 1.5 * rng.standard_normal((num, 1)) * np.array([[1.0, 0.5]])
+        params, membership, noise = draw(rng, shifts, 100)
+        limits.append(linear_limit(params, membership))
+        truths.append(optimal(shifts, noise).mean())
+    for level in (0.8, 0.95):
+        intervals = [replace(limit, level=level).advantage for limit in limits]
+        inside = [interval.lower <= np.mean(truths) <= interval.upper for interval in intervals]
+        assert np.mean(inside) >= level - 3 * np.sqrt(level * (1 - level) / repetitions)
 
 
 @pytest.mark.parametrize(

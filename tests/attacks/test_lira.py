@@ -176,3 +176,71 @@ def test_settings_are_refused():
         LiRA(variance="pool")
     with pytest.raises(InvalidInput, match="online True or False"):
         LiRA(online="yes")
+
+
+def auc(scores, membership):
+    member, nonmember = scores[membership], scores[~membership]
+    return np.mean(member[:, None] > nonmember)
+
+
+# What stands for infinity after ``nan_to_num`` in half, single and double precision, and sizes between.
+WILD = [65504.0, 1e15, 1e37, 3.4e38, float(np.finfo(np.float32).max), 1e300, np.inf]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("wild", WILD)
+@pytest.mark.parametrize("model", [0, 5])
+@pytest.mark.parametrize("online", [True, False])
+def test_one_wild_score_is_its_own_examples_matter(wild, sign, model, online):
+    rng = np.random.default_rng(0)
+    membership = rng.random((16, 300)) < 0.5
+    membership[:4] = np.array([True, False, True, False])[:, None]
+    of_target = rng.random(300) < 0.5
+    clean = {
+        "shadow_scores": rng.normal(size=membership.shape) + 2.0 * membership,
+        "shadow_membership": membership,
+        "target_scores": rng.normal(size=300) + 2.0 * of_target,
+    }
+    scores = clean["shadow_scores"].copy()
+    scores[model, 0] = sign * wild
+    poisoned = clean | {"shadow_scores": scores}
+    others = np.arange(300) > 0
+    before, after = (LiRA(online=online).scores(**given) for given in (clean, poisoned))
+    np.testing.assert_array_equal(after[others], before[others])
+    pooled = LiRA(online=online, variance="pooled")
+    before, after = (pooled.scores(**given) for given in (clean, poisoned))
+    # One of three hundred examples is pooled with the others or not.
+    np.testing.assert_allclose(after[others], before[others], rtol=0.03, atol=0.03)
+    assert auc(after[others], of_target[others]) == pytest.approx(
+        auc(before[others], of_target[others]), abs=1e-3
+    )
+
+
+def test_a_single_model_takes_no_variance_from_a_wild_example(rng):
+    arrays = example(rng, models=12, examples=30)
+    arrays["shadow_membership"][:, 1] = np.arange(12) == 3
+    before = LiRA().scores(**arrays)
+    arrays["shadow_scores"][0, 0] = 1e20
+    np.testing.assert_allclose(LiRA().scores(**arrays)[:, 1], before[:, 1], rtol=0.2)
+
+
+def test_examples_of_another_kind_keep_their_own_variance(rng):
+    arrays = example(rng, models=12, examples=30)
+    arrays["shadow_scores"][:, 0] *= 1e4
+    pooled, own = LiRA(variance="pooled").scores(**arrays), LiRA().scores(**arrays)
+    np.testing.assert_allclose(pooled[:, 0], own[:, 0], rtol=1e-12)
+    alone = LiRA(variance="pooled").scores(**{k: v[..., 1:] for k, v in arrays.items()})
+    np.testing.assert_allclose(pooled[:, 1:], alone, rtol=1e-12)
+
+
+def test_ties_of_one_example_beside_a_wild_one():
+    """The floor that ties take is that of a usual example, not a share of the wildest score."""
+    membership = np.tile(np.array([[True], [False]] * 3), 6)
+    shadow = np.tile(np.array([[2.0], [0.0], [3.0], [1.0], [2.5], [0.5]]), 6)
+    shadow[:, 1] = 1.0 + membership[:, 1]
+    arrays = {"shadow_scores": shadow, "shadow_membership": membership, "target_scores": np.full(6, 1.9)}
+    before = LiRA().scores(**arrays)
+    arrays["shadow_scores"] = shadow.copy()
+    arrays["shadow_scores"][2, 0] = 1e30
+    np.testing.assert_array_equal(LiRA().scores(**arrays)[1:], before[1:])
+    assert before[1] > 1e10

@@ -151,3 +151,14 @@ def test_refusals(rng):
         RMIA(offline_a=1.5)
     with pytest.raises(InvalidInput, match="online True or False"):
         RMIA(online=1)
+
+
+@pytest.mark.parametrize("wild", [3.4e38, 1e300, np.inf])
+def test_one_wild_density_is_its_own_examples_matter(rng, wild):
+    arrays = example(rng)
+    before = RMIA().scores(**arrays)
+    arrays["shadow_probabilities"][0, 0] = wild
+    np.testing.assert_array_equal(RMIA().scores(**arrays)[:, 1:], before[:, 1:])
+    # Of the population it is one example of forty.
+    arrays["population_shadow"][0, 0] = wild
+    assert np.abs(RMIA().scores(**arrays)[:, 1:] - before[:, 1:]).max() <= 1 / 40 + 1e-12

@@ -120,3 +120,17 @@ def test_quantile_regression_refusals():
         QuantileRegression().scores(
             public_features=[[np.inf]], public_scores=[0.0], features=[[0.0]], target_scores=[0.0]
         )
+
+
+@pytest.mark.parametrize("wild", [65504.0, 3.4e38, 1e300, np.inf])
+def test_one_wild_loss_is_its_own_examples_matter(rng, wild):
+    given = {
+        "target_losses": rng.random(9),
+        "shadow_losses": rng.random((6, 9)),
+        "shadow_membership": np.zeros((6, 9), dtype=bool),
+    }
+    before = CalibratedLoss().scores(**given)
+    given["shadow_losses"][0, 0] = wild
+    after = CalibratedLoss().scores(**given)
+    np.testing.assert_array_equal(after[1:], before[1:])
+    assert after[0] >= before[0]

@@ -1,10 +1,11 @@
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from mis.numerics.convolution import lattice_sum, power, window
+from mis.numerics.convolution import direct_power, fourier_power, lattice_sum, power, window
 
 
 def wrapped(mass, size):
@@ -23,7 +24,6 @@ def test_stated_error_covers_the_rounding_of_a_law_with_dyadic_powers():
     """Fair coins: every mass is binomial / 2^d, so SciPy's values are right to the last bits."""
     size, count = 512, 400
     masses, error = lattice_sum([(np.array([[0.5, 0.5]]), np.array([count]))], size)
-    from fractions import Fraction
     from math import comb
 
     exact = np.array([float(Fraction(comb(count, k), 2**count)) for k in range(count + 1)])
@@ -95,3 +95,54 @@ def test_laws_wider_than_the_circle_are_wrapped_and_many_come_in_blocks(rng):
             naive = np.convolve(naive, law)
     np.testing.assert_allclose(whole, wrapped(naive, 16), atol=error)
     np.testing.assert_allclose(blocks, whole, atol=error)
+
+
+def rational_power(masses, num):
+    total = [Fraction(1)]
+    for _ in range(num):
+        longer = [Fraction(0)] * (len(total) + len(masses) - 1)
+        for i, x in enumerate(total):
+            for j, y in enumerate(masses):
+                longer[i + j] += x * Fraction(y)
+        total = longer
+    return total
+
+
+@pytest.mark.parametrize("num", [1, 2, 3, 7, 24])
+@pytest.mark.parametrize("dtype", [np.float64, np.longdouble])
+def test_powers_of_a_law_are_right_to_the_stated_error(rng, num, dtype):
+    for rare in (0.1, 1e-6, 1e-13):
+        law = rng.dirichlet(np.ones(5)) * np.array([1, rare, 1, rare**2, 1])
+        law /= law.sum()
+        truth = rational_power(law.tolist(), num)
+        size = 2 ** math.ceil(math.log2(len(truth)))
+        masses, error = fourier_power(np.pad(law, (0, size - 5)).astype(dtype), num)
+        assert max(abs(Fraction(float(x)) - t) for x, t in zip(masses, truth, strict=False)) <= error + 1e-16
+        assert error < 1e-13
+        masses, first, relative = direct_power(law.astype(dtype), -2, num, 0.0, 1000.0)
+        assert (first, len(masses)) == (-2 * num, len(truth))
+        allowed = relative + 1.2e-16
+        assert all(abs(Fraction(float(x)) - t) <= allowed * t for x, t in zip(masses, truth, strict=True))
+        assert relative < 1e-13
+
+
+def test_the_error_of_a_transform_is_hardly_more_than_it_must_be():
+    size = 2**12
+    law = np.pad([0.25, 0.5, 0.25], (0, size - 3))
+    _, far_too_much = lattice_sum([(law[None], np.array([1000]))], size)
+    masses, error = fourier_power(law, 1000)
+    truth = stats.binom.pmf(np.arange(2001), 2000, 0.5)
+    assert np.abs(masses[:2001] - truth).max() <= error + 1e-15
+    assert error < 0.2 * far_too_much / math.sqrt(size)
+
+
+def test_products_may_leave_out_what_is_out_of_reach():
+    law, num = np.array([0.3, 0.45, 0.25], np.longdouble), 200
+    drift = float(law @ [-1, 0, 1])
+    whole, start, _ = direct_power(law, -1, num, drift, 1e9)
+    part, first, _ = direct_power(law, -1, num, drift, 100.0)
+    assert len(part) <= 202
+    assert part[50:150] == pytest.approx(
+        whole[first - start + 50 : first - start + 150].astype(float), rel=1e-12
+    )
+    assert direct_power(law, -1, 0, drift, 5.0)[0].tolist() == [1.0]

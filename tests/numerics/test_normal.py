@@ -1,5 +1,6 @@
 import itertools
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -62,3 +63,44 @@ def test_empty_and_single_cells():
     assert cell_mean(np.array(1.5), np.array(1.5)) == 1.5
     narrow = cell_mean(np.array([70.0, -70.0]), np.array([70.0 + 1e-9, -70.0 + 1e-9]))
     np.testing.assert_allclose(narrow, [70.0, -70.0], rtol=1e-9)
+
+
+def many_digits(low, high):
+    """Log mass and mean of a cell, with 60 digits; the mass from the tail that the cell lies in."""
+    with mpmath.workdps(60):
+        low, high, root = mpmath.mpf(float(low)), mpmath.mpf(float(high)), mpmath.sqrt(2)
+        flip = low + high > 0
+        a, b = (-high, -low) if flip else (low, high)
+        mass = (mpmath.erfc(-b / root) - mpmath.erfc(-a / root)) / 2
+        ends = mpmath.exp(-low * low / 2) - mpmath.exp(-high * high / 2)
+        return mpmath.log(mass), ends / mpmath.sqrt(2 * mpmath.pi) / mass
+
+
+@pytest.mark.parametrize("num_cells", [400, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_all_digits_at_any_position_and_width(sweep_seed, num_cells):
+    rng = np.random.default_rng([sweep_seed, 0])
+    low = np.where(rng.random(num_cells) < 0.5, rng.uniform(-40, 40, num_cells), rng.normal(size=num_cells))
+    low[::7] = np.round(low[::7])
+    high = low + 10.0 ** rng.uniform(-15, 1, num_cells)
+    low[::11], high[1::11] = -np.inf, np.inf
+    kept = high > low
+    low, high = low[kept], high[kept]
+    for a, b, log, mean in zip(low, high, log_mass(low, high), cell_mean(low, high), strict=True):
+        true_log, true_mean = many_digits(a, b)
+        assert abs(log - true_log) <= 1e-15 + 4 * np.spacing(abs(log)), (a, b)
+        # Where both sides have mass the mean is as small as the density at the nearer end.
+        near = min(abs(a), abs(b)) if a < 0 < b else 0.0
+        assert abs(mean - true_mean) <= 1e-15 * (2 + near**2) * abs(true_mean) + 1e-307, (a, b)
+
+
+@pytest.mark.parametrize("at", [-39.0, -3.0, 0.0, 0.5, 8.0, 40.0])
+def test_mass_of_a_narrow_cell_is_density_times_width(at):
+    width = 2.0 ** -np.arange(20, 40)
+    density = np.exp(log_mass(np.full(20, at), at + width) - np.log(width) - stats.norm.logpdf(at))
+    assert density == pytest.approx(1 - at * width / 2 + (at**2 - 1) * width**2 / 6, abs=1e-14 * (1 + at**2))
+
+
+def test_empty_cells_and_all_of_the_line_without_a_warning():
+    low, high = np.array([0.0, -np.inf, np.inf, 5.0, -1e200]), np.array([0.0, np.inf, np.inf, 4.0, 1e200])
+    assert log_mass(low, high).tolist() == [-np.inf, 0.0, -np.inf, -np.inf, 0.0]
+    assert log_mass(np.array(1e200), np.array(np.inf)) == -np.inf

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mis.numerics.checks import InvalidInput
-from mis.populations import Digits, FreeSolv, Solubility, Table, Tabulated
+from mis.populations import BreastCancer, Digits, FreeSolv, Solubility, Table, Tabulated
 
 N = 1000
 
@@ -38,7 +38,8 @@ def test_standardised_by_what_is_outside_test(raw):
     ("column", "kept"),
     [
         (np.zeros(N), False),
-        (np.full(N, 7.0) + 1e-8 * np.arange(N) / N, False),
+        (np.full(N, 7.0) * (1 + 2.0**-52 * (np.arange(N) % 4)), False),
+        (np.full(N, 7.0) + 1e-8 * np.arange(N) / N, True),
         (np.eye(N)[0], False),
         (1e-6 * np.eye(N)[0] + 1e-10 * np.sin(np.arange(N)), False),
         (np.arange(N) % 100 == 0, True),
@@ -46,7 +47,17 @@ def test_standardised_by_what_is_outside_test(raw):
         (1e9 + 1e7 * np.sin(np.arange(N)), True),
         (1e25 * np.sin(np.arange(N)), True),
     ],
-    ids=["zero", "rounding", "one-row", "one-row-noise", "rare", "tiny-units", "large-offset", "huge-units"],
+    ids=[
+        "zero",
+        "rounding",
+        "small-ramp",
+        "one-row",
+        "one-row-noise",
+        "rare",
+        "tiny-units",
+        "large-offset",
+        "huge-units",
+    ],
 )
 def test_nearly_constant_coordinates_are_dropped(raw, column, kept):
     raw["features"][:, 2] = column
@@ -77,6 +88,145 @@ def test_any_numeric_dtype_of_features(rng, dtype):
     features = rng.integers(0, 2, size=(N, 3)).astype(dtype)
     table = Table.prepare("t", features, np.arange(N) / N)
     assert np.allclose(table.examples.features.mean(axis=0), 0, atol=1e-6)
+
+
+def varying(rng, kind):
+    """Return a column that varies by little beside a large offset, and the column without the offset."""
+    noise = rng.normal(size=N)
+    if kind == "seconds":
+        return 1.7e9 + 10 * noise, 10 * noise
+    if kind == "milliseconds":
+        return 1.7e12 + 10 * noise, 10 * noise
+    if kind == "nearly all digits":
+        return 2.0**52 + np.round(10 * noise), np.round(10 * noise)
+    if kind == "nanoseconds":
+        return 1_700_000_000_000_000_000 + np.round(100 * noise).astype(np.int64), np.round(100 * noise)
+    if kind == "unsigned":
+        return np.uint64(2**64 - 10_000) + np.round(100 * noise + 1000).astype(np.uint64), np.round(
+            100 * noise
+        )
+    if kind == "both ends":
+        return np.where(noise > 0, 2**62, -(2**62)), 2.0**62 * np.sign(noise)
+    return np.longdouble(2.0**60) + np.round(20 * noise), np.round(20 * noise)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["seconds", "milliseconds", "nearly all digits", "nanoseconds", "unsigned", "both ends", "long doubles"],
+)
+def test_what_varies_beside_a_large_offset(kind, rng):
+    column, noise = varying(rng, kind)
+    if kind == "long doubles" and np.finfo(np.longdouble).eps > 2.0**-60:
+        pytest.skip("long doubles are doubles here")
+    truth = (noise - noise.mean()) / noise.std()
+    table = Table.prepare("t", column[:, None], column, regression=True)
+    # Doubles near 1.7e12 are 2.4e-4 apart.
+    near = {"seconds": 1e-6, "milliseconds": 3e-5}.get(kind, 1e-6)
+    np.testing.assert_allclose(table.examples.features[:, 0], truth, atol=near)
+    np.testing.assert_allclose(table.examples.targets, truth, atol=near)
+    assert table.target_scale == pytest.approx(noise.std(), rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["features", "target", "test"])
+def test_masked_arrays_are_refused(raw, name):
+    raw[name] = np.ma.array(raw[name], mask=np.arange(raw[name].size).reshape(raw[name].shape) == 7)
+    with pytest.raises(
+        InvalidInput, match=f"^t: expected {name} without masked values; leave those examples out"
+    ):
+        Table.prepare("t", **raw)
+
+
+@pytest.mark.parametrize(
+    ("target", "doubt"),
+    [
+        (
+            np.arange(N) % 214,
+            "t: 214 classes in 1000 examples? If they are values: a regression by --regression",
+        ),
+        (np.arange(N) % 51, "51 classes"),
+        (
+            np.array([str(i % 300) for i in range(N)]),
+            "300 classes in 1000 examples? If they are values: a regression t",
+        ),
+        (np.arange(N) % 50, ""),
+        (np.arange(N) % 2 == 0, ""),
+        (np.arange(N) / 7, ""),
+        (np.arange(N) % 11.0, ""),
+        (
+            np.arange(N) % 3.0,
+            "a regression on 3 whole numbers in 1000 examples? If they are classes: --classification",
+        ),
+    ],
+)
+def test_a_word_where_the_target_may_be_something_else(raw, target, doubt):
+    found = Table.prepare("t", raw["features"], target).doubt
+    assert doubt in found
+    assert bool(doubt) == bool(found)
+    if target.dtype.kind in "if":
+        for regression in (True, False):
+            if regression or len(np.unique(target)) < N / 2:
+                assert Table.prepare("t", raw["features"], target, regression=regression).doubt == ""
+
+
+def test_the_user_says_what_the_target_is(raw):
+    whole = np.arange(N) % 60
+    as_values = Table.prepare("t", raw["features"], whole, regression=True)
+    assert as_values.labels is None
+    np.testing.assert_allclose(in_own_units(as_values), whole, atol=1e-5)
+    as_classes = Table.prepare("t", raw["features"], whole % 3 / 2, regression=False)
+    assert as_classes.labels.tolist() == [0.0, 0.5, 1.0]
+    with pytest.raises(InvalidInput, match="target to be numbers, got an array of dtype <U"):
+        Table.prepare("t", raw["features"], whole.astype(str), regression=True)
+    with pytest.raises(InvalidInput, match=r"target to be integers or strings \(classes\) or floats"):
+        Table.prepare("t", raw["features"], np.where(whole == 3, np.nan, whole % 3), regression=False)
+
+
+class Sized(Tabulated):
+    """A table of ``rows`` examples, ``testing`` of them for testing."""
+
+    rows: int
+    testing: int = 0
+
+    def __init__(self, rows, testing=0):
+        object.__setattr__(self, "rows", rows)
+        object.__setattr__(self, "testing", testing)
+
+    name = "sized"
+
+    def read(self):
+        numbers = np.arange(float(self.rows))
+        return Table.prepare("sized", numbers[:, None], numbers, numbers < self.testing)
+
+    def __eq__(self, other):
+        return self is other
+
+    def __hash__(self):
+        return id(self)
+
+
+@pytest.mark.parametrize(
+    ("rows", "testing", "pool"),
+    [
+        (10_000, 0, 512),
+        (640, 0, 512),
+        (639, 0, 511),
+        (300, 0, 172),
+        (256, 0, 128),
+        (100, 0, 50),
+        (40, 0, 20),
+        (20, 0, 4),
+        (300, 128, 172),
+        (300, 100, 172),
+    ],
+)
+def test_the_default_pool_leaves_enough_to_measure_on(rows, testing, pool):
+    table = Sized(rows, testing)
+    assert table.default_pool == pool
+    assert len(table.split(0, pool).heldout) == rows - pool
+
+
+def test_default_pools_of_the_shipped_sets():
+    assert [t.default_pool for t in (Solubility(), FreeSolv(), Digits(), BreastCancer())] == [512] * 4
 
 
 def with_value(array, index, value):
@@ -116,11 +266,15 @@ def put(array, index, value):
         ("target", TARGET[:, None], r"got features\.shape=\(1000, 4\), target\.shape=\(1000, 1\)"),
         ("target", put(TARGET, 5, np.nan), r"target finite .* the first target\[5\]=nan"),
         ("target", np.full(N, 2.5), r"a target that varies, got 2\.5 throughout"),
-        ("target", 0.1 + 1e-10 * TARGET, r"a target that varies, got 0\.1 throughout"),
+        ("target", 0.1 * (1 + 2.0**-52 * (np.arange(N) % 4)), r"a target that varies, got 0\.1 throughout"),
         ("target", put(np.ones(N), 900, 2.0), "a target that varies, got 1 throughout"),
         ("target", np.ones(N, dtype=int), "at least 2 classes outside test, got only 1"),
         ("target", put(np.ones(N, dtype=int), 900, 2), "at least 2 classes outside test, got only 1"),
-        ("target", np.arange(N), "got 1000 classes in 1000 examples; store a regression target as floats"),
+        (
+            "target",
+            np.arange(N),
+            "got 1000 classes in 1000 examples; a regression takes floats, or regression=True",
+        ),
         ("target", TARGET.astype(object), r"target to be integers or strings \(classes\) or floats"),
         ("test", TEST.astype(int), "test to be 1000 booleans, .*got dtype int64"),
         ("test", TEST[:9], r"test to be 1000 booleans, .*shape \(9,\)"),

@@ -1,9 +1,12 @@
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
 
+from mis.numerics.checks import InvalidInput
 from mis.ranking import agreement, kendall, partial
-from mis.ranking.agreement import INDICATORS
+from mis.ranking.agreement import INDICATORS, tau_limits
 
 
 def tables(rng, *shape):
@@ -48,11 +51,11 @@ def test_partial_is_undefined_where_the_third_orders_one_fully(rng):
 
 def made(rng, num=9, models=16, **columns):
     rows = [
-        {name: float(values[q]) for name, values in columns.items()}
-        | {"advantage": float(columns["advantage"][q])}
+        {"quantizer": f"q{q}"} | {name: float(values[q]) for name, values in columns.items()}
         for q in range(num)
     ]
-    return rows, columns["advantage"][:, None] + 0.01 * rng.normal(size=(num, models))
+    noise = rng.normal(size=(num, models))
+    return rows, columns["advantage"][:, None] + noise - noise.mean(axis=1, keepdims=True)
 
 
 def find(found, name, given=""):
@@ -134,18 +137,112 @@ def test_what_goes_beyond_performance_is_found():
     assert np.mean(np.array(found) <= 0.05) > 0.9
 
 
-def test_interval_is_a_plain_bootstrap(rng):
-    x = rng.normal(size=10)
-    advantages = (x + rng.normal(size=10))[:, None] + 2.0 * rng.normal(size=(10, 12))
-    rows = [{"retained": a, "advantage": m} for a, m in zip(x, advantages.mean(axis=1), strict=True)]
-    found = find(agreement(rows, advantages, level=0.8, num_resamples=4000), "retained")
-    taus = []
-    for _ in range(4000):
-        models, picks = rng.integers(12, size=12), rng.integers(10, size=10)
-        taus.append(stats.kendalltau(x[picks], advantages[picks][:, models].mean(axis=1)).statistic)
-    np.testing.assert_allclose([found["lower"], found["upper"]], np.quantile(taus, [0.1, 0.9]), atol=0.04)
-    wider = find(agreement(rows, advantages, level=0.95, num_resamples=1000), "retained")
-    assert wider["lower"] < found["lower"] <= found["tau"] <= found["upper"] < wider["upper"]
+def normal_points(rng, tau, *shape):
+    """Pairs of columns whose law has this tau: Kruskal's rho = sin(pi tau / 2)."""
+    x, z = rng.normal(size=(2, *shape))
+    return x, np.sin(np.pi * tau / 2) * x + np.cos(np.pi * tau / 2) * z
+
+
+@pytest.mark.parametrize("count", [4, 9, 12])
+def test_limits_are_where_the_sample_would_be_unlikely(count, rng):
+    """At each limit a sample this far off or further has half the error, by drawing it."""
+    pairs, draws, level = count * (count - 1) // 2, 20_000, 0.9
+    for least in (pairs // 2, pairs - 2):
+        tau = 2 * least / pairs - 1
+        lower, upper = tau_limits(tau, tau, count, level)
+        for limit, side in ((lower, 1), (upper, -1)):
+            found = kendall(*normal_points(rng, limit, draws, count))
+            share = np.mean(side * found >= side * tau - 1e-9)
+            # Both the law of the limit and this share are simulated.
+            assert abs(share - 0.05) < 5 * np.sqrt(0.05 * 0.95 * (1 / draws + 1 / 10_000))
+
+
+def test_a_perfect_order_of_few_has_an_interval_with_width(rng):
+    advantage = np.arange(9.0)
+    rows, advantages = made(rng, advantage=advantage, retained=advantage, weight_error=advantage)
+    found = agreement(rows, advantages, num_resamples=50)
+    for name, tau in (("retained", 1.0), ("weight_error", -1.0)):
+        one = find(found, name)
+        assert one["tau"] == pytest.approx(tau)
+        near, far = sorted([abs(one["lower"]), abs(one["upper"])])
+        assert far == pytest.approx(1.0)
+        # By drawing: nine normal points are in perfect order with probability 1/40 at the limit.
+        share = np.mean(kendall(*normal_points(rng, near, 40_000, 9)) > 1 - 1e-9)
+        assert share == pytest.approx(0.025, abs=5 * np.sqrt(0.025 * 0.975 * (1 / 40_000 + 1 / 10_000)))
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.5, 0.91, 0.97])
+def test_intervals_cover_the_tau_of_the_law(tau, sweep_seed):
+    """Nine quantizers: with normal copulas at the level, for others nearly; a bootstrap has .44 to .86 here."""
+    rng, repetitions = np.random.default_rng(sweep_seed), 300
+    for level in (0.8, 0.95):
+        slack = 5 * np.sqrt(level * (1 - level) / repetitions)
+        inside = []
+        for _ in range(repetitions):
+            x, y = normal_points(rng, tau, 9)
+            rows, advantages = made(rng, models=2, advantage=y, retained=np.exp(x))
+            found = find(agreement(rows, advantages, level=level, num_resamples=1), "retained")
+            assert found["lower"] < found["upper"]
+            inside.append(found["lower"] <= tau <= found["upper"])
+        assert np.mean(inside) >= level - slack
+
+
+@pytest.mark.parametrize(("third", "own"), [(0.0, 0.9), (0.5, 0.0), (0.9, 0.7), (0.9, 0.98)])
+def test_intervals_cover_the_partial_tau_of_the_law(third, own, sweep_seed):
+    """Trivariate normal: three taus by Kruskal's formula."""
+    rng, repetitions, level = np.random.default_rng(sweep_seed), 300, 0.95
+    z, e, f = rng.normal(size=(3, repetitions, 9))
+    rest = np.sqrt(1 - third**2)
+    x = third * z + rest * e
+    y = third * z + rest * (own * e + np.sqrt(1 - own**2) * f)
+    xy, xz = (2 / np.pi * np.arcsin(r) for r in (third**2 + rest**2 * own, third))
+    truth = (xy - xz**2) / (1 - xz**2)
+    inside = []
+    for columns in zip(x, y, z, strict=True):
+        rows, advantages = made(
+            rng, models=2, **dict(zip(("retained", "advantage", "performance"), columns, strict=True))
+        )
+        found = [
+            f
+            for f in agreement(rows, advantages, level=level, num_resamples=1)
+            if f["given"] == "performance"
+        ]
+        inside += [f["lower"] <= truth <= f["upper"] for f in found if f["indicator"] == "retained"]
+    assert len(inside) > 0.9 * repetitions
+    # Approximate: at worst .94.
+    assert np.mean(inside) >= 0.94 - 5 * np.sqrt(level * (1 - level) / len(inside))
+
+
+def test_ties_count_against_each_end(rng):
+    """Broken one way or the other, they give a tau within, and the interval of each is within."""
+    x, y = np.array([0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0]), rng.permutation(7).astype(float)
+    rows, advantages = made(rng, 7, advantage=y, retained=x)
+    tied = find(agreement(rows, advantages, num_resamples=50), "retained")
+    for order in ([0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]):
+        broken = x.copy()
+        broken[:3] += 0.1 * np.array(order)
+        one = stats.kendalltau(broken, y).statistic
+        lower, upper = tau_limits(one, one, 7)
+        assert tied["lower"] <= lower <= upper <= tied["upper"]
+
+
+def test_full_precision_takes_no_part(rng):
+    """It would flatter: the one point that every indicator places right."""
+    advantage, retained = np.append(rng.normal(size=9), 9.0), np.append(rng.normal(size=9), 9.0)
+    rows, advantages = made(rng, 10, advantage=advantage, retained=retained)
+    rows[-1]["quantizer"] = "full"
+    found = find(agreement(rows, advantages, num_resamples=50), "retained")
+    assert found["quantizers"] == 9
+    assert found["tau"] == pytest.approx(stats.kendalltau(retained[:9], advantage[:9]).statistic)
+    assert found["tau"] < stats.kendalltau(retained, advantage).statistic
+
+
+def test_more_confidence_is_wider_and_what_draws_cannot_resolve_is_everything():
+    ends = [tau_limits(0.5, 0.5, 9, level) for level in (0.5, 0.8, 0.95, 0.99, 1 - 1e-6, 1 - 1e-12)]
+    assert all(a[0] > b[0] and a[1] < b[1] for a, b in itertools.pairwise(ends[:-1]))
+    assert ends[-2] == ends[-1] == (-1.0, 1.0)
+    with pytest.raises(InvalidInput, match=r"ranking\.tau_limits: expected level from 0.001 to 1 - 1e-12"):
+        tau_limits(0.5, 0.5, 9, 0.9999999999999999)
 
 
 def test_missing_values_take_no_part(rng):

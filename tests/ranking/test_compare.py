@@ -4,6 +4,9 @@ import statsmodels.api as sm
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
+from mis.attacks.crossfit import cross_fit
+from mis.numerics.checks import InvalidInput
+from mis.ranking.black_box import calibrated
 from mis.ranking.compare import given_performance, pairwise, tied
 
 
@@ -48,27 +51,121 @@ def test_identical_releases_are_tied_and_constant_gaps_are_not():
     assert tied(pairwise(["a", "b"], np.stack([same[0], same[0] + 1.0]))) == {"a": [], "b": []}
 
 
-def test_residuals_and_slope_are_those_of_statsmodels(rng):
+def equal_releases(rng, num_models, count=6, examples=64):
+    """Advantages ``(count, M)`` of LiRA, cross-fitted, on networks released in ways that are different but equal."""
+    offset, leak, spread = (
+        rng.normal(size=examples),
+        rng.gamma(1.0, size=examples),
+        rng.gamma(4.0, size=examples) / 4,
+    )
+    membership = np.argsort(rng.random((num_models, examples)), axis=1) < examples // 2
+    common = rng.normal(size=membership.shape)
+    found = []
+    for _ in range(count):
+        noise = np.sqrt(0.5) * (common + rng.normal(size=membership.shape))
+        scores = offset + spread * noise + leak * membership
+
+        def features(fold, is_shadow, scores=scores):  # noqa: ARG001
+            return {"lira": calibrated(scores, membership, is_shadow)}
+
+        found.append(cross_fit(features, membership, {"lira": ["lira"]})["lira"].advantage)
+    return np.array(found)
+
+
+@pytest.mark.parametrize("num_models", [32, pytest.param(128, marks=pytest.mark.slow)])
+def test_no_false_difference_of_attacks_that_share_shadows(num_models, sweep_seed):
+    """Six equal releases: some pair is called different in at most 5% of whole experiments; without, in twice that."""
+    count, wrong = 120, {None: 0, 8: 0}
+    rng = np.random.default_rng(sweep_seed)
+    for _ in range(count):
+        advantages = equal_releases(rng, num_models)
+        for folds in wrong:
+            wrong[folds] += any(not r["tied"] for r in pairwise(list("abcdef"), advantages, num_folds=folds))
+    assert wrong[8] <= 0.05 * count
+    assert wrong[None] > 0.05 * count
+
+
+def test_a_real_difference_is_still_found(rng):
+    advantages = equal_releases(rng, 64, count=2)
+    assert pairwise(["a", "b"], advantages, num_folds=8)[0]["tied"]
+    advantages[1] += 0.1
+    assert not pairwise(["a", "b"], advantages, num_folds=8)[0]["tied"]
+
+
+def test_one_quantizer_has_no_pairs():
+    assert pairwise(["a"], np.zeros((1, 20)), num_folds=4) == []
+
+
+def test_a_line_through_the_others_by_loops(rng):
     performance = rng.uniform(size=9)
     advantage = 0.5 * performance + 0.1 * rng.normal(size=9)
-    found = np.array(given_performance(performance, advantage))
-    fit = sm.OLS(advantage, sm.add_constant(performance)).fit(cov_type="HC3")
-    np.testing.assert_allclose(found[:, 1], fit.resid, atol=1e-12)
-    # A residual is y less the fit at its point: where a point has no noise of its own left, its error is the line's.
-    hat = fit.get_influence().hat_matrix_diag
-    scaled = (fit.resid / (1 - hat)) ** 2
-    line = np.einsum("ij,jk,ik->i", fit.model.exog, fit.cov_params(), fit.model.exog)
-    own = (1 - 2 * hat) * scaled
-    half = stats.t.ppf(0.975, 7) * np.sqrt(line + own)
-    np.testing.assert_allclose(found[:, 2] - found[:, 1], half, rtol=1e-9)
+    found = np.array(given_performance(performance, advantage, level=0.9))
+    for i in range(9):
+        others = np.arange(9) != i
+        fit = sm.OLS(advantage[others], sm.add_constant(performance[others])).fit()
+        predicted = fit.get_prediction([[1.0, performance[i]]]).summary_frame(alpha=0.1)
+        assert found[i, 1] == pytest.approx(advantage[i] - predicted["mean"].item(), abs=1e-12)
+        ends = advantage[i] - predicted[["obs_ci_upper", "obs_ci_lower"]].to_numpy()[0]
+        np.testing.assert_allclose(found[i, [0, 2]], ends, atol=1e-12)
+
+
+@pytest.mark.parametrize("place", [0, 4, 8])
+def test_a_known_outlier_is_found_and_no_other(place, rng):
+    """Nine quantizers on a line up to .01, one of them .1 above or below it."""
+    performance = np.linspace(0.4, 0.9, 9)
+    for shift in (0.1, -0.1):
+        advantage = 0.1 + 0.5 * performance + 0.01 * rng.normal(size=9)
+        advantage[place] += shift
+        found = np.array(given_performance(performance, advantage))
+        excludes = (found[:, 0] > 0.0) | (found[:, 2] < 0.0)
+        assert np.flatnonzero(excludes).tolist() == [place]
+        assert found[place, 1] == pytest.approx(shift, abs=0.05)
+
+
+@pytest.mark.parametrize("count", [4, 9])
+def test_without_an_outlier_zero_is_covered_at_the_level(count, sweep_seed):
+    rng = np.random.default_rng(sweep_seed)
+    performance, repetitions = rng.uniform(size=count), 400
+    for level in (0.8, 0.95):
+        inside = []
+        for _ in range(repetitions):
+            found = np.array(
+                given_performance(performance, performance + 0.1 * rng.normal(size=count), level=level)
+            )
+            inside.append(found[0, 0] <= 0.0 <= found[0, 2])
+        assert abs(np.mean(inside) - level) < 5 * np.sqrt(level * (1 - level) / repetitions)
 
 
 def test_what_a_line_explains_is_gone(rng):
     performance = rng.uniform(size=6)
     found = np.array(given_performance(performance, 1.0 - 0.3 * performance))
-    np.testing.assert_allclose(found, 0.0, atol=1e-12)
+    np.testing.assert_allclose(found, 0.0, atol=1e-7)
+
+
+def test_units_and_offsets_of_performance_do_not_matter(rng):
+    performance, advantage = rng.uniform(size=7), rng.uniform(size=7)
+    plain = given_performance(performance, advantage)
+    np.testing.assert_allclose(given_performance(1e6 + 1e-3 * performance, advantage), plain, rtol=1e-5)
+
+
+def test_a_quantizer_that_alone_makes_the_slope_has_no_line_to_be_held_against():
+    found = np.array(
+        given_performance(np.array([0.5, 0.9, 0.9, 0.9, 0.9]), np.array([0.1, 0.3, 0.31, 0.29, 0.3]))
+    )
+    assert np.isnan(found[0]).all()
+    assert np.isfinite(found[1:]).all()
 
 
 @pytest.mark.parametrize("performance", [np.ones(5), np.arange(3.0)])
 def test_too_little_to_fit_a_line(performance):
     assert np.isnan(given_performance(performance, np.arange(len(performance)) * 1.0)).all()
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 1 - 1e-16, 1 - 1e-13, np.nan, "high"])
+def test_levels_without_an_interval_are_refused(level):
+    for compare in (
+        lambda: pairwise(["a", "b"], np.eye(2, 9), level=level),
+        lambda: given_performance(np.arange(5.0), np.arange(5.0) ** 2, level=level),
+    ):
+        with pytest.raises(InvalidInput, match="expected level"):
+            compare()

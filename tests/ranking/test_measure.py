@@ -245,5 +245,5 @@ def test_spec_refuses_what_cannot_be_ranked():
         with pytest.raises(ValueError, match=f"rank: expected {message}"):
             RankingSpec(**{"population": BreastCancer(), "learner": Learner(), **fields})
     assert RankingSpec(population=BreastCancer(), learner=Learner()).model == MLP(
-        num_inputs=30, num_classes=2
+        input_shape=(30,), num_classes=2
     )

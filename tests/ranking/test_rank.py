@@ -4,27 +4,33 @@ import csv
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from scipy import stats
 
 import mis
-from mis.numerics.checks import InvalidInput, UnsupportedSetting
+from mis.models import MLP
+from mis.numerics.checks import InputWarning, InvalidInput, UnsupportedSetting
 from mis.populations import BreastCancer, Modes
+from mis.quantizers import Sign
 from mis.ranking import ShardsMissing, rank
 from mis.ranking import obtain as obtaining
 from mis.ranking import run as running
 from mis.ranking.columns import COLUMNS
+from mis.ranking.measure import measure
 from mis.ranking.row import Row
 from mis.ranking.spec import RankingSpec
 from mis.results import Interval
 from mis.store import Store, fingerprint
 from mis.training import CHUNK, Learner, train_chunk
+from mis.training.ensemble import _initial
 
 SMALL = {"models": 32, "steps": 24, "batch": 8, "pool": 40, "width": 4, "folds": 4}
 LAW = {"num_modes": 3, "dim": 6, "num_heldout": 64}
-QUANTIZERS = ["sign", "ternary-90", "uniform-2"]
+QUANTIZERS = ["sign", "ternary-90", "uniform-2", "uniform-3"]
 
 # Columns that readers of the file rely on, in this order.
 FIRST = [
@@ -60,7 +66,7 @@ def unsaved(monkeypatch):
 def copy(made, tmp_path, monkeypatch):
     """The folder again, free to be spoiled."""
     unsaved(monkeypatch)
-    return shutil.copytree(made[1], tmp_path / "copy")
+    return shutil.copytree(made[1], tmp_path / "copy", ignore=shutil.ignore_patterns("ranking.*"))
 
 
 def parts(out):
@@ -282,7 +288,7 @@ def test_networks_are_those_of_the_training_engine(sharded):
 
 def test_diverged_networks_are_named_and_left_out(sharded, tmp_path, monkeypatch):
     unsaved(monkeypatch)
-    out = shutil.copytree(sharded[1], tmp_path / "copy")
+    out = shutil.copytree(sharded[1], tmp_path / "copy", ignore=shutil.ignore_patterns("ranking.*"))
     arrays = {name: dict(np.load(parts(out)[name])) for name in ("networks-00000.npz", "networks-00001.npz")}
     arrays["networks-00000.npz"]["layer0"][3, 1, 2] = np.nan
     arrays["networks-00001.npz"]["layer1"][8, 0, 0] = 1e12
@@ -342,6 +348,126 @@ def test_another_spec_never_reuses(tmp_path, monkeypatch):
     # What is measured of the networks does not decide what they are.
     for name, value in (("models", 64), ("folds", 5), ("level", 0.9), ("quick", True), ("attacks", ["lira"])):
         assert folder_of(tmp_path, monkeypatch, "breast-cancer", ["full"], **{name: value}) == found
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        lambda: jax.enable_x64(True),
+        lambda: jax.threefry_partitionable(False),
+        lambda: jax.default_matmul_precision("highest"),
+    ],
+)
+def test_another_setting_of_jax_never_reuses(tmp_path, monkeypatch, context):
+    base = folder_of(tmp_path, monkeypatch, "breast-cancer", ["sign"])
+    with context():
+        assert len(folder_of(tmp_path, monkeypatch, "breast-cancer", ["sign"])) == 2
+    assert len(folder_of(tmp_path, monkeypatch, "breast-cancer", ["sign"]) - base) == 1
+
+
+def test_jaxs_default_generator_changes_nothing():
+    split = Modes(**LAW).split(0, 40).pool.features
+    point = _initial(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0]
+    with jax.default_prng_impl("rbg"):
+        np.testing.assert_array_equal(Modes(**LAW).split(0, 40).pool.features, split)
+        np.testing.assert_array_equal(_initial(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0], point)
+
+
+def test_rows_of_other_code_are_computed_again(made, copy, monkeypatch):
+    measured = []
+
+    def again(networks, quantizer):
+        measured.append(quantizer.name)
+        found = measure(networks, quantizer)
+        return dataclasses.replace(found, row=dataclasses.replace(found.row, bits=99.0))
+
+    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(running, "measure", again)
+    monkeypatch.setattr(running, "code", lambda: "another")
+    ranking = rank("modes", ["sign"], out=copy, **SMALL, **LAW)
+    assert sorted(measured) == ["full", "sign"]
+    assert {row.bits for row in ranking} == {99.0}
+    monkeypatch.undo()
+    unsaved(monkeypatch)
+    same(rank("modes", QUANTIZERS, out=copy, **SMALL, **LAW), made[0])
+
+
+def test_networks_of_other_code_are_trained_again(tmp_path, monkeypatch):
+    folder_of(tmp_path, monkeypatch, "breast-cancer", ["sign"])
+    monkeypatch.setattr(obtaining, "code", lambda *_: "another")
+    assert len(folder_of(tmp_path, monkeypatch, "breast-cancer", ["sign"])) == 2
+
+
+def test_a_quantizer_of_ones_own_never_meets_the_rows_of_a_namesake(copy):
+    class Mine(Sign):
+        def fit(self, weights):
+            grid = super().fit(weights)
+            return dataclasses.replace(grid, levels=2.0 * grid.levels)
+
+    assert Mine().name == "sign"
+    rows = {row.quantizer: row for row in rank("modes", [Mine()], out=copy, **SMALL, **LAW)}
+    theirs = {row.quantizer: row for row in rank("modes", ["sign"], out=copy, **SMALL, **LAW)}
+    assert rows["full"].advantage == theirs["full"].advantage
+    assert rows["sign"].weight_error != theirs["sign"].weight_error
+
+
+def test_one_content_is_one_run_wherever_it_lies(tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    features = rng.normal(size=(90, 5))
+    arrays = {"features": features, "target": features[:, 0] + rng.normal(size=90)}
+    np.savez("mine.npz", **arrays)
+    np.savez_compressed("packed.npz", **arrays)
+    (tmp_path / "copy.npz").write_bytes((tmp_path / "mine.npz").read_bytes())
+    (tmp_path / "link.npz").symlink_to("mine.npz")
+    names = ["mine.npz", "./mine.npz", "copy.npz", "link.npz", "packed.npz"]
+    for path in [*names, tmp_path / "mine.npz", str(tmp_path / "mine.npz"), Path("mine.npz")]:
+        assert len(folder_of(tmp_path / "out", monkeypatch, path, ["sign"])) == 1
+    np.savez("mine.npz", **arrays | {"target": arrays["target"] + features[:, 1]})
+    assert len(folder_of(tmp_path / "out", monkeypatch, "mine.npz", ["sign"])) == 2
+    # Read otherwise, the same file is other data.
+    np.savez("mine.npz", features=features, target=np.arange(90) % 12)
+    with pytest.warns(
+        InputWarning, match=r"mine\.npz: 12 classes in 90 examples\? If they are values: a regression"
+    ):
+        assert len(folder_of(tmp_path / "out", monkeypatch, "mine.npz", ["sign"])) == 3
+    assert len(folder_of(tmp_path / "out", monkeypatch, "mine.npz", ["sign"], regression=True)) == 4
+
+
+def test_a_ranking_in_the_way_is_known_before_training(made, tmp_path, monkeypatch):
+    out = shutil.copytree(made[1], tmp_path / "copy")
+    monkeypatch.setattr(obtaining, "train_chunk", None)
+    before = {path: path.read_bytes() for path in out.glob("ranking.*")}
+    for task, options in (
+        ("modes", {**SMALL, **LAW, "quick": True, "models": None}),
+        ("modes", {**SMALL, **LAW, "seed": 1}),
+        ("breast-cancer", SMALL),
+    ):
+        with pytest.raises(InvalidInput, match="expected out without the results of another ranking"):
+            rank(task, QUANTIZERS, out=out, **options)
+    with pytest.raises(InvalidInput, match=r"quantizers .*'ternary-90'"):
+        rank("modes", ["sign"], out=out, **SMALL, **LAW)
+    assert {path: path.read_bytes() for path in out.glob("ranking.*")} == before
+    # The same once more, from what is stored, and another where it is asked for.
+    same(rank("modes", QUANTIZERS, out=out, **SMALL, **LAW), made[0])
+    rank("modes", ["sign"], out=out, replace=True, **SMALL, **LAW)
+    assert json.loads((out / "ranking.json").read_text())["asked"]["quantizers"] == ["full", "sign"]
+    with pytest.raises(InvalidInput, match=r"^Ranking\.save: expected out without"):
+        dataclasses.replace(made[0], about={"task": "modes", "folds": 4, "level": 0.95, "within": 0.02}).save(
+            out
+        )
+
+
+def test_why_there_is_no_indicator(tmp_path, rng):
+    path = tmp_path / "mine.npz"
+    np.savez(path, features=rng.normal(size=(48, 3)), target=rng.normal(size=48))
+    ranking = rank(path, ["sign"], **{**SMALL, "pool": 32}, attacks="lira")
+    for row in ranking.rows:
+        assert row.indicator is None
+        assert row.missing["indicator"] == "16 examples say nothing; it takes at least 20"
+        assert row.num_candidates > 1
+    text = " ".join(ranking.table().split())
+    assert "no indicator: 16 examples say nothing; it takes at least 20." in text
+    assert "trained on n = 16 of a pool of 32 examples; 16 held out" in text
 
 
 def test_another_population_never_reuses():
@@ -413,6 +539,7 @@ BAD = [
     (("digits",), {"folds": 2}, InvalidInput, "folds an integer in 3..8, got folds=2"),
     (("digits",), {"folds": 9}, InvalidInput, "folds an integer in 3..8, got folds=9"),
     (("digits",), {"level": 1.0}, InvalidInput, "level a finite number > 0 and < 1, got level=1.0"),
+    (("digits",), {"level": 1 - 1e-10}, InvalidInput, "rank: expected level from 0.001 to 1 - 1e-09"),
     (("digits",), {"shard": (3, 2)}, InvalidInput, "shard an integer in 1..2, got shard=3"),
     (("digits",), {"shard": (1, 2), "fresh": True}, InvalidInput, "fresh without shard"),
     (("digits",), {"steps": 5}, InvalidInput, "steps an integer >= 6, got steps=5"),

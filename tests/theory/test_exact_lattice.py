@@ -1,14 +1,16 @@
 """Convolution on lattices against enumeration and the binomial law; the ROC of exact values."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from mis import theory
+from mis.theory import exact_lattice
 from mis.theory.enumeration import choices
-from mis.theory.exact_lattice import wins_on_lattice
+from mis.theory.exact_lattice import choices_on_lattice
 
 LATTICES = [
     ([-0.9, 0.15, 0.6], [0.2, 0.5, 0.3]),
@@ -37,9 +39,10 @@ def coin(p, n, minimiser_first=True):
 @pytest.mark.parametrize("n", [1, 2, 3, 17, 60])
 def test_convolution_equals_enumeration(difference, probs, minimiser_first, n):
     law = pair(difference, probs, minimiser_first)
+    found, truth = choices_on_lattice(law, n), choices(law, n)
     rival = 1 - law.best()
-    found = wins_on_lattice(law.difference(rival, law.best()), rival == 0, n)
-    assert found == pytest.approx(choices(law, n)[rival], rel=1e-12, abs=1e-300)
+    assert found.given[rival] == pytest.approx(truth.given[rival], rel=1e-12, abs=1e-300)
+    assert found.shift == pytest.approx(truth.shift, rel=1e-11, abs=1e-300)
 
 
 @pytest.mark.parametrize(
@@ -57,17 +60,70 @@ def test_a_million_examples_against_the_binomial(p, n, minimiser_first):
 
 def test_a_fine_or_absent_lattice_is_left_to_enumeration():
     no_lattice = pair([-1.0, 0.1, math.sqrt(0.5)], [0.4, 0.3, 0.3])
-    assert wins_on_lattice(no_lattice.difference(1, 0), False, 10) is None
+    assert choices_on_lattice(no_lattice, 10) is None
     too_fine = pair([-1.0, 1e-6, 1.3], [0.4, 0.3, 0.3])
-    assert wins_on_lattice(too_fine.difference(1, 0), False, 10**4) is None
+    assert choices_on_lattice(too_fine, 10**4) is None
     assert 0 < theory.exact(no_lattice, 10).value < 1
+
+
+def advantage_and_error(choices, law):
+    return (0.5 * float(np.abs(x).sum(axis=0) @ law.probs) for x in (choices.shift, choices.error))
+
+
+def random_lattice_law(rng):
+    steps = rng.integers(-6, 7, int(rng.integers(2, 5)))
+    steps[0] += len(set(steps.tolist())) == 1
+    difference = steps * rng.choice([1.0, 0.1, 1 / 3]) + rng.choice([0.0, 0.7])
+    probs = 10.0 ** -rng.uniform(0, rng.choice([2, 6, 12]), len(steps))
+    order = slice(None, None, int(rng.choice([-1, 1])))
+    losses = np.stack([np.full(len(steps), rng.choice([0.0, 0.7])), difference])[order]
+    return theory.DiscreteLosses(losses=losses, probs=probs / probs.sum())
+
+
+@pytest.mark.parametrize("num_laws", [40, pytest.param(1000, marks=pytest.mark.slow)])
+def test_transform_and_products_state_their_errors(sweep_seed, num_laws, monkeypatch):
+    longest = exact_lattice.MAX_DIRECT
+    for i in range(num_laws):
+        rng = np.random.default_rng([sweep_seed, i])
+        law = random_lattice_law(rng)
+        n = int(rng.integers(2, [0, 0, 300, 60, 20][len(law.probs)]))
+        truth, _ = advantage_and_error(choices(law, n), law)
+        monkeypatch.setattr(exact_lattice, "MAX_DIRECT", 0)
+        by_transform, its_error = advantage_and_error(choices_on_lattice(law, n), law)
+        assert abs(by_transform - truth) <= its_error + 1e-12 * truth + 1e-300, (sweep_seed, i)
+        monkeypatch.setattr(exact_lattice, "MAX_DIRECT", longest)
+        found, error = advantage_and_error(choices_on_lattice(law, n), law)
+        assert error <= 2e-11 * found + 1e-300, (sweep_seed, i)
+        assert abs(found - truth) <= error + 1e-12 * truth + 1e-300, (sweep_seed, i)
+
+
+def test_where_only_a_transform_is_left_the_interval_is_wider(monkeypatch):
+    law = pair([6.0, -6.0, 1.0], np.array([1, 1e-15, 1e-15]) / (1 + 2e-15))
+    truth = theory.exact(law, 2)
+    assert truth.value == pytest.approx(6e-30, rel=1e-12, abs=0)
+    monkeypatch.setattr(exact_lattice, "MAX_DIRECT", 0)
+    monkeypatch.setattr(sys.modules["mis.theory.exact"], "MAX_COUNTS", 0)
+    found = theory.exact(law, 2)
+    assert found.width > 1e4 * truth.width
+    assert found.lower <= truth.lower <= truth.upper <= found.upper
+
+
+def test_what_all_but_sits_on_a_lattice_does_not():
+    for moved in (1e-11, 1e-13):
+        law = pair([-1.0, 0.5, 1.5 + moved], [0.5, 0.3, 0.2])
+        assert law.difference(1, 0).lattice()[1] == 0
+        assert choices_on_lattice(law, 10) is None
+    assert pair([-1.0, 0.5, 1.5 + 2e-16], [0.5, 0.3, 0.2]).difference(1, 0).lattice()[1] == 0.5
+    # Losses of a million are known to 1e-9 only, but not those of the other atoms.
+    wide = theory.DiscreteLosses(losses=[[0, 0, 1e6], [-1, 1 - 1e-9, 1e6 + 1]], probs=[0.5, 0.3, 0.2])
+    assert wide.difference(1, 0).lattice()[1] == 0
 
 
 @pytest.mark.parametrize(("difference", "probs"), LATTICES[:3])
 def test_roc_of_a_discrete_law_by_neyman_and_pearson(difference, probs):
     law = pair(difference, probs)
     result = theory.exact(law, 8)
-    given = choices(law, 8)
+    given = choices(law, 8).given
     members, others = given * law.probs, np.outer(given @ law.probs, law.probs)
     order = np.argsort(-(members / others).ravel())
     fpr, tpr = (np.concatenate([[0], np.cumsum(x.ravel()[order])]) for x in (others, members))

@@ -6,7 +6,7 @@ from scipy import stats
 
 from mis import theory
 from mis.numerics.checks import UnsupportedSetting
-from mis.theory.exact_three import bivariate_normal
+from mis.theory.exact_three import GAP, bivariate_normal
 
 MEAN, COV = np.array([0.0, 0.2, 0.35]), np.array([[0.2, 0.1, 0.0], [0.1, 1.0, 0.3], [0.0, 0.3, 1.5]])
 
@@ -26,7 +26,7 @@ def test_a_third_that_never_wins_leaves_the_pair(delta, n):
     result = theory.exact(theory.GaussianLosses(mean=[0, delta, 20.0], cov=np.diag([0.0, 1.0, 2.0])), n)
     assert result.kind == "certified"
     assert result.lower <= truth <= result.upper
-    assert result.width < 0.005 * truth
+    assert result.width <= GAP * truth + 2.1 * result.roc().slack
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
@@ -37,9 +37,36 @@ def test_against_simulation_in_every_order(order, n):
     simulated = theory.simulate(0, law, n, 8000)
     slack = 5 * simulated.details["standard_error"]
     assert result.lower - slack <= simulated.value <= result.upper + slack
-    assert result.width < 0.01 * result.value
+    assert result.width <= GAP * result.value + 2.1 * result.roc().slack
     advantage = result.roc().advantage()
     assert (advantage.lower, advantage.upper) == (result.lower, result.upper)
+
+
+@pytest.mark.parametrize("num_laws", [3, pytest.param(60, marks=pytest.mark.slow)])
+def test_random_laws_are_bounded_as_closely_as_is_said(sweep_seed, num_laws):
+    for i in range(num_laws):
+        rng = np.random.default_rng([sweep_seed, i])
+        root, n = rng.normal(size=(3, 3)), int(rng.choice([2, 2, 3, 5, 20]))
+        law = theory.GaussianLosses(mean=rng.normal(size=3) * rng.choice([0.05, 0.5]), cov=root @ root.T)
+        try:
+            result = theory.exact(law, n)
+        except UnsupportedSetting:
+            continue
+        assert result.width <= GAP * result.value + 2.1 * result.roc().slack, (sweep_seed, i)
+        simulated = theory.simulate(0, law, n, 20_000)
+        slack = 5 * simulated.details["standard_error"] + simulated.width / 2
+        assert result.lower - slack <= simulated.value <= result.upper + slack, (sweep_seed, i)
+
+
+def test_covariances_that_all_but_cancel_widen_the_bounds():
+    # The same three candidates beside a loss that all of them share.
+    cov = np.pad(COV[1:, 1:], ((1, 0), (1, 0)))
+    apart = theory.exact(theory.GaussianLosses(mean=MEAN, cov=cov), 5)
+    for shared, more in ((1e2, 0.0), (1e6, 1e-11), (1e10, 1e-7)):
+        together = theory.exact(theory.GaussianLosses(mean=MEAN, cov=cov + shared), 5)
+        assert together.lower <= apart.upper
+        assert together.upper >= apart.lower
+        assert together.roc().slack >= apart.roc().slack + more
 
 
 def test_a_discretised_law_stays_inside():

@@ -1,6 +1,7 @@
 """Loss laws: what they hold, what they refuse; loss differences, their tilts and lattices."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -88,6 +89,35 @@ def test_constant_up_to_rounding_is_constant():
     assert (
         not theory.DiscreteLosses(losses=[[0.1, 0.7], [1.1, 1.8]], probs=[0.5, 0.5]).difference(1, 0).constant
     )
+
+
+def test_large_losses_blur_only_their_own_atoms():
+    law = theory.DiscreteLosses(losses=[[0, 0, 1e6], [1e-10, 0, 1e6]], probs=[0.3, 0.3, 0.4])
+    assert law.difference(1, 0).values.tolist() == [1e-10, 0.0, 0.0]
+    assert not law.difference(1, 0).constant
+    assert law.best() == 0
+    # Of a million, 1e-10 is less than what a float holds.
+    blurred = theory.DiscreteLosses(losses=[[0, 1e6], [0, 1e6 + 1.2e-10]], probs=[0.5, 0.5])
+    assert blurred.difference(1, 0).constant
+
+
+def test_a_sum_is_a_tie_within_what_is_known_of_its_losses():
+    difference = theory.DiscreteLosses(losses=[[0.7, 0.7], [0.8, -2.0]], probs=[0.5, 0.5]).difference(1, 0)
+    assert difference.tie(10) == pytest.approx(10 * 4 * 2.0**-52 * 2.7, rel=1e-15)
+    assert atoms([1.0, -3.0], [0.5, 0.5]).tie(2) == pytest.approx(2 * 4 * 2.0**-52 * 3.0, rel=1e-15)
+
+
+def test_differences_of_normal_losses_lose_nothing_where_they_cancel(rng):
+    root = np.round(rng.normal(size=(3, 3)), 3)
+    cov = root @ root.T + rng.choice([1e3, 1e6, 1e9])
+    law = theory.GaussianLosses(mean=[1.0, 1.0 + 2.0**-40, -3.0], cov=cov)
+    mean, found = law.differences([2, 1], 0)
+    assert mean.tolist() == [-4.0, 2.0**-40]
+    held = [[Fraction(x) for x in row] for row in law.cov.tolist()]
+    for i, a in enumerate((2, 1)):
+        for j, b in enumerate((2, 1)):
+            assert found[i, j] == float(held[a][b] - held[a][0] - held[0][b] + held[0][0])
+    assert law.difference(2, 0).variance == found[0, 0]
 
 
 def test_atoms_of_probability_zero_are_dropped():
