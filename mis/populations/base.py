@@ -7,13 +7,13 @@ themselves.
 """
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from mis.numerics.checks import integer
+from mis.numerics.checks import UnsupportedSetting, integer
 
 __all__ = ["Examples", "Law", "Population", "Split"]
 
@@ -25,7 +25,7 @@ DATA_STREAM = 1
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """Features ``(n, dim)`` float32 with their targets ``(n,)``: int32 classes or float32 values."""
+    """Features ``(n, *shape)`` float32 with their targets ``(n,)``: int32 classes or float32 values."""
 
     features: Any
     targets: Any
@@ -36,6 +36,10 @@ class Examples:
     def take(self, indices: Any) -> "Examples":
         """Return the examples at ``indices``."""
         return Examples(features=self.features[indices], targets=self.targets[indices])
+
+    def flat(self) -> "Examples":
+        """Return the examples with the features of each in one row."""
+        return Examples(features=self.features.reshape(len(self), -1), targets=self.targets)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,6 +66,10 @@ class Split:
     pool_rows: Any = None
     heldout_rows: Any = None
 
+    def flat(self) -> "Split":
+        """Return the split with the features of each example in one row."""
+        return replace(self, pool=self.pool.flat(), heldout=self.heldout.flat())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Population(abc.ABC):
@@ -78,7 +86,33 @@ class Population(abc.ABC):
     @property
     @abc.abstractmethod
     def dim(self) -> int:
-        """Number of features."""
+        """Number of features; of images, of their pixels and channels."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example's features: ``(dim,)``, or ``(H, W, C)`` of images."""
+        return (self.dim,)
+
+    @property
+    def source(self) -> str:
+        """Where the examples were found, for the head of a table; empty where the name says it."""
+        return ""
+
+    def as_images(self) -> "Population":
+        """Return the same task with features ``(H, W, C)``, for a network that takes images.
+
+        Raises
+        ------
+        UnsupportedSetting
+            Where the examples are no images.
+        """
+        if len(self.shape) == 3:
+            return self
+        raise UnsupportedSetting(
+            self.name,
+            f"its examples are {self.dim} numbers, not images; take a network for those, as mlp is, or a task of "
+            "images, as fashion-mnist is.",
+        )
 
     @property
     @abc.abstractmethod

@@ -310,7 +310,8 @@ def rank(
         depth=depth,
         seed=seed,
     )
-    split = population.split(seed, spec.pool)
+    # The network takes rows.
+    split = population.split(seed, spec.pool).flat()
     if len(split.heldout) < FEWEST_HELDOUT:
         raise InvalidInput(
             f"rank: expected at least {FEWEST_HELDOUT} examples outside the pool, got {len(split.heldout)}; "
@@ -338,6 +339,7 @@ def rank(
     order = np.argsort([row.advantage.value for row in rows], kind="stable")
     about = {
         "task": population.name,
+        "source": population.source,
         "spec": {**asdict(spec), "population": {"name": population.name, **asdict(population)}},
         "models": models,
         "folds": folds,
