@@ -242,6 +242,10 @@ class TaskOptions:
 
     Parameters
     ----------
+    images
+        Of digits: keep the pixels as an image, standardised all alike.
+    folder
+        Of fashion-mnist-full and cifar-10: where their files lie [MIS_DATA, or the system's].
     num_modes
         Of modes: number of Gaussian modes, one class each.
     separation
@@ -262,6 +266,8 @@ class TaskOptions:
         Of your own file: floats are classes, not values.
     """
 
+    images: Switch = False
+    folder: Text = None
     num_modes: Whole = None
     separation: Real = None
     dim: Whole = None
@@ -621,7 +627,10 @@ def list_names() -> None:
             grid.add_row(*_usage(name, line, variant))
         console.print(grid, "")
     console.print("Default quantizers:", ", ".join(q.name for q in DEFAULT))
-    console.print("A task may also be the path of an .npz file with features (N, d) and target (N,).")
+    console.print(
+        "A task may also be the path of an .npz file with features (N, d), or images (N, H, W) or (N, H, W, C), "
+        "and target (N,)."
+    )
 
 
 def _usage(name: str, line: str, variant: Any) -> tuple[str, str]:
@@ -635,5 +644,7 @@ def _usage(name: str, line: str, variant: Any) -> tuple[str, str]:
         elif kind:
             options.append(f"-{word}{number}")
         elif field.default not in (dataclasses.MISSING, None):
-            options.append(f"--{field.name.replace('_', '-')} {field.default}")
+            default = field.name.upper() if field.default == "" else field.default
+            value = "" if default is False else f" {default}"
+            options.append(f"--{field.name.replace('_', '-')}{value}")
     return name, line + (f" Options: {' '.join(options)}" if options else "")

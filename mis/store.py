@@ -50,6 +50,8 @@ def _plain(spec: Any) -> Any:
     if dataclasses.is_dataclass(spec) and not isinstance(spec, type):
         # Field by field: ``asdict`` would drop the types of specs within specs.
         kind = type(spec)
+        if hasattr(spec, "identity"):
+            return {"type": f"{kind.__module__}.{kind.__qualname__}", **spec.identity}
         return {
             "type": f"{kind.__module__}.{kind.__qualname__}",
             "source": source_of(kind),

@@ -5,9 +5,13 @@ import os
 from typing import Any
 
 from mis.numerics.checks import InvalidInput, known, refuse
+from mis.populations.ames import Ames
 from mis.populations.base import Examples, Law, Population, Split
+from mis.populations.bbb import BBB
 from mis.populations.breast_cancer import BreastCancer
+from mis.populations.cifar_10 import Cifar10
 from mis.populations.digits import Digits
+from mis.populations.fashion_mnist import FashionMnist, FashionMnistFull
 from mis.populations.finite_support import FiniteSupport
 from mis.populations.freesolv import FreeSolv
 from mis.populations.linear import LinearTeacher
@@ -19,10 +23,15 @@ from mis.populations.solubility_levels import SolubilityLevels
 from mis.populations.table import Table, Tabulated
 
 __all__ = [
+    "BBB",
     "POPULATIONS",
+    "Ames",
     "BreastCancer",
+    "Cifar10",
     "Digits",
     "Examples",
+    "FashionMnist",
+    "FashionMnistFull",
     "FiniteSupport",
     "FreeSolv",
     "Law",
@@ -43,7 +52,12 @@ POPULATIONS: dict[str, type[Population]] = {
     "solubility": Solubility,
     "solubility-3": SolubilityLevels,
     "freesolv": FreeSolv,
+    "bbb": BBB,
+    "ames": Ames,
     "digits": Digits,
+    "fashion-mnist": FashionMnist,
+    "fashion-mnist-full": FashionMnistFull,
+    "cifar-10": Cifar10,
     "breast-cancer": BreastCancer,
     "modes": Modes,
     "logistic": LogisticTeacher,

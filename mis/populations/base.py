@@ -7,13 +7,14 @@ themselves.
 """
 
 import abc
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
 
-from mis.numerics.checks import integer
+from mis.numerics.checks import UnsupportedSetting, integer
 from mis.numerics.seeds import jax_key
 
 __all__ = ["Examples", "Law", "Population", "Split"]
@@ -27,7 +28,7 @@ DATA_STREAM = 1
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """Features ``(n, dim)`` float32 with their targets ``(n,)``: int32 classes or float32 values."""
+    """Features ``(n, *shape)`` float32 with their targets ``(n,)``: int32 classes or float32 values."""
 
     features: Any
     targets: Any
@@ -38,6 +39,10 @@ class Examples:
     def take(self, indices: Any) -> "Examples":
         """Return the examples at ``indices``."""
         return Examples(features=self.features[indices], targets=self.targets[indices])
+
+    def reshaped(self, change: Callable[[Any], Any]) -> "Examples":
+        """Return the examples with features of another shape."""
+        return Examples(features=change(self.features), targets=self.targets)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,6 +69,10 @@ class Split:
     pool_rows: Any = None
     heldout_rows: Any = None
 
+    def reshaped(self, change: Callable[[Any], Any]) -> "Split":
+        """Return both parts with features of another shape."""
+        return replace(self, pool=self.pool.reshaped(change), heldout=self.heldout.reshaped(change))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Population(abc.ABC):
@@ -80,7 +89,33 @@ class Population(abc.ABC):
     @property
     @abc.abstractmethod
     def dim(self) -> int:
-        """Number of features."""
+        """Number of features; of images, of their pixels and channels."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example's features: ``(dim,)``, or ``(H, W, C)`` of images."""
+        return (self.dim,)
+
+    @property
+    def source(self) -> str:
+        """Where the examples were found, for the head of a table; empty where the name says it."""
+        return ""
+
+    def as_images(self) -> "Population":
+        """Return the same task with features ``(H, W, C)``, for a network that takes images.
+
+        Raises
+        ------
+        UnsupportedSetting
+            Where the examples are no images.
+        """
+        if len(self.shape) == 3:
+            return self
+        raise UnsupportedSetting(
+            self.name,
+            f"its examples are {self.dim} numbers, not images; take a network for those, as mlp is, or a task of "
+            "images, as fashion-mnist is.",
+        )
 
     @property
     @abc.abstractmethod

@@ -104,7 +104,8 @@ def _member(path, arrays, name):
         if "pickle" not in str(error):
             raise
         raise InvalidInput(
-            f"{path}: expected {name} numeric, got Python objects; save it with a numeric dtype."
+            f"{path}: expected {name} numeric, got Python objects; save it with a numeric dtype, "
+            "all examples in one shape."
         ) from None
     # What is not in NumPy's format comes back as bytes.
     if not isinstance(array, np.ndarray):

@@ -2,6 +2,7 @@
 
 import abc
 import functools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from mis.numerics.checks import InvalidInput, integer, unmasked
 from mis.populations.base import DEFAULT_POOL, MAX_SEED, Examples, Population, Split
+from mis.populations.images import Pixels, stacked
 
 __all__ = ["Table", "Tabulated"]
 
@@ -22,6 +24,8 @@ ENOUGH_HELDOUT = 128
 # Integers of more values than this, with fewer examples each than that, count or measure something more often than not;
 # whole floats of fewer values number classes.
 MANY_CLASSES, FEW_EACH = 10, 20
+# Every network predicts on every held-out example; of images there may be many, and large.
+MOST_HELDOUT_IMAGES = 2048
 LARGEST_MAGNITUDE = 1e30
 
 
@@ -32,7 +36,8 @@ class Table:
     Parameters
     ----------
     examples
-        All of them: features standardised, targets classes or standardised.
+        All of them: features standardised (images when they are taken, see ``Pixels``), targets classes or
+        standardised.
     test
         ``(N,)`` bool: never in a pool.
     kept
@@ -62,8 +67,10 @@ class Table:
         Coordinates with one and the same value on all but 0.2% of those examples are dropped; the rest is
         clipped at 5 standard deviations. Integer, boolean and string targets are classes, floats are values,
         unless ``regression`` says which.
+        Features ``(N, H, W)`` or ``(N, H, W, C)`` are images: one mean and standard deviation a channel, no clipping.
         """
-        features = _numeric(where, "features", features, ndim=2)
+        images = stacked(where, features)
+        features = _numeric(where, "features", features, ndim=2) if images is None else images
         unmasked(where, "target", target)
         target = np.asarray(target)
         if target.shape != (len(features),):
@@ -72,7 +79,10 @@ class Table:
                 f"features.shape={features.shape}, target.shape={target.shape}."
             )
         test = _mask(where, test, len(features))
-        standard, kept = _standardise(where, features, ~test)
+        if images is None:
+            standard, kept = _standardise(where, features, ~test)
+        else:
+            standard, kept = Pixels.prepare(where, images, ~test), np.arange(math.prod(images.shape[1:]))
         if target.dtype.kind == "f" if regression is None else regression:
             targets, mean, scale = _values(where, target, ~test)
             labels = None
@@ -95,6 +105,7 @@ class Tabulated(Population):
 
     ``sample`` draws with replacement from the examples outside the test part, the empirical law. A row that
     occurs twice is two examples: it can be in the pool and outside at once, which can only hide membership.
+    Of images at most 2048 are held out, drawn by the seed.
     """
 
     @abc.abstractmethod
@@ -108,7 +119,11 @@ class Tabulated(Population):
 
     @property
     def dim(self) -> int:
-        return self.table.examples.features.shape[1]
+        return math.prod(self.shape)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.table.examples.features.shape[1:]
 
     @property
     def num_classes(self) -> int | None:
@@ -135,7 +150,7 @@ class Tabulated(Population):
     def sample(self, key: Any, n: int) -> Examples:
         rows = np.flatnonzero(~self.table.test)
         drawn = jax.random.choice(key, rows, (n,))
-        return jax.tree.map(lambda column: jax.numpy.asarray(column)[drawn], self.table.examples)
+        return jax.tree.map(jax.numpy.asarray, self.table.examples).take(drawn)
 
     def split(self, seed: int, pool: int) -> Split:
         seed = integer(self.name, "seed", seed, at_least=0, at_most=MAX_SEED)
@@ -146,9 +161,12 @@ class Tabulated(Population):
                 f"({len(self.table.test)} in all, {int(self.table.test.sum())} of them for testing, "
                 f"at least {LEAST_HELDOUT} held out), got pool={pool}."
             )
-        shuffled = np.random.default_rng(seed).permutation(np.flatnonzero(~self.table.test))
+        rng = np.random.default_rng(seed)
+        shuffled = rng.permutation(np.flatnonzero(~self.table.test))
         inside = np.sort(shuffled[:pool])
         outside = np.setdiff1d(np.arange(len(self.table.test)), inside)
+        if len(self.shape) > 1 and len(outside) > MOST_HELDOUT_IMAGES:
+            outside = np.sort(rng.choice(outside, MOST_HELDOUT_IMAGES, replace=False))
         return Split(
             pool=self.table.examples.take(inside),
             heldout=self.table.examples.take(outside),

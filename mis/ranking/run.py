@@ -345,7 +345,7 @@ def rank(
     )
     split = population.split(seed, spec.pool)
     models_.check(network, split.pool.features)
-    split = split.of(network.take)
+    split = split.reshaped(network.take)
     if len(split.heldout) < FEWEST_HELDOUT:
         raise InvalidInput(
             f"rank: expected at least {FEWEST_HELDOUT} examples outside the pool, got {len(split.heldout)}; "
@@ -388,6 +388,7 @@ def rank(
     order = np.argsort([row.advantage.value for row in rows], kind="stable")
     about = {
         "task": population.name,
+        "source": population.source,
         "spec": {
             "population": {"name": population.name, **asdict(population)},
             "learner": asdict(learner),

@@ -88,10 +88,12 @@ def _head(about, width) -> list[str]:
     spec, networks = about["spec"], about["models"]
     learner = spec["learner"]
     classes = about["classes"]
+    # A ranking stored before tasks had one lacks it.
+    source = f" ({about['source']})" if about.get("source") else ""
     task = "a regression" if classes is None else f"{classes} classes"
     shadows = (networks - len(about["excluded"])) * (about["folds"] - 2) // about["folds"]
     lines = [
-        f"{about['task']}: {task}; {networks} networks ({about['model']}, {learner['steps']} steps of "
+        f"{about['task']}{source}: {task}; {networks} networks ({about['model']}, {learner['steps']} steps of "
         f"{learner['optimiser']}), each trained on n = {spec['pool'] // 2} of a pool of {spec['pool']} examples; "
         f"{about['heldout']} held out; seed {spec['seed']}. Performance is {about['performance']}.",
         f"Least advantage first. It is a lower bound: attacks with {shadows} shadow networks ({networks} less "
