@@ -1,10 +1,14 @@
 """Spec and value: what a quantizer is, and the grid it fits.
 
-To add a quantizer: copy ``sign.py``, write ``fit``, ``num_levels`` and ``family`` (fields from ``names.py``
+To add a quantizer: copy ``sign.py``, write ``_fit``, ``num_levels`` and ``family`` (fields from ``names.py``
 spell its name by themselves); add it to ``QUANTIZERS`` in ``__init__.py``; add one row to ``CASES`` in
 ``tests/contracts/test_quantizers.py``. Theory, attacks and rankings then meet it by themselves.
 
 Ties, once and everywhere: a weight that equals a cell edge belongs to the cell above.
+
+Precision, once and everywhere: grids are fitted and weights released in float32, or in float64 if the weights
+have more digits than float32, never in less: a level is a code times a scale, and which levels half precision
+could tell apart depends on the weights, while a type may not. Integers are taken for the same floats.
 """
 
 import abc
@@ -17,6 +21,7 @@ import numpy as np
 
 from mis.numerics.checks import UnsupportedSetting, refuse
 from mis.quantizers.fields import check, written
+from mis.quantizers.weights import floats, traced, wide
 
 __all__ = ["Grid", "Quantizer", "nearest", "select"]
 
@@ -29,15 +34,17 @@ LONGEST_CHAIN = 31
 class Grid:
     """The released values of one tensor and the cells that map to them.
 
-    Works on NumPy arrays (in their own precision) and on JAX arrays alike.
+    Works on NumPy and on JAX arrays alike. A weight that is NaN or infinite is refused; inside ``jit``, where
+    that is not known, it is released as NaN, its code is -1, and a grid fitted to it is NaN throughout.
 
     Parameters
     ----------
     levels
-        Ascending released values, shape ``(L,)``, or ``(C, L)`` with one row for each of the C channels, the
-        last axis of the weights. None releases the weights as they are.
+        Released values in ascending order, shape ``(L,)``, or ``(C, L)`` with one row for each of the C channels,
+        the last axis of the weights: outputs, in matrices ``(inputs, outputs)`` and in convolution kernels
+        ``(height, width, inputs, outputs)``. None releases the weights as they are.
     edges
-        Ascending cell edges, shape ``(L - 1,)`` or ``(C, L - 1)``: level k is released on ``[edge_{k-1},
+        Cell edges in ascending order, shape ``(L - 1,)`` or ``(C, L - 1)``: level k is released on ``[edge_{k-1},
         edge_k)``. On a stochastic grid the midpoints between levels, where both neighbours are equally
         likely.
     stochastic
@@ -53,17 +60,37 @@ class Grid:
         """Return the index of the level that each weight is released as, same shape as ``weights``."""
         if self.levels is None:
             raise UnsupportedSetting("Grid.codes", "full precision has no cells; use the weights themselves.")
-        return self._release(weights, np.arange(self.levels.shape[-1]), key)
+        return self._release("Grid.codes", weights, np.arange(self.levels.shape[-1]), -1, key)
 
     def apply(self, weights: Any, *, key: Any = None) -> Any:
-        """Return the released weights; ``key`` (a JAX key) is needed on a stochastic grid only."""
-        return weights if self.levels is None else self._release(weights, self.levels, key)
+        """Return the released weights, in the precision of the levels.
 
-    def _release(self, weights, values, key):
-        if not self.stochastic:
-            return select(weights, self.edges, values)
-        if key is None:
-            raise refuse("Grid.apply", "key", "a JAX key, because rounding is stochastic", key)
+        Parameters
+        ----------
+        weights
+            Finite; of any shape, or with C entries along the last axis where the grid has C channels.
+        key
+            A JAX key; needed on a stochastic grid only.
+        """
+        if self.levels is None:
+            return floats("Grid.apply", weights)
+        return self._release("Grid.apply", weights, self.levels, np.nan, key)
+
+    def _release(self, where, weights, values, undefined, key):
+        weights = wide(floats(where, weights))
+        channels = self.levels.shape[:-1]
+        if channels and weights.shape[-1:] != channels:
+            raise refuse(where, "weights", f"with {channels[0]} channels along the last axis", weights.shape)
+        if self.stochastic and key is None:
+            raise refuse(where, "key", "a JAX key, because rounding is stochastic", key)
+        xp = weights.__array_namespace__()
+        if self.stochastic:
+            released = self._rounded(weights, values, key)
+        else:
+            released = select(weights, self.edges, values)
+        return xp.where(xp.isfinite(weights), released, undefined) if traced(weights) else released
+
+    def _rounded(self, weights, values, key):
         xp = weights.__array_namespace__()
         between = self.levels[..., 1:-1]
         low = select(weights, between, self.levels[..., :-1])
@@ -111,8 +138,11 @@ def select(weights: Any, edges: Any, values: Any) -> Any:
 
 
 def nearest(levels: Any) -> Grid:
-    """Return the grid that releases the nearest level: its edges are the midpoints."""
-    return Grid(levels=levels, edges=(levels[..., 1:] + levels[..., :-1]) / 2)
+    """Return the grid that releases the nearest of ascending levels: its edges are the midpoints."""
+    lower, upper = levels[..., :-1], levels[..., 1:]
+    # Halved first: a sum could overflow. Where no number lies between two levels, the edge is the upper one.
+    middle = lower / 2 + upper / 2
+    return Grid(levels=levels, edges=levels.__array_namespace__().where(middle > lower, middle, upper))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,9 +177,29 @@ class Quantizer(abc.ABC):
         """Bits per weight, scale not counted: of the format, or log2 of its levels; full precision 32."""
         return math.log2(self.num_levels) if math.isfinite(self.num_levels) else 32.0
 
-    @abc.abstractmethod
     def fit(self, weights: Any) -> Grid:
-        """Return the grid for one tensor of weights; jit-able and vmap-able."""
+        """Return the grid for one tensor of weights; jit-able and vmap-able.
+
+        Parameters
+        ----------
+        weights
+            Of any shape, not empty; finite floats of any precision, or integers.
+
+        Raises
+        ------
+        InvalidInput
+            Where they are not.
+        """
+        weights = wide(floats(type(self).__name__, weights))
+        if traced(weights):
+            xp = weights.__array_namespace__()
+            # What cannot be refused shows: every statistic of these weights is NaN.
+            weights = xp.where(xp.isfinite(weights).all(), weights, np.nan)
+        return self._fit(weights)
+
+    @abc.abstractmethod
+    def _fit(self, weights: Any) -> Grid:
+        """Return the grid for finite weights in float32 or float64, NumPy or JAX."""
 
     def __call__(self, weights: Any, *, key: Any = None) -> Any:
         """Fit a grid to ``weights`` and release them on it."""

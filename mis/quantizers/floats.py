@@ -57,7 +57,7 @@ class FP8(Quantizer):
         """Bits of the format."""
         return 8.0
 
-    def fit(self, weights: Any) -> Grid:
+    def _fit(self, weights: Any) -> Grid:
         """Return the scaled values of the format with their midpoints as edges."""
         return nearest(stretched(levels_of(ml_dtypes.float8_e4m3fn), self.scale, weights))
 
@@ -98,6 +98,6 @@ class FP4(Quantizer):
         """Bits of the format."""
         return 4.0
 
-    def fit(self, weights: Any) -> Grid:
+    def _fit(self, weights: Any) -> Grid:
         """Return the scaled values of the format with their midpoints as edges."""
         return nearest(stretched(levels_of(ml_dtypes.float4_e2m1fn), self.scale, weights))

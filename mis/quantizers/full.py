@@ -27,6 +27,6 @@ class Full(Quantizer):
         """Infinitely many."""
         return math.inf
 
-    def fit(self, weights: Any) -> Grid:  # noqa: ARG002
+    def _fit(self, weights: Any) -> Grid:  # noqa: ARG002
         """Return the grid without levels."""
         return Grid(levels=None, edges=None)

@@ -49,6 +49,6 @@ class NF4(Quantizer):
         """Sixteen."""
         return 16
 
-    def fit(self, weights: Any) -> Grid:
+    def _fit(self, weights: Any) -> Grid:
         """Return the scaled levels with their midpoints as edges."""
         return nearest(stretched(LEVELS, self.scale, weights))

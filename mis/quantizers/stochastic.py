@@ -46,6 +46,6 @@ class Stochastic(Quantizer):
         """Those of the symmetric uniform grid."""
         return 2**self.bits - 1
 
-    def fit(self, weights: Any) -> Grid:
+    def _fit(self, weights: Any) -> Grid:
         """Return the uniform grid, marked stochastic."""
         return replace(Uniform(bits=self.bits, scale=self.scale).fit(weights), stochastic=True)

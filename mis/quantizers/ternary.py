@@ -9,6 +9,7 @@ import numpy as np
 
 from mis.quantizers.base import Grid, Quantizer
 from mis.quantizers.fields import share_field
+from mis.quantizers.scales import mean_magnitude
 
 __all__ = ["Ternary", "order_statistic"]
 
@@ -18,13 +19,13 @@ class Ternary(Quantizer):
     """Zero for the smallest weights, plus or minus one level for the rest: log2(3) = 1.58 bits.
 
     The threshold t is the magnitude of the smallest weight that survives, the level the mean magnitude of the
-    survivors. At least one weight survives; where magnitudes tie at t, all of them do. The cell edges are t
-    and the next floating-point number above -t, so that magnitude t survives on both sides.
+    survivors. At least one weight survives unless all are zero; where magnitudes tie at t, all of them do. The
+    cell edges are t and the next floating-point number above -t, so that magnitude t survives on both sides.
 
     Parameters
     ----------
     zeros
-        Share of the weights set to zero, in (0, 1); ``round(zeros * size)`` of them.
+        Share of the weights set to zero, in (0, 1); ``round(zeros * size)`` of them, more where more are zero already.
 
     References
     ----------
@@ -51,16 +52,15 @@ class Ternary(Quantizer):
         """One, the level; the threshold shows only in the codes."""
         return 1
 
-    def fit(self, weights: Any) -> Grid:
+    def _fit(self, weights: Any) -> Grid:
         """Return the three levels that the order of the magnitudes asks for."""
         xp = weights.__array_namespace__()
         magnitude = xp.abs(weights)
         zeroed = min(round(self.zeros * weights.size), weights.size - 1)
-        threshold = order_statistic(magnitude, zeroed)
-        survives = magnitude >= threshold
-        mean = xp.sum(xp.where(survives, magnitude, 0)) / xp.sum(survives, dtype=weights.dtype)
+        # A zero stays a zero, also where more of the weights are zero than asked for.
+        threshold = xp.maximum(order_statistic(magnitude, zeroed), np.finfo(weights.dtype).tiny)
         # Rounding may carry the mean of equal magnitudes below them, out of its own cell.
-        level = xp.maximum(mean, threshold)
+        level = xp.maximum(mean_magnitude(weights, magnitude >= threshold), threshold)
         above_minus = xp.nextafter(-threshold, xp.zeros_like(threshold))
         return Grid(
             levels=xp.stack([-level, xp.zeros_like(level), level]), edges=xp.stack([above_minus, threshold])
