@@ -84,11 +84,12 @@ class Grid:
         if self.stochastic and key is None:
             raise refuse(where, "key", "a JAX key, because rounding is stochastic", key)
         xp = weights.__array_namespace__()
-        if self.stochastic:
-            released = self._rounded(weights, values, key)
-        else:
-            released = select(weights, self.edges, values)
+        rounded = self._rounded if self.stochastic else self._sorted
+        released = rounded(weights, values, key)
         return xp.where(xp.isfinite(weights), released, undefined) if traced(weights) else released
+
+    def _sorted(self, weights, values, _):
+        return select(weights, self.edges, values)
 
     def _rounded(self, weights, values, key):
         xp = weights.__array_namespace__()
@@ -142,7 +143,7 @@ def nearest(levels: Any) -> Grid:
     lower, upper = levels[..., :-1], levels[..., 1:]
     # Halved first: a sum could overflow. Where no number lies between two levels, the edge is the upper one.
     middle = lower / 2 + upper / 2
-    return Grid(levels=levels, edges=levels.__array_namespace__().where(middle > lower, middle, upper))
+    return Grid(levels=levels, edges=levels.__array_namespace__().where(middle <= lower, upper, middle))
 
 
 @dataclass(frozen=True, kw_only=True)

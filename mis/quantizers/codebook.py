@@ -79,7 +79,7 @@ class Codebook(Quantizer):
             for bins_per_level in START_BINS_PER_LEVEL
         ]
         levels, explained = (xp.stack(both) for both in zip(*fits, strict=True))
-        share = levels[xp.argmax(explained)] / bins + 0.5
+        share = (levels[xp.argmax(explained)] / bins + 0.5).astype(weights.dtype)
         return nearest(centroids(low * (1 - share) + high * share, weights, half))
 
 

@@ -23,7 +23,7 @@ def settle(scale: str | float, fitted: Any) -> Any:
         mantissa, exponent = xp.frexp(fitted)
         return power_of_two(xp.sign(mantissa), exponent - (mantissa == 0.5))
     limits = np.finfo(fitted.dtype)
-    if not limits.tiny <= float(scale) <= limits.max:
+    if not float(limits.tiny) <= scale <= float(limits.max):
         raise refuse("quantizers", "scale", f"within the range of {fitted.dtype}", scale)
     return xp.full_like(fitted, scale)
 
@@ -52,9 +52,10 @@ def largest(weights: Any, *, channel: bool = False) -> Any:
 def mean_magnitude(weights: Any, chosen: Any = True) -> Any:
     """Return the mean magnitude of the chosen weights, 0 where none is."""
     xp = weights.__array_namespace__()
-    # In units of a power of two near the largest: the same digits, and no sum overflows.
+    # In units of a power of two near the largest: the same digits, and no sum overflows. At most an eighth of the
+    # largest power, so that its reciprocal, by which a compiled program multiplies, does not underflow.
     top = largest(weights)
-    unit = xp.ldexp(xp.ones_like(top), xp.frexp(top)[1] - 1)
+    unit = xp.ldexp(xp.ones_like(top), xp.minimum(xp.frexp(top)[1], np.finfo(top.dtype).maxexp - 3) - 1)
     count = xp.sum(xp.broadcast_to(chosen, weights.shape))
     total = xp.sum(xp.where(chosen, xp.abs(weights) / unit, 0))
     return unit * (total / xp.maximum(count, 1).astype(weights.dtype))
