@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mis.quantizers.base import Grid, Quantizer, nearest, select
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import Grid, nearest, select
 from mis.quantizers.fields import integer_field
 
 __all__ = ["Codebook"]

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import ml_dtypes
 import numpy as np
 
-from mis.quantizers.base import Grid, Quantizer, nearest
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import Grid, nearest
 from mis.quantizers.fields import scale_field
 from mis.quantizers.scales import stretched
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mis.quantizers.base import Grid, Quantizer, nearest
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import Grid, nearest
 from mis.quantizers.fields import integer_field
 from mis.quantizers.scales import largest, power_of_two
 

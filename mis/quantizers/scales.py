@@ -11,7 +11,15 @@ import numpy as np
 from mis.numerics.checks import refuse
 from mis.quantizers.fields import POWER_OF_TWO
 
-__all__ = ["axes_of_one_grid", "largest", "mean_magnitude", "power_of_two", "settle", "stretched"]
+__all__ = [
+    "axes_of_one_grid",
+    "largest",
+    "mean_magnitude",
+    "power_of_two",
+    "power_unit",
+    "settle",
+    "stretched",
+]
 
 
 def settle(scale: str | float, fitted: Any) -> Any:
@@ -23,7 +31,7 @@ def settle(scale: str | float, fitted: Any) -> Any:
         mantissa, exponent = xp.frexp(fitted)
         return power_of_two(xp.sign(mantissa), exponent - (mantissa == 0.5))
     limits = np.finfo(fitted.dtype)
-    if not float(limits.tiny) <= scale <= float(limits.max):
+    if not float(limits.tiny) <= float(scale) <= float(limits.max):
         raise refuse("quantizers", "scale", f"within the range of {fitted.dtype}", scale)
     return xp.full_like(fitted, scale)
 
@@ -49,13 +57,19 @@ def largest(weights: Any, *, channel: bool = False) -> Any:
     return xp.max(xp.abs(weights), axis=axes_of_one_grid(weights, channel))
 
 
+def power_unit(weights: Any) -> Any:
+    """Return a power of two near the largest magnitude: in this unit sums keep their digits and do not overflow."""
+    xp = weights.__array_namespace__()
+    top = largest(weights)
+    # At most an eighth of the largest power: its reciprocal, by which compiled programs multiply, must not vanish.
+    exponent = xp.minimum(xp.frexp(top)[1], np.finfo(top.dtype).maxexp - 3)
+    return xp.ldexp(xp.ones_like(top), exponent - 1)
+
+
 def mean_magnitude(weights: Any, chosen: Any = True) -> Any:
     """Return the mean magnitude of the chosen weights, 0 where none is."""
     xp = weights.__array_namespace__()
-    # In units of a power of two near the largest: the same digits, and no sum overflows. At most an eighth of the
-    # largest power, so that its reciprocal, by which a compiled program multiplies, does not underflow.
-    top = largest(weights)
-    unit = xp.ldexp(xp.ones_like(top), xp.minimum(xp.frexp(top)[1], np.finfo(top.dtype).maxexp - 3) - 1)
+    unit = power_unit(weights)
     count = xp.sum(xp.broadcast_to(chosen, weights.shape))
     total = xp.sum(xp.where(chosen, xp.abs(weights) / unit, 0))
     return unit * (total / xp.maximum(count, 1).astype(weights.dtype))

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mis.quantizers.base import Grid, Quantizer
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import Grid
 from mis.quantizers.fields import scale_field
 from mis.quantizers.scales import mean_magnitude, settle
 

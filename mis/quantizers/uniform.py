@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mis.numerics.checks import UnsupportedSetting
-from mis.quantizers.base import Grid, Quantizer, nearest
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import Grid, nearest
 from mis.quantizers.fields import flag, integer_field, scale_field, share_field
 from mis.quantizers.scales import axes_of_one_grid, largest, settle
 

@@ -18,7 +18,7 @@ from mis.attacks.linearised import linearised
 from mis.attacks.ridge import Ridge, gram, ridge
 from mis.numerics.checks import UnsupportedSetting
 from mis.populations import Split
-from mis.quantizers import Quantizer
+from mis.quantizers import Channel, Quantizer
 from mis.ranking.asymptotic import LocalFit, local_fit
 from mis.ranking.black_box import BLACK_BOX, Outputs, calibrated, example_losses
 from mis.ranking.decoding import Cells, cells_of, codes, posterior_mean
@@ -208,16 +208,16 @@ def _quantize(layers, keys, *, quantizer):
     def one(item):
         params, key = item
         keys = jax.random.split(key, len(params))
-        grids = [quantizer.fit(layer) for layer in params]
-        each = zip(grids, params, keys, strict=True)
-        released = [grid.apply(layer, key=key) for grid, layer, key in each]
-        return released, [cells_of(grid) for grid in grids]
+        channels = [quantizer.fit(layer) for layer in params]
+        each = zip(channels, params, keys, strict=True)
+        released = [channel.apply(layer, key=key) for channel, layer, key in each]
+        return released, [cells_of(channel) for channel in channels]
 
     # One at a time stays in the cache and compiles in half the time.
     return jax.lax.map(one, (layers, keys))
 
 
-def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], list[Cells | None]]:
+def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], list[Cells | Channel | None]]:
     """Quantize every network and iterate, as ``quantizers.quantize`` does; return also the cells of each, by layer.
 
     Stochastic rounding has one key per network, whatever the others are.
