@@ -11,8 +11,7 @@ from scipy.stats import qmc
 
 from mis.attacks.base import Attack, Input, refuse_empty
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, finite, integer, known
-from mis.numerics.normal import log_mass
-from mis.quantizers import Grid
+from mis.quantizers import Cell, Channel
 
 __all__ = ["CellRatio", "cell_bounds"]
 
@@ -154,20 +153,20 @@ class CellRatio(Attack):
         return np.clip(points, 1e-12, 1 - 1e-12)
 
 
-def cell_bounds(grid: Grid, released: Any) -> tuple[np.ndarray, np.ndarray]:
+def cell_bounds(channel: Channel, released: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return lower and upper bounds of the cells that released weights stand for, each of their shape.
 
     Parameters
     ----------
-    grid
-        A ``Grid`` of ``mis.quantizers``, for one tensor of weights.
+    channel
+        What a quantizer of ``mis.quantizers`` fitted to one tensor of weights.
     released
-        Released weights of that tensor, levels of the grid; as they are where the grid has none.
+        Released weights of that tensor. Where a weight is released as it is, both bounds are that number.
 
     Raises
     ------
     UnsupportedSetting
-        Where rounding is stochastic: a released weight then has no cell.
+        Where rounding is stochastic, or noise added: a released weight then has no cell.
 
     Examples
     --------
@@ -175,16 +174,10 @@ def cell_bounds(grid: Grid, released: Any) -> tuple[np.ndarray, np.ndarray]:
     >>> cell_bounds(Sign().fit(np.array([0.5, -1.5])), np.array([1.0, -1.0]))
     (array([  0., -inf]), array([inf,  0.]))
     """
-    released = finite("cell_bounds", "released", released)
-    if grid.levels is None:
-        return released, released
-    if grid.stochastic:
-        raise UnsupportedSetting("cell_bounds", "where rounding is stochastic a weight has no cell.")
-    edges = np.asarray(grid.edges, np.float64)
-    ends = np.full((*edges.shape[:-1], 1), np.inf)
-    sides = np.atleast_2d(np.concatenate([-ends, edges, ends], axis=-1))
-    channel, codes = (np.arange(len(edges)) if edges.ndim == 2 else 0), grid.codes(released)
-    return sides[channel, codes], sides[channel, codes + 1]
+    observation = channel.observation(finite("cell_bounds", "released", released))
+    if not isinstance(observation, Cell):
+        raise UnsupportedSetting("cell_bounds", "where the release is random a weight has no cell.")
+    return np.asarray(observation.lower, np.float64), np.asarray(observation.upper, np.float64)
 
 
 def _refuse_cells(lower, upper):
@@ -209,9 +202,8 @@ def _mean_shifts(params, membership):
 
 
 def _log_mass(low, high):
-    """Return the log of the standard normal mass between two bounds, of the density where they (nearly) meet."""
-    middle = low / 2 + high / 2
-    return np.where(high - low < NARROW, -(middle**2) / 2, log_mass(low, high))
+    """Return the log of the standard normal mass between two bounds, of the density where they meet."""
+    return Cell(lower=low, upper=high).log_likelihood(0.0, 1.0)
 
 
 def _independent(low, high, into, out):

@@ -184,8 +184,8 @@ def check(model: Model, features: np.ndarray) -> None:
     expected = f"({len(x)}, {model.num_classes})" if model.num_classes else f"({len(x)},) or ({len(x)}, 1)"
     try:
         params = model.init(jax.random.key(0))
-        again = jax.tree.structure(model.init(jax.random.key(1)))
-        structure = jax.tree.structure(params)
+        again: Any = jax.tree.structure(model.init(jax.random.key(1)))
+        structure: Any = jax.tree.structure(params)
         layout = Layout.of(params)
         if structure != again or [tuple(s) for s in layout.shapes] != [tuple(s) for s in model.shapes]:
             raise InvalidInput(f"{where}: expected init to give parameters of one structure, got several.")
@@ -198,6 +198,8 @@ def check(model: Model, features: np.ndarray) -> None:
     shape = getattr(outputs, "shape", None)
     right = (len(x), model.num_outputs)
     if shape != right and not (model.num_classes is None and shape == (len(x),)):
-        raise InvalidInput(f"{where}: expected outputs of shape {expected}, got {shape or type(outputs).__name__}.")
+        raise InvalidInput(
+            f"{where}: expected outputs of shape {expected}, got {shape or type(outputs).__name__}."
+        )
     if not bool(jnp.isfinite(outputs).all()):
         raise InvalidInput(f"{where}: expected finite outputs, got NaN or infinity at the initial point.")

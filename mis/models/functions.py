@@ -117,7 +117,9 @@ def load(place: str, input_shape: tuple[int, ...], num_classes: int | None) -> F
             raise
         raise InvalidInput(f"model: {path} cannot be imported: {type(error).__name__}: {error}.") from error
     if not hasattr(module, name):
-        public = [word for word in vars(module) if not word.startswith("_") and callable(getattr(module, word))]
+        public = [
+            word for word in vars(module) if not word.startswith("_") and callable(getattr(module, word))
+        ]
         raise InvalidInput(f"model: {path} has no {name}; it has {', '.join(public) or 'no functions'}.")
     found = getattr(module, name)
     if callable(found) and not isinstance(found, Functions):

@@ -168,6 +168,10 @@ def _owner(vector, beside, shapes):
 def _refuse_other(path, leaf):
     where = jax.tree_util.keystr(path, simple=True, separator="/") or "."
     if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype"):
-        raise InvalidInput(f"model: expected parameters that are arrays, got a {type(leaf).__name__} at {where}.")
+        raise InvalidInput(
+            f"model: expected parameters that are arrays, got a {type(leaf).__name__} at {where}."
+        )
     if not jnp.issubdtype(leaf.dtype, jnp.floating):
-        raise InvalidInput(f"model: expected parameters of floating-point numbers, got {leaf.dtype} at {where}.")
+        raise InvalidInput(
+            f"model: expected parameters of floating-point numbers, got {leaf.dtype} at {where}."
+        )

@@ -56,7 +56,8 @@ class LeNet(Model):
                 return jax.random.uniform(keys[i], shape, minval=-0.5, maxval=0.5)
 
             layers = [
-                {"kernel": draw(2 * i, shape), "bias": draw(2 * i + 1, shape[-1:])} for i, shape in enumerate(shapes)
+                {"kernel": draw(2 * i, shape), "bias": draw(2 * i + 1, shape[-1:])}
+                for i, shape in enumerate(shapes)
             ]
             return {f"layer{i}": layer for i, layer in enumerate(layers)}
         pixels = (height // 4) * (width // 4)

@@ -93,11 +93,11 @@ class MLP(Model):
         return self.apply(layers, features)
 
     def pack(self, params: Any) -> list[jax.Array]:
-        """The parameters are the matrices."""
+        """Return the parameters: they are the matrices."""
         return params
 
     def unpack(self, layers: Sequence[jax.Array]) -> Any:
-        """The matrices are the parameters."""
+        """Return the matrices: they are the parameters."""
         return layers
 
     def take(self, features: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Spec: residual networks of 8 and 18 layers for small images."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +42,7 @@ class ResNet(Model):
     norm: str = "group"
 
     # Blocks in each stage.
-    stages = (1, 1, 1)
+    stages: ClassVar[tuple[int, ...]] = (1, 1, 1)
 
     def __post_init__(self):
         super().__post_init__()
@@ -56,16 +56,25 @@ class ResNet(Model):
         keys = iter(jax.random.split(key, 3 * sum(self.stages) + 2))
         channels = self.width
         blocks = []
-        stem = {"kernel": he_normal(next(keys), (3, 3, self.input_shape[-1], channels)), **self._norm(channels)}
+        stem = {
+            "kernel": he_normal(next(keys), (3, 3, self.input_shape[-1], channels)),
+            **self._norm(channels),
+        }
         for stage, count in enumerate(self.stages):
             for _ in range(count):
                 out = self.width * 2**stage
                 block = {
                     "first": {"kernel": he_normal(next(keys), (3, 3, channels, out)), **self._norm(out)},
-                    "second": {"kernel": he_normal(next(keys), (3, 3, out, out)), **self._norm(out, gain=0.0)},
+                    "second": {
+                        "kernel": he_normal(next(keys), (3, 3, out, out)),
+                        **self._norm(out, gain=0.0),
+                    },
                 }
                 if channels != out:
-                    block["shortcut"] = {"kernel": he_normal(next(keys), (1, 1, channels, out)), **self._norm(out)}
+                    block["shortcut"] = {
+                        "kernel": he_normal(next(keys), (1, 1, channels, out)),
+                        **self._norm(out),
+                    }
                 blocks.append(block)
                 channels = out
         head = {
@@ -124,7 +133,9 @@ class ResNet(Model):
             mean, variance = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
             means = {"mean": mean, "variance": variance}
             still = {name: jax.lax.stop_gradient(value) for name, value in means.items()}
-            norm = norm | {name: (1.0 - MOMENTUM) * norm[name] + MOMENTUM * value for name, value in still.items()}
+            norm = norm | {
+                name: (1.0 - MOMENTUM) * norm[name] + MOMENTUM * value for name, value in still.items()
+            }
         else:
             mean, variance = norm["mean"], norm["variance"]
         # A released variance may have been rounded to zero or below.
@@ -172,7 +183,7 @@ class ResNet18(ResNet):
     """
 
     width: int = 64
-    stages = (2, 2, 2, 2)
+    stages: ClassVar[tuple[int, ...]] = (2, 2, 2, 2)
 
     @property
     def name(self) -> str:

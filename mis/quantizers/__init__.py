@@ -1,4 +1,4 @@
-"""Quantizers: specs that fit a grid of allowed values to a tensor of weights and release the weights on it.
+"""Quantizers: specs that fit a channel, mostly a grid of allowed values, to a tensor of weights and release them.
 
 Examples
 --------
@@ -19,12 +19,17 @@ import jax
 
 from mis.numerics.checks import InvalidInput
 from mis.quantizers import fields
-from mis.quantizers.base import Grid, Quantizer
+from mis.quantizers.base import Quantizer
+from mis.quantizers.chain import Chain
+from mis.quantizers.channels import Channel, DeadZone, Exact, Grid, Noisy, StochasticGrid
 from mis.quantizers.codebook import Codebook
 from mis.quantizers.floats import FP4, FP8
 from mis.quantizers.full import Full
 from mis.quantizers.nf4 import NF4
+from mis.quantizers.noise import Noise
+from mis.quantizers.observations import Cell, Hat, Normal, Observation
 from mis.quantizers.power_of_two import PowerOfTwo
+from mis.quantizers.prune import Prune
 from mis.quantizers.sign import Sign
 from mis.quantizers.stochastic import Stochastic
 from mis.quantizers.ternary import Ternary
@@ -36,13 +41,25 @@ __all__ = [
     "FP8",
     "NF4",
     "QUANTIZERS",
+    "Cell",
+    "Chain",
+    "Channel",
     "Codebook",
+    "DeadZone",
+    "Exact",
     "Full",
     "Grid",
+    "Hat",
+    "Noise",
+    "Noisy",
+    "Normal",
+    "Observation",
     "PowerOfTwo",
+    "Prune",
     "Quantizer",
     "Sign",
     "Stochastic",
+    "StochasticGrid",
     "Ternary",
     "Uniform",
     "parse",
@@ -50,7 +67,11 @@ __all__ = [
 ]
 
 QUANTIZERS: dict[str, type[Quantizer]] = {
-    cls.family: cls for cls in (Full, Sign, Ternary, Uniform, PowerOfTwo, Codebook, NF4, FP8, FP4, Stochastic)
+    cls.family: cls
+    for cls in (
+        *(Full, Sign, Ternary, Uniform, PowerOfTwo, Codebook, NF4, FP8, FP4, Stochastic),
+        *(Prune, Noise),
+    )
 }
 
 DEFAULT: tuple[Quantizer, ...] = (
@@ -64,6 +85,8 @@ DEFAULT: tuple[Quantizer, ...] = (
 def parse(name: str) -> Quantizer:
     """Return the quantizer that ``name`` spells; ``parse(quantizer.name) == quantizer``.
 
+    Two names joined by a plus sign are a chain, ``prune-90+uniform-4``.
+
     Raises
     ------
     InvalidInput
@@ -74,6 +97,9 @@ def parse(name: str) -> Quantizer:
     >>> parse("uniform-4-asymmetric-channel")
     Uniform(bits=4, asymmetric=True, channel=True, offset=0.0, clip=1.0, scale='fit')
     """
+    if "+" in name:
+        first, _, second = name.partition("+")
+        return Chain(first=parse(first), second=parse(second))  # type: ignore[arg-type]
     return fields.read(name, QUANTIZERS)
 
 

@@ -33,7 +33,10 @@ def integer_field(default: int, *, at_least: int, at_most: int) -> Any:
 
 
 def share_field(default: float, word: str | None = None, *, within: str = "(0, 1)") -> Any:
-    """Declare a share, in percent: ``ternary-90`` has it after the family, ``clip-80`` after a word."""
+    """Declare a share, in percent: ``ternary-90`` has it after the family, ``clip-80`` after a word.
+
+    ``within`` is an interval from 0 to 1, or ``"> 0"``.
+    """
     return field(default=default, metadata={"kind": "share", "word": word, "within": within})
 
 
@@ -58,8 +61,9 @@ def check(spec: Any) -> None:
         elif kind == "share":
             within = f.metadata["within"]
             share = number(where, f.name, value)
-            if not (0 < share < 1 or (share == 0 and within[0] == "[") or (share == 1 and within[-1] == "]")):
-                raise refuse(where, f.name, f"in {within}", value)
+            ends = (share == 0 and within[0] == "[") or (share == 1 and within[-1] == "]")
+            if not (0 < share < 1 or ends or (share > 0 and within == "> 0")):
+                raise refuse(where, f.name, within if within == "> 0" else f"in {within}", value)
         elif kind == "flag" and not isinstance(value, bool):
             raise refuse(where, f.name, "True or False", value)
         elif kind == "scale" and value not in ("fit", POWER_OF_TWO):

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import ml_dtypes
 import numpy as np
 
-from mis.quantizers.base import Grid, Quantizer, nearest
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import Grid, nearest
 from mis.quantizers.fields import scale_field
 from mis.quantizers.scales import stretched
 
@@ -57,7 +58,7 @@ class FP8(Quantizer):
         """Bits of the format."""
         return 8.0
 
-    def fit(self, weights: Any) -> Grid:
+    def _fit(self, weights: Any) -> Grid:
         """Return the scaled values of the format with their midpoints as edges."""
         return nearest(stretched(levels_of(ml_dtypes.float8_e4m3fn), self.scale, weights))
 
@@ -98,6 +99,6 @@ class FP4(Quantizer):
         """Bits of the format."""
         return 4.0
 
-    def fit(self, weights: Any) -> Grid:
+    def _fit(self, weights: Any) -> Grid:
         """Return the scaled values of the format with their midpoints as edges."""
         return nearest(stretched(levels_of(ml_dtypes.float4_e2m1fn), self.scale, weights))

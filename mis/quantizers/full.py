@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mis.quantizers.base import Grid, Quantizer
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import Exact
 
 __all__ = ["Full"]
 
@@ -27,6 +28,6 @@ class Full(Quantizer):
         """Infinitely many."""
         return math.inf
 
-    def fit(self, weights: Any) -> Grid:  # noqa: ARG002
-        """Return the grid without levels."""
-        return Grid(levels=None, edges=None)
+    def _fit(self, weights: Any) -> Exact:  # noqa: ARG002
+        """Return the channel that changes nothing."""
+        return Exact()

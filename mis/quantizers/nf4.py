@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mis.quantizers.base import Grid, Quantizer, nearest
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import Grid, nearest
 from mis.quantizers.fields import scale_field
 from mis.quantizers.scales import stretched
 
@@ -49,6 +50,6 @@ class NF4(Quantizer):
         """Sixteen."""
         return 16
 
-    def fit(self, weights: Any) -> Grid:
+    def _fit(self, weights: Any) -> Grid:
         """Return the scaled levels with their midpoints as edges."""
         return nearest(stretched(LEVELS, self.scale, weights))

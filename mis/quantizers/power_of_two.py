@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mis.quantizers.base import Grid, Quantizer, nearest
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import Grid, nearest
 from mis.quantizers.fields import integer_field
-from mis.quantizers.scales import largest
+from mis.quantizers.scales import largest, power_of_two
 
 __all__ = ["PowerOfTwo"]
 
@@ -41,12 +42,12 @@ class PowerOfTwo(Quantizer):
         """As many on both sides of zero."""
         return 2**self.bits - 1
 
-    def fit(self, weights: Any) -> Grid:
+    def _fit(self, weights: Any) -> Grid:
         """Return zero and the powers below the one nearest the largest magnitude."""
         xp = weights.__array_namespace__()
         # mantissa * 2^exponent with mantissa in [1/2, 1): from 3/4 on the upper power is the nearer one.
         mantissa, exponent = xp.frexp(largest(weights))
-        top = xp.ldexp(xp.sign(mantissa), exponent - (mantissa < 0.75))
+        top = power_of_two(xp.sign(mantissa), exponent - (mantissa < 0.75))
         count = 2 ** (self.bits - 1) - 1
         powers = xp.ldexp(top, xp.arange(1 - count, 1))
         return nearest(xp.concatenate([-powers[::-1], xp.zeros_like(powers[:1]), powers]))

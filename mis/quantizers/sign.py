@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mis.quantizers.base import Grid, Quantizer
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import Grid
 from mis.quantizers.fields import scale_field
-from mis.quantizers.scales import settle
+from mis.quantizers.scales import mean_magnitude, settle
 
 __all__ = ["Sign"]
 
@@ -41,8 +42,8 @@ class Sign(Quantizer):
         """Two."""
         return 2
 
-    def fit(self, weights: Any) -> Grid:
+    def _fit(self, weights: Any) -> Grid:
         """Return minus and plus the scale, their edge at zero."""
         xp = weights.__array_namespace__()
-        scale = settle(self.scale, xp.mean(xp.abs(weights)))
+        scale = settle(self.scale, mean_magnitude(weights))
         return Grid(levels=xp.stack([-scale, scale]), edges=xp.zeros(1, weights.dtype))

@@ -1,9 +1,10 @@
 """Spec: equally spaced levels, rounded to at random without bias."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mis.quantizers.base import Grid, Quantizer
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import StochasticGrid
 from mis.quantizers.fields import integer_field, scale_field
 from mis.quantizers.uniform import Uniform
 
@@ -46,6 +47,7 @@ class Stochastic(Quantizer):
         """Those of the symmetric uniform grid."""
         return 2**self.bits - 1
 
-    def fit(self, weights: Any) -> Grid:
-        """Return the uniform grid, marked stochastic."""
-        return replace(Uniform(bits=self.bits, scale=self.scale).fit(weights), stochastic=True)
+    def _fit(self, weights: Any) -> StochasticGrid:
+        """Return the levels of the uniform grid with their midpoints."""
+        grid = Uniform(bits=self.bits, scale=self.scale)._fit(weights)
+        return StochasticGrid(levels=grid.levels, edges=grid.edges)

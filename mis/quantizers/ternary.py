@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from mis.quantizers.base import Grid, Quantizer
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import Grid
 from mis.quantizers.fields import share_field
+from mis.quantizers.prune import least_survivor
+from mis.quantizers.scales import mean_magnitude
 
-__all__ = ["Ternary", "order_statistic"]
+__all__ = ["Ternary"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,13 +17,13 @@ class Ternary(Quantizer):
     """Zero for the smallest weights, plus or minus one level for the rest: log2(3) = 1.58 bits.
 
     The threshold t is the magnitude of the smallest weight that survives, the level the mean magnitude of the
-    survivors. At least one weight survives; where magnitudes tie at t, all of them do. The cell edges are t
-    and the next floating-point number above -t, so that magnitude t survives on both sides.
+    survivors. At least one weight survives unless all are zero; where magnitudes tie at t, all of them do. The
+    cell edges are t and the next floating-point number above -t, so that magnitude t survives on both sides.
 
     Parameters
     ----------
     zeros
-        Share of the weights set to zero, in (0, 1); ``round(zeros * size)`` of them.
+        Share of the weights set to zero, in (0, 1); ``round(zeros * size)`` of them, more where more are zero already.
 
     References
     ----------
@@ -51,37 +50,13 @@ class Ternary(Quantizer):
         """One, the level; the threshold shows only in the codes."""
         return 1
 
-    def fit(self, weights: Any) -> Grid:
+    def _fit(self, weights: Any) -> Grid:
         """Return the three levels that the order of the magnitudes asks for."""
         xp = weights.__array_namespace__()
-        magnitude = xp.abs(weights)
-        zeroed = min(round(self.zeros * weights.size), weights.size - 1)
-        threshold = order_statistic(magnitude, zeroed)
-        survives = magnitude >= threshold
-        mean = xp.sum(xp.where(survives, magnitude, 0)) / xp.sum(survives, dtype=weights.dtype)
+        threshold = least_survivor(weights, self.zeros)
         # Rounding may carry the mean of equal magnitudes below them, out of its own cell.
-        level = xp.maximum(mean, threshold)
+        level = xp.maximum(mean_magnitude(weights, xp.abs(weights) >= threshold), threshold)
         above_minus = xp.nextafter(-threshold, xp.zeros_like(threshold))
         return Grid(
             levels=xp.stack([-level, xp.zeros_like(level), level]), edges=xp.stack([above_minus, threshold])
         )
-
-
-def order_statistic(magnitude: Any, rank: int) -> Any:
-    """Return the entry of a nonnegative array that ``rank`` others precede in ascending order, exactly.
-
-    In JAX by bisection on the bits, whose order as integers is that of nonnegative floats: one count of the
-    array per bit, on a CPU nine times faster than a sort.
-    """
-    if isinstance(magnitude, np.ndarray):
-        return np.partition(magnitude, rank, axis=None)[rank]
-    integers = {2: jnp.int16, 4: jnp.int32, 8: jnp.int64}[magnitude.dtype.itemsize]
-    bits = jax.lax.bitcast_convert_type(magnitude, integers)
-    highest = 8 * magnitude.dtype.itemsize - 2
-
-    def settle_bit(i, found):
-        trial = found | (jnp.ones((), integers) << (highest - i).astype(integers))
-        return jnp.where(jnp.sum(bits < trial) <= rank, trial, found)
-
-    found = jax.lax.fori_loop(0, highest + 1, settle_bit, jnp.zeros((), integers))
-    return jax.lax.bitcast_convert_type(found, magnitude.dtype)

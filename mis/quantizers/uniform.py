@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mis.numerics.checks import UnsupportedSetting
-from mis.quantizers.base import Grid, Quantizer, nearest
+from mis.quantizers.base import Quantizer
+from mis.quantizers.channels import Grid, nearest
 from mis.quantizers.fields import flag, integer_field, scale_field, share_field
-from mis.quantizers.scales import largest, settle
+from mis.quantizers.scales import axes_of_one_grid, largest, settle
 
 __all__ = ["Uniform"]
 
@@ -26,7 +27,9 @@ class Uniform(Quantizer):
     asymmetric
         Affine grid with a zero point instead of the symmetric one.
     channel
-        One grid for each channel, the last axis of the weights, instead of one for the tensor.
+        One grid for each channel instead of one for the tensor. Channels lie along the last axis, the outputs of
+        matrices ``(inputs, outputs)`` and of convolution kernels ``(height, width, inputs, outputs)``; move them
+        there first if they do not. Where a channel is a single weight, as in a vector of biases, one grid for all.
     offset
         Shift of the whole grid upwards, as a share of a step, in [0, 1).
     clip
@@ -68,7 +71,7 @@ class Uniform(Quantizer):
         """One fewer on a symmetric grid."""
         return 2**self.bits - (not self.asymmetric)
 
-    def fit(self, weights: Any) -> Grid:
+    def _fit(self, weights: Any) -> Grid:
         """Return the levels with their midpoints as edges."""
         return nearest(self._asymmetric(weights) if self.asymmetric else self._symmetric(weights))
 
@@ -80,13 +83,15 @@ class Uniform(Quantizer):
 
     def _asymmetric(self, weights):
         xp = weights.__array_namespace__()
-        axes = tuple(range(weights.ndim - 1)) if self.channel else None
+        axes = axes_of_one_grid(weights, self.channel)
         low = self.clip * xp.minimum(xp.min(weights, axis=axes), 0)
         high = self.clip * xp.maximum(xp.max(weights, axis=axes), 0)
         last = 2**self.bits - 1
-        step = (high - low) / last
-        zero_point = xp.round(-low / xp.where(step > 0, step, 1))
-        return step[..., None] * (self._integers(0, last, step) - zero_point[..., None] + self.offset)
+        # Half of the range, which could overflow, and shares of it, not multiples of a step, which could underflow.
+        half = high / 2 - low / 2
+        zero_point = xp.round(last * (-low / 2 / xp.where(half > 0, half, 1)))
+        steps = self._integers(0, last, half) - zero_point[..., None] + self.offset
+        return half[..., None] * (2 * steps / last)
 
     @staticmethod
     def _integers(first, last, like):

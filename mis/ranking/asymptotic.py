@@ -48,14 +48,12 @@ class LocalFit:
 
     def advantage(self, quantizer: Quantizer, level: float) -> Interval:
         """Return the predicted advantage of the best attack on released networks, conditional on the pool."""
-        stochastic = any(quantizer.fit(weights).stochastic for weights in self.mean)
         return theory.local(
             influence=2.0 * self.influence,
             covariance=self.covariance,
             mean=self.mean,
             quantizer=quantizer,
             n=len(self.influence),
-            method="diagonal" if stochastic else "linear",
             level=level,
         )
 

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mis.attacks import RMIA, Attack, CellRatio, LiRA
 from mis.attacks import ATTACKS as VARIANTS
+from mis.attacks import RMIA, Attack, CellRatio, LiRA
 from mis.numerics.checks import UnsupportedSetting, known
 from mis.ranking.release import Published, example_losses, example_scores
 
@@ -43,9 +43,7 @@ class Ranked:
 
 
 def _lira(what: str) -> Ranked:
-    return Ranked(
-        attack=LiRA(), reads={f"{side}_scores": f"{side}_{what}" for side in ("target", "shadow")}
-    )
+    return Ranked(attack=LiRA(), reads={f"{side}_scores": f"{side}_{what}" for side in ("target", "shadow")})
 
 
 def ranked() -> dict[str, Ranked]:
@@ -158,7 +156,9 @@ class Evidence:
     @cached_property
     def public_scores(self) -> np.ndarray:
         """The same of the targets on examples that no network was trained on, ``(T, S)``."""
-        return example_scores(self.published.heldout_outputs, self.networks.split.heldout.targets)[~self.is_shadow]
+        return example_scores(self.published.heldout_outputs, self.networks.split.heldout.targets)[
+            ~self.is_shadow
+        ]
 
     @cached_property
     def target_decoded_scores(self) -> np.ndarray:
@@ -178,12 +178,14 @@ class Evidence:
     @cached_property
     def target_probabilities(self) -> np.ndarray:
         """Probabilities of the true class by the targets, ``(T, N)``."""
-        return np.exp(-self.target_losses) if self._classes() else None
+        self._classes()
+        return np.exp(-self.target_losses)
 
     @cached_property
     def shadow_probabilities(self) -> np.ndarray:
         """Probabilities of the true class by the shadows, ``(M, N)``."""
-        return np.exp(-self.shadow_losses) if self._classes() else None
+        self._classes()
+        return np.exp(-self.shadow_losses)
 
     @cached_property
     def _public_probabilities(self) -> np.ndarray:
@@ -235,12 +237,12 @@ class Evidence:
     @cached_property
     def target_lower(self) -> np.ndarray:
         """Lower ends of the cells that the targets' weights were released in, ``(T, P)``."""
-        return self.published.bounds()[0][~self.is_shadow]
+        return self.published.bounds[0][~self.is_shadow]
 
     @cached_property
     def target_upper(self) -> np.ndarray:
         """Upper ends of these cells."""
-        return self.published.bounds()[1][~self.is_shadow]
+        return self.published.bounds[1][~self.is_shadow]
 
     @cached_property
     def gradients(self) -> np.ndarray:
@@ -261,7 +263,9 @@ class Evidence:
     def target_gradients(self) -> np.ndarray:
         """Gradients of the examples' losses at each target's released parameters, ``(T, N, P)``."""
         at = np.flatnonzero(~self.is_shadow)
-        return np.stack([self.networks.gradients_at([layer[m] for layer in self.published.released]) for m in at])
+        return np.stack(
+            [self.networks.gradients_at([layer[m] for layer in self.published.released]) for m in at]
+        )
 
     @cached_property
     def _codes(self) -> np.ndarray:
@@ -277,10 +281,9 @@ class Evidence:
         """Which of them each shadow is, ``(M,)``."""
         return self._codes[self.is_shadow]
 
-    def _classes(self) -> bool:
+    def _classes(self) -> None:
         if self.networks.model.num_classes is None:
             raise UnsupportedSetting("rank", "the task is a regression, and the attack asks for classes.")
-        return True
 
 
 # Evidence that only a classification has.
@@ -302,7 +305,9 @@ def refuse_unserved(name: str, num_classes: int | None) -> None:
     known("rank", "attack", name, [*ATTACKS, "whitebox", "combined"])
     if name in ATTACKS and not served(name, num_classes):
         missing = ", ".join(need for need in ATTACKS[name].needs if need in OF_CLASSES)
-        raise UnsupportedSetting("rank", f"attack {name} needs {missing} of classes; the task is a regression.")
+        raise UnsupportedSetting(
+            "rank", f"attack {name} needs {missing} of classes; the task is a regression."
+        )
 
 
 def _flat(features):

@@ -1,5 +1,6 @@
 """Values: the trained networks of a ranking, and what every release of them is attacked with."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -94,7 +95,7 @@ class Networks:
         size = max(1, HELD // (4 * num_weights * self.num_folds))
         num_blocks = -(-len(self.split.pool) // size)
         edges = np.linspace(0, len(self.split.pool), num_blocks + 1).astype(int)
-        return [slice(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        return [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
 
     def gradients(self) -> Iterator[list[list[jax.Array]]]:
         """Yield gradients of the pool's losses, block by block of examples.
@@ -140,11 +141,16 @@ class Networks:
         else:
             key = jax.random.fold_in(jax_key(self.spec.seed), FACTORS)
             targets = np.asarray(jax.random.categorical(key, predict(self.model, layers, x)[0]))
-        return self._by_block(lambda block: _mean_gradients(layers, x[block], targets[block], model=self.model))
+        return self._by_block(
+            lambda block: _mean_gradients(layers, x[block], targets[block], model=self.model)
+        )
 
     def _by_block(self, of_block) -> np.ndarray:
         return np.concatenate(
-            [np.concatenate([np.asarray(layer) for layer in of_block(block)], axis=1) for block in self._blocks]
+            [
+                np.concatenate([np.asarray(layer) for layer in of_block(block)], axis=1)
+                for block in self._blocks
+            ]
         )
 
     @cached_property

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from mis.attacks import statistics
+from mis.numerics.checks import UnsupportedSetting
 from mis.numerics.seeds import jax_key
-from mis.quantizers import Quantizer
+from mis.quantizers import Cell, Channel, Quantizer
 from mis.ranking.decoding import Cells, cells_of, codes, posterior_mean
 from mis.ranking.networks import Networks, rows
 from mis.training import FEW_RUNS, predict
@@ -31,8 +32,10 @@ class Published:
         The networks.
     released
         Their released matrices, by layer ``(M, rows, channels)``.
+    channels
+        What was fitted to them, by layer, with a leading axis over the networks.
     cells
-        The cells of each network's grids, by layer; None where a layer has none.
+        What decoding starts from, by layer; None where it adds nothing.
     pool_outputs, heldout_outputs
         What they say, ``(M, N, classes or 1)``.
     candidates
@@ -41,7 +44,8 @@ class Published:
 
     networks: Networks
     released: list[jax.Array]
-    cells: list[Cells | None]
+    channels: list[Channel]
+    cells: list[Cells | Channel | None]
     pool_outputs: np.ndarray
     heldout_outputs: np.ndarray
     candidates: np.ndarray
@@ -60,6 +64,17 @@ class Published:
     def params(self) -> np.ndarray:
         """Released parameters of each network in a row, ``(M, P)``."""
         return np.concatenate([np.asarray(layer) for layer in rows(self.released)], axis=1)
+
+    @cached_property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ends of the cells that the weights of each network were released in, ``(M, P)`` each."""
+        both = zip(self.channels, self.released, strict=True)
+        seen = [jax.vmap(lambda channel, layer: channel.observation(layer))(*pair) for pair in both]
+        if not all(isinstance(observation, Cell) for observation in seen):
+            raise UnsupportedSetting("rank", "where the release is random a weight has no cell.")
+        ends = [[np.asarray(getattr(one, end)) for one in seen] for end in ("lower", "upper")]
+        lower, upper = (np.concatenate([e.reshape(len(e), -1) for e in side], axis=1) for side in ends)
+        return lower, upper
 
     @property
     def zeros(self) -> float:
@@ -86,8 +101,8 @@ class Published:
 def publish(networks: Networks, quantizer: Quantizer) -> Published:
     """Release all networks and their iterates, and ask them about the pool and the held-out examples."""
     num = len(networks.full[0])
-    batches, cells = release(networks, quantizer)
-    released, cells = _first((batches, cells), num=num)
+    batches, channels, cells = release(networks, quantizer)
+    released, channels, cells = _first((batches, channels, cells), num=num)
     pool, heldout = networks.split.pool, networks.split.heldout
     features = np.concatenate([pool.features, heldout.features])
     said = predict(networks.model, batches, features)
@@ -95,6 +110,7 @@ def publish(networks: Networks, quantizer: Quantizer) -> Published:
     return Published(
         networks=networks,
         released=released,
+        channels=channels,
         cells=cells,
         pool_outputs=pool_outputs,
         heldout_outputs=heldout_outputs,
@@ -107,17 +123,21 @@ def _quantize(layers, keys, *, quantizer):
     def one(item):
         params, key = item
         keys = jax.random.split(key, len(params))
-        grids = [quantizer.fit(layer) for layer in params]
-        each = zip(grids, params, keys, strict=True)
-        released = [grid.apply(layer, key=key) for grid, layer, key in each]
-        return released, [cells_of(grid) for grid in grids]
+        channels = [quantizer.fit(layer) for layer in params]
+        each = zip(channels, params, keys, strict=True)
+        released = [channel.apply(layer, key=key) for channel, layer, key in each]
+        return released, channels, [cells_of(channel) for channel in channels]
 
     # One at a time stays in the cache and compiles in half the time.
     return jax.lax.map(one, (layers, keys))
 
 
-def release(networks: Networks, quantizer: Quantizer) -> tuple[list[jax.Array], list[Cells | None]]:
-    """Quantize every network and iterate, as ``quantizers.quantize`` does; return also the cells of each, by layer.
+def release(
+    networks: Networks, quantizer: Quantizer
+) -> tuple[list[jax.Array], list[Channel], list[Cells | Channel | None]]:
+    """Quantize every network and iterate, as ``quantizers.quantize`` does.
+
+    Return by layer what was released, what was fitted, and what decoding starts from.
 
     Stochastic rounding has one key per network, whatever the others are.
     """

@@ -20,17 +20,16 @@ import numpy as np
 
 from mis import models as models_
 from mis import quantizers as zoo
+from mis.models import Model
 from mis.numerics.checks import (
     InputWarning,
     InvalidInput,
-    UnsupportedSetting,
     confidence,
     integer,
     known,
     number,
     refuse,
 )
-from mis.models import Model
 from mis.populations import Population
 from mis.populations import get as get_population
 from mis.provenance import code, settings, versions

@@ -54,7 +54,7 @@ def calibrated(scores: np.ndarray, members: np.ndarray, is_shadow: np.ndarray) -
 
 @partial(jax.jit, compiler_options=FEW_RUNS)
 def _linear(released, full, gradients, is_shadow):
-    """Linear scores of all networks on one block of examples, ``(M, B)`` by name."""
+    """Return linear scores of all networks on one block of examples, ``(M, B)`` by name."""
     shadows = is_shadow.astype(released[0].dtype)
     scores = {}
     for layer, (found, weights, slopes) in enumerate(zip(released, full, gradients, strict=True)):
@@ -67,7 +67,7 @@ def _linear(released, full, gradients, is_shadow):
 
 @partial(jax.jit, compiler_options=FEW_RUNS)
 def _ridge(released, membership, is_shadow):
-    """The ridge on all layers together, ``(M, N)``."""
+    """Return the ridge on all layers together, ``(M, N)``."""
     shadows = is_shadow.astype(membership.dtype)
     products = sum(gram(layer, shadows) for layer in released)
     return ridge(products, membership, shadows, penalty=Ridge.penalty)

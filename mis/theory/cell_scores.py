@@ -7,7 +7,7 @@ import numpy as np
 from scipy import linalg
 
 from mis.numerics.normal import cell_mean, log_mass
-from mis.quantizers.base import Grid
+from mis.quantizers.channels import Channel, Grid
 from mis.theory.sandwich import cholesky
 
 __all__ = ["CellScores", "LinearScore", "parts"]
@@ -20,11 +20,11 @@ LEAST_SHARE = 1e-14
 FURTHEST = 1e3
 
 
-def parts(tensors: list[np.ndarray], grids: list[Grid]) -> Iterator[tuple[np.ndarray, slice, Grid]]:
-    """Yield each tensor, its place among all weights, its grid."""
+def parts(tensors: list[np.ndarray], channels: list[Channel]) -> Iterator[tuple[np.ndarray, slice, Channel]]:
+    """Yield each tensor, its place among all weights, its channel."""
     start = 0
-    for w, grid in zip(tensors, grids, strict=True):
-        yield w, slice(start, start + w.size), grid
+    for w, channel in zip(tensors, channels, strict=True):
+        yield w, slice(start, start + w.size), channel
         start += w.size
 
 
@@ -41,13 +41,14 @@ class CellScores:
         self.shares = np.where(whole, 1.0, np.clip(passed, 0.0, 1.0))
 
     @classmethod
-    def of(cls, tensors: list[np.ndarray], grids: list[Grid], sd: np.ndarray) -> "CellScores":
-        num = max([1, *(g.edges.shape[-1] for g in grids if g.levels is not None)])
-        edges, whole = np.full((len(sd), num), np.inf), np.zeros(len(sd), bool)
-        for w, part, grid in parts(tensors, grids):
-            whole[part] = grid.levels is None
-            if grid.levels is not None:
-                own = np.broadcast_to(grid.edges, (*w.shape, grid.edges.shape[-1])).reshape(w.size, -1)
+    def of(cls, tensors: list[np.ndarray], channels: list[Channel], sd: np.ndarray) -> "CellScores":
+        """Return the scores of sharp channels, where every weight is released as its cell or as it is."""
+        num = max([1, *(c.edges.shape[-1] for c in channels if isinstance(c, Grid))])
+        edges, whole = np.full((len(sd), num), np.inf), np.ones(len(sd), bool)
+        for w, part, channel in parts(tensors, channels):
+            if isinstance(channel, Grid):
+                whole[part] = False
+                own = np.broadcast_to(channel.edges, (*w.shape, channel.edges.shape[-1])).reshape(w.size, -1)
                 with np.errstate(over="ignore"):
                     edges[part, : own.shape[1]] = (own - w.reshape(-1, 1)) / sd[part, None]
         return cls(edges, whole)

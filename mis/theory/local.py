@@ -12,7 +12,7 @@ from mis.numerics.checks import InvalidInput, UnsupportedSetting, confidence, fi
 from mis.quantizers.base import Quantizer
 from mis.results import Interval
 from mis.theory.cell_scores import CellScores, LinearScore, parts
-from mis.theory.retained import retained_shares, spec
+from mis.theory.retained import spec
 from mis.theory.roc import Roc
 from mis.theory.sandwich import cholesky
 
@@ -91,7 +91,8 @@ def local(
     n
         Sample size.
     method
-        ``"diagonal"``, ``"linear"``, ``"cells"``; by default linear where V is a matrix, else diagonal.
+        ``"diagonal"``, ``"linear"``, ``"cells"``; by default linear where V is a matrix and every weight is released
+        as its cell or as it is, else diagonal.
     level
         Confidence level of the bounds.
     num_samples, seed
@@ -111,7 +112,7 @@ def local(
     InvalidInput
         Shapes do not fit, a variance is not positive, V is not positive definite.
     UnsupportedSetting
-        More than 4000 parameters with a full covariance; a stochastic grid beyond the diagonal method.
+        More than 4000 parameters with a full covariance; what has no sharp cells beyond the diagonal method.
 
     References
     ----------
@@ -135,25 +136,26 @@ def local(
     if len(psi) < 2:
         raise refuse(WHERE, "influence", "of at least two examples", psi.shape)
     variance, correlation = _covariance(covariance, psi.shape[1])
-    methods = ("diagonal", "linear", "cells")
-    method = known(WHERE, "method", method or ("diagonal" if correlation is None else "linear"), methods)
+    tensors = _tensors(mean, psi.shape[1])
+    channels = [quantizer.fit(w) for w in tensors]
+    is_sharp = all(channel.is_sharp for channel in channels)
+    default = "linear" if is_sharp and correlation is not None else "diagonal"
+    method = known(WHERE, "method", method or default, ("diagonal", "linear", "cells"))
     if correlation is None and method == "linear":
         raise UnsupportedSetting(WHERE, "method='linear' needs the full covariance; use 'diagonal'.")
-    tensors = _tensors(mean, psi.shape[1])
-    grids = [quantizer.fit(w) for w in tensors]
     sd = np.sqrt(variance / n)
     # Beyond this everything is told, and squares overflow.
     shift = np.clip(psi / (n * sd), -1e100, 1e100)
     if method == "diagonal":
         shares = np.concatenate(
-            [retained_shares(w, sd[part].reshape(w.shape), g).ravel() for w, part, g in parts(tensors, grids)]
+            [c.information(w, sd[part].reshape(w.shape)).ravel() for w, part, c in parts(tensors, channels)]
         )
         return _gaussian(np.square(shift) @ shares, _details(shares, shift), level)
-    if any(g.stochastic for g in grids):
+    if not is_sharp:
         raise UnsupportedSetting(
-            WHERE, f"method={method!r} needs sharp cells; use 'diagonal' on a stochastic grid."
+            WHERE, f"method={method!r} needs sharp cells; use 'diagonal' for {quantizer.name}."
         )
-    cells = CellScores.of(tensors, grids, sd)
+    cells = CellScores.of(tensors, channels, sd)
     if method == "linear" and correlation is not None:
         scores = LinearScore(WHERE, cells, correlation, shift)
         return _gaussian(scores.information, _details(cells.shares, shift), level)

@@ -8,20 +8,16 @@ import numpy as np
 from scipy import special, stats
 
 from mis.numerics.checks import InvalidInput, confidence, finite, number, refuse, unmasked
-from mis.quantizers.base import Grid, Quantizer, select
+from mis.quantizers.base import Quantizer
 from mis.results import Interval
 
 __all__ = [
     "code_entropy",
     "predicted_advantage",
     "retained_information",
-    "retained_shares",
     "spec",
     "weight_error",
 ]
-
-# Numbers held at a time: few enough to stay in the cache, which halves the time.
-CHUNK = 2**13
 
 
 def retained_information(weights: Any, spread: Any, quantizer: Quantizer, *, level: float = 0.95) -> Interval:
@@ -79,7 +75,7 @@ def retained_information(weights: Any, spread: Any, quantizer: Quantizer, *, lev
     tensors = _tensors("theory.retained_information", "weights", weights)
     spreads = _like("theory.retained_information", "spread", spread, tensors)
     shares = np.concatenate(
-        [retained_shares(w, s, quantizer.fit(w)).ravel() for w, s in zip(tensors, spreads, strict=True)]
+        [quantizer.fit(w).information(w, s).ravel() for w, s in zip(tensors, spreads, strict=True)]
     )
     value = float(shares.mean())
     margin = float(stats.norm.isf((1 - level) / 2) * shares.std() / math.sqrt(shares.size))
@@ -90,77 +86,6 @@ def retained_information(weights: Any, spread: Any, quantizer: Quantizer, *, lev
         kind="bootstrap",
         level=level,
     )
-
-
-def retained_shares(weights: np.ndarray, spread: np.ndarray, grid: Grid) -> np.ndarray:
-    """Share of each weight's information that passes the cells of ``grid``, same shape as ``weights``.
-
-    See `retained_information`; ``spread`` has the shape of ``weights``.
-    """
-    if grid.levels is None:
-        return np.ones(np.shape(weights))
-    points = np.atleast_2d(np.asarray(grid.levels if grid.stochastic else grid.edges, dtype=np.float64))
-    passing = _passing_ramps if grid.stochastic else _passing_edges
-    # The last axis of the weights is the channel; a grid without channels treats them as one.
-    flat = np.asarray(weights, dtype=np.float64).reshape(-1, len(points), 1)
-    spread = np.asarray(spread, dtype=np.float64).reshape(flat.shape)
-    shares = np.empty(flat.shape[:2])
-    rows = max(1, CHUNK // points.size)
-    for block in (slice(start, start + rows) for start in range(0, len(flat), rows)):
-        w, s = flat[block], spread[block]
-        still = s[..., 0] == 0
-        shares[block] = _information(*passing(w - points, np.where(s > 0, s, 1.0)))
-        # The limit of a weight that moves less and less: on an edge two cells of probability 1/2, else one.
-        on_edge = (w == points).any(axis=-1) & (not grid.stochastic)
-        shares[block] = np.where(still, on_edge * 2 / math.pi, shares[block])
-    return np.clip(shares, 0.0, 1.0).reshape(np.shape(weights))
-
-
-def _passing_edges(excess: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """How likely the fluctuating weight passes each edge: share of the weight itself, rest, slope of the sum.
-
-    The share is 0 or 1, and the rest a normal tail; kept apart, far cells keep their relative accuracy. The
-    slope is in units of ``1 / spread``.
-    """
-    t = _standardise(excess, spread)
-    return (t >= 0).astype(np.float64), -np.copysign(special.ndtr(-np.abs(t)), t), _density(t)
-
-
-def _passing_ramps(excess: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the same for a stochastic grid, where a weight passes a step with probability its share of it.
-
-    ``E (X - l)_+ = s G(t)`` with ``t = (w - l)/s`` and ``G(t) = t Phi(t) + phi(t) = max(t, 0) + R(|t|)``,
-    ``R(x) = phi(x) - x Phi(-x)``.
-    """
-    t = _standardise(excess, spread)
-    tail = special.ndtr(-np.abs(t))
-    step = excess[..., :-1] - excess[..., 1:]
-    per_spread = spread / step
-    rest = -np.diff(_density(t) - np.abs(t) * tail) * per_spread
-    slope = -np.diff((t >= 0) - np.copysign(tail, t))
-    both_above = t[..., 1:] >= 0
-    slope = np.where(both_above, np.diff(tail), slope) * per_spread
-    return np.clip(excess[..., :-1] / step, 0.0, 1.0), rest, slope
-
-
-def _information(share: np.ndarray, rest: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """Sum over codes of slope**2 / probability, from what passes each step between two codes."""
-    ends = [(0, 0)] * (share.ndim - 1) + [(1, 1)]
-    share = np.pad(share, ends)
-    share[..., 0] = 1.0
-    prob = -np.diff(share) - np.diff(np.pad(rest, ends))
-    slope = np.diff(np.pad(slope, ends))
-    return (slope * slope * (prob > 0) / np.maximum(prob, np.finfo(float).tiny)).sum(axis=-1)
-
-
-def _standardise(excess: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    """Excess in spreads, cut where every normal tail has underflowed."""
-    with np.errstate(over="ignore"):
-        return np.clip(excess / spread, -40.0, 40.0)
-
-
-def _density(t: np.ndarray) -> np.ndarray:
-    return np.exp(-0.5 * t**2) / math.sqrt(2 * math.pi)
 
 
 def predicted_advantage(retained: Interval | float, full_advantage: Interval | float) -> Interval:
@@ -229,7 +154,7 @@ def weight_error(weights: Any, quantizer: Quantizer) -> float:
         raise InvalidInput("theory.weight_error: expected weights whose squares sum to a finite number.")
     if size == 0:
         raise InvalidInput("theory.weight_error: expected weights that are not all zero.")
-    return sum(_squared_error(w, quantizer.fit(w)) for w in tensors) / size
+    return sum(float(np.sum(quantizer.fit(w).squared_error(w))) for w in tensors) / size
 
 
 def code_entropy(weights: Any, quantizer: Quantizer) -> float:
@@ -247,7 +172,7 @@ def code_entropy(weights: Any, quantizer: Quantizer) -> float:
     """
     quantizer = spec("theory.code_entropy", quantizer)
     tensors = _tensors("theory.code_entropy", "weights", weights)
-    bits = sum(w.size * _entropy(w, quantizer) for w in tensors)
+    bits = sum(w.size * quantizer.fit(w).entropy(w) for w in tensors)
     return float(bits / sum(w.size for w in tensors))
 
 
@@ -256,36 +181,6 @@ def spec(where: str, quantizer: Any) -> Quantizer:
     if isinstance(quantizer, type) or not hasattr(quantizer, "fit"):
         raise refuse(where, "quantizer", "a quantizer, as mis.quantizers.parse returns it", quantizer)
     return quantizer
-
-
-def _squared_error(w: np.ndarray, grid: Grid) -> float:
-    if grid.levels is None:
-        return 0.0
-    if not grid.stochastic:
-        return float(np.sum(np.square(np.asarray(grid.apply(w), np.float64) - w)))
-    _, share, low, high = _between(w, grid)
-    return float(np.sum((1 - share) * (w - low) ** 2 + share * (high - w) ** 2))
-
-
-def _entropy(w: np.ndarray, quantizer: Quantizer) -> float:
-    grid = quantizer.fit(w)
-    if grid.levels is None:
-        return quantizer.bits
-    if not grid.stochastic:
-        return float(stats.entropy(np.bincount(np.asarray(grid.codes(w)).ravel()), base=2))
-    code, share, _, _ = (x.ravel() for x in _between(w, grid))
-    num_codes = np.shape(grid.levels)[-1]
-    counts = np.bincount(code, 1 - share, num_codes) + np.bincount(code + 1, share, num_codes)
-    return float(stats.entropy(counts, base=2))
-
-
-def _between(w: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the lower code a stochastic grid may give, the probability of the upper one, and both levels."""
-    levels = np.asarray(grid.levels, dtype=np.float64)
-    steps = np.arange(levels.shape[-1] - 1)
-    code, low, high = (select(w, levels[..., 1:-1], x) for x in (steps, levels[..., :-1], levels[..., 1:]))
-    step = np.where(high > low, high - low, 1.0)
-    return code, np.clip((w - low) / step, 0.0, 1.0), low, high
 
 
 def _tensors(where: str, name: str, weights: Any) -> list[np.ndarray]:

@@ -2,8 +2,8 @@
 
 Measured: on a CPU, one network at a time per core (a scan in a shard, one host device a core) keeps each network's
 weights in its core's cache and is twice as fast as a wide ``vmap``, which leaves most of its time to memory. On a GPU
-only a wide ``vmap`` fills the machine. Convolutions on a CPU are 4 to 10 times slower inside a compiled loop than in one
-compiled step that Python calls again and again, one thread a core.
+only a wide ``vmap`` fills the machine. Convolutions on a CPU are 4 to 10 times slower inside a compiled loop than in
+one compiled step that Python calls again and again, one thread a core.
 """
 
 import functools

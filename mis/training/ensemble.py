@@ -34,7 +34,8 @@ class Ensemble:
     Parameters
     ----------
     params
-        One array ``(M, rows, channels)`` per layer, see ``mis.models.Layout``; with snapshots ``(M, S, rows, channels)``.
+        One array ``(M, rows, channels)`` per layer, see ``mis.models.Layout``; with snapshots ``(M, S, rows,
+        channels)``.
     membership
         Which pool examples each network was trained on, shape ``(M, N)``.
     indices

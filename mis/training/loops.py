@@ -85,7 +85,7 @@ def fit_compiled(features, targets, initial, batches, *, model, learner, num_sna
 
 
 def _first_stretch(num_steps: int, num_snapshots: int) -> int:
-    """Return the steps that do not divide into stretches; they go first, so that the last snapshot is the last iterate."""
+    """Return the steps that do not divide into stretches; they go first: the last snapshot is the last iterate."""
     return num_steps % max(num_snapshots, 1)
 
 
@@ -98,7 +98,9 @@ def fit_stepwise(features, targets, initial, batches, *, model, learner, num_sna
         with jax.default_device(devices[place]):
             x, y = jnp.asarray(features), jnp.asarray(targets)
             return [
-                _one_by_one(start, step, x, y, [layer[m] for layer in initial], batches[m], model, num_snapshots)
+                _one_by_one(
+                    start, step, x, y, [layer[m] for layer in initial], batches[m], model, num_snapshots
+                )
                 for m in range(place, len(batches), len(devices))
             ]
 

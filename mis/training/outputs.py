@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,7 @@ __all__ = ["predict"]
 BATCH, EXAMPLES = 8, 512
 
 
-def predict(model: Model, layers: Sequence[jax.Array], features: np.ndarray) -> np.ndarray:
+def predict(model: Model, layers: Sequence[Any], features: np.ndarray) -> np.ndarray:
     """Return the outputs of every network, ``(M, N, classes or 1)``.
 
     Parameters
@@ -50,7 +51,9 @@ def predict(model: Model, layers: Sequence[jax.Array], features: np.ndarray) -> 
         with jax.default_device(devices[place]):
             blocks = [jnp.asarray(block) for block in np.split(padded, count)]
             return [
-                np.concatenate([np.asarray(_one([p[m] for p in host], block, model=model)) for block in blocks])
+                np.concatenate(
+                    [np.asarray(_one([p[m] for p in host], block, model=model)) for block in blocks]
+                )
                 for m in range(place, num, len(devices))
             ]
 

@@ -10,7 +10,7 @@ from mis import attacks
 from mis.attacks import ATTACKS, LiRA, audit, statistics
 from mis.attacks.base import Input, read_labels, read_membership, read_scores
 from mis.numerics.checks import InvalidInput
-from mis.quantizers import Sign
+from mis.quantizers import Cell, Sign
 
 GOOD = {
     "shadow_scores": [[1.0, 2.0], [2.0, 1.0], [0.0, 0.5], [0.5, 0.25]],
@@ -136,9 +136,9 @@ DOORS = {
     "logits": lambda: statistics.log_likelihood(masked(np.eye(2)), [0, 1]),
     "labels": lambda: statistics.log_likelihood(np.eye(2), masked([0, 1])),
     "targets": lambda: statistics.signed_residual(NUMBERS, masked(NUMBERS)),
-    "decode lower": lambda: attacks.decode(masked(NUMBERS), NUMBERS + 1, NUMBERS, NUMBERS),
-    "decode upper": lambda: attacks.decode(NUMBERS, masked(NUMBERS + 1), NUMBERS, NUMBERS),
-    "decode mean": lambda: attacks.decode(NUMBERS, NUMBERS + 1, masked(NUMBERS), NUMBERS),
+    "decode lower": lambda: attacks.decode(Cell(lower=masked(NUMBERS), upper=NUMBERS + 1), NUMBERS, NUMBERS),
+    "decode upper": lambda: attacks.decode(Cell(lower=NUMBERS, upper=masked(NUMBERS + 1)), NUMBERS, NUMBERS),
+    "decode mean": lambda: attacks.decode(Cell(lower=NUMBERS, upper=NUMBERS + 1), masked(NUMBERS), NUMBERS),
     "limit membership": lambda: attacks.linear_limit(np.ones((8, 1)), masked(FLAGS[:, None])),
     "counting": lambda: attacks.counting_advantage(masked([[0], [1]]), [[0], [1]]),
     "cell bounds": lambda: attacks.cell_bounds(Sign().fit(NUMBERS), masked(NUMBERS)),

@@ -3,10 +3,10 @@
 import dataclasses
 
 import pytest
+from mis.ranking.black_box import BLACK_BOX
 
 from mis.numerics.checks import InvalidInput
 from mis.ranking.agreement import INDICATORS
-from mis.ranking.black_box import BLACK_BOX
 from mis.ranking.columns import ATTACKS, COLUMNS, explain, header
 from mis.ranking.row import Row
 from mis.ranking.run import ATTACKS as OPTIONS

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from mis.ranking.black_box import calibrated
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from mis.attacks.crossfit import cross_fit
 from mis.numerics.checks import InvalidInput
-from mis.ranking.black_box import calibrated
 from mis.ranking.compare import given_performance, pairwise, tied
 
 
