@@ -69,7 +69,7 @@ def test_config_is_read_and_the_command_line_wins(capsys, tmp_path, table):
     code, _, _ = run(capsys, "rank", table, "--config", config, "--width", "4", "--out", out)
     assert code == 0
     document = json.loads((out / "ranking.json").read_text())
-    assert document["spec"]["width"] == 4
+    assert document["spec"]["model"]["width"] == 4
     assert document["spec"]["learner"]["steps"] == 20
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from mis.numerics.checks import known
+from mis.ranking.evidence import ATTACKS as RANKED
 
 __all__ = ["ATTACKS", "COLUMNS", "Column", "explain", "header"]
 
@@ -50,6 +51,12 @@ ATTACKS = {
     "lira_decoded": _attack("LiRA on the outputs of the network that the released codes let one expect."),
     "whitebox": _attack("Attack on the released weights: linear scores by layer, joined with lira_decoded."),
     "combined": _attack("All the other attacks asked for, joined by a logistic regression."),
+}
+# The others say what they are in the first line of their docstring.
+ATTACKS |= {
+    name: _attack((type(one.attack).__doc__ or "").strip().splitlines()[0])
+    for name, one in RANKED.items()
+    if name not in ATTACKS
 }
 
 COLUMNS: dict[str, Column] = {

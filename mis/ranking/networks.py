@@ -19,7 +19,7 @@ from mis.quantizers import Quantizer
 from mis.ranking.asymptotic import LocalFit, local_fit
 from mis.ranking.spec import RankingSpec
 from mis.results import Interval
-from mis.training import FEW_RUNS, Ensemble, predict
+from mis.training import FEW_RUNS, Ensemble, mean_gradients, predict
 
 __all__ = ["Networks", "rows"]
 
@@ -118,9 +118,7 @@ class Networks:
         folds = deal(len(self.full[0]), self.num_folds)
         few = min(REFERENCES, len(folds) // self.num_folds)
         picks = [np.flatnonzero(folds == fold)[:few] for fold in range(self.num_folds)]
-        means = [
-            _mean_gradients([p[pick] for p in self.ensemble.params], x, y, model=self.model) for pick in picks
-        ]
+        means = [mean_gradients(self.model, [p[pick] for p in self.ensemble.params], x, y) for pick in picks]
         # All folds but this and the next. Summed, not subtracted from the total, which would leave rounding residues.
         others = 1.0 - np.eye(len(means)) - np.roll(np.eye(len(means)), 1, axis=1)
         return [_mixed(row / row.sum(), means) for row in jnp.asarray(others, jnp.float32)]
@@ -129,7 +127,7 @@ class Networks:
         """Return the gradient of every pool example's loss at one network, ``(N, P)``."""
         x, y = self.split.pool.features, self.split.pool.targets
         one = [layer[None] for layer in layers]
-        return self._by_block(lambda block: _mean_gradients(one, x[block], y[block], model=self.model))
+        return self._by_block(lambda block: mean_gradients(self.model, one, x[block], y[block]))
 
     def factors(self, index: int) -> np.ndarray:
         """Return a factor of the Hessian's Gauss-Newton part for each pool example at one network, ``(N, P)``."""
@@ -141,9 +139,7 @@ class Networks:
         else:
             key = jax.random.fold_in(jax_key(self.spec.seed), FACTORS)
             targets = np.asarray(jax.random.categorical(key, predict(self.model, layers, x)[0]))
-        return self._by_block(
-            lambda block: _mean_gradients(layers, x[block], targets[block], model=self.model)
-        )
+        return self._by_block(lambda block: mean_gradients(self.model, layers, x[block], targets[block]))
 
     def _by_block(self, of_block) -> np.ndarray:
         return np.concatenate(
@@ -187,21 +183,6 @@ class Networks:
 def rows(layers: list) -> list[jax.Array]:
     """Return the weights of each network in a row, by layer, ``(M, P)``."""
     return [jnp.asarray(p).reshape(len(p), -1) for p in layers]
-
-
-@partial(jax.jit, static_argnames="model", compiler_options=FEW_RUNS)
-def _mean_gradients(params, features, targets, *, model):
-    """Return the gradients of the examples' losses, means over a few networks, by layer ``(B, P)``."""
-    one = jax.grad(lambda p, x, y: model.losses(p, x[None], y[None])[0])
-    each = jax.vmap(one, in_axes=(None, 0, 0))
-
-    def add(total, network):
-        grads = each(network, features, targets)
-        return jax.tree.map(jnp.add, total, grads), None
-
-    start = jax.tree.map(lambda p: jnp.zeros((len(features), *p.shape[1:]), p.dtype), list(params))
-    total, _ = jax.lax.scan(add, start, list(params))
-    return [layer / len(params[0]) for layer in rows(total)]
 
 
 @partial(jax.jit, compiler_options=FEW_RUNS)

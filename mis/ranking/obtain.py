@@ -19,8 +19,9 @@ __all__ = ["FEWEST_MODELS", "Obtained", "ShardsMissing", "arrays_of", "obtain"]
 
 FEWEST_MODELS = 32
 
-# Iterates kept of each of the runs that the indicators look at.
-RUNS, SNAPSHOTS = 4, 30
+# Networks stored at a time, runs that the indicators look at, and iterates kept of each; fewer of networks whose steps
+# are no compiled loop, which take longer to train and to evaluate.
+SMALL, LARGE = (CHUNK, 4, 30), (8, 2, 15)
 
 
 class ShardsMissing(Exception):
@@ -55,15 +56,16 @@ def obtain(
     key = _key(spec, split)
     folder = None if out is None else Path(out) / "runs" / key
     store = Store(folder, fresh=fresh)
-    numbers = {f"networks-{c:05d}": np.arange(c * CHUNK, (c + 1) * CHUNK) for c in range(-(-models // CHUNK))}
+    chunk, runs, snapshots = _sizes(spec)
+    numbers = {f"networks-{c:05d}": np.arange(c * chunk, (c + 1) * chunk) for c in range(-(-models // chunk))}
     part, parts = shard
     own = dict(list(numbers.items())[part - 1 :: parts])
     for name, indices in track(own.items(), "networks", progress):
         _train(store, name, indices, spec, x, y)
     if part == 1:
-        _train(store, "trajectories", np.arange(RUNS), spec, x, y, min(SNAPSHOTS, spec.learner.steps))
+        _train(store, "trajectories", np.arange(runs), spec, x, y, min(snapshots, spec.learner.steps))
     found = [_stored(store, name, indices, spec) for name, indices in numbers.items()]
-    found.append(_stored(store, "trajectories", np.arange(RUNS), spec))
+    found.append(_stored(store, "trajectories", np.arange(runs), spec))
     loaded = [ensemble for ensemble in found if ensemble is not None]
     missing = len(found) - len(loaded)
     if missing:
@@ -98,6 +100,10 @@ def arrays_of(split: Split) -> tuple[np.ndarray, ...]:
     return split.pool.features, split.pool.targets, split.heldout.features, split.heldout.targets
 
 
+def _sizes(spec: RankingSpec) -> tuple[int, int, int]:
+    return SMALL if spec.model.compiled_loop else LARGE
+
+
 def _key(spec: RankingSpec, split: Split) -> str:
     """Return the hash of all that decides the networks: data, spec, code, packages, JAX's settings, hardware."""
     below = {
@@ -105,7 +111,7 @@ def _key(spec: RankingSpec, split: Split) -> str:
         **versions("jax", "jaxlib", "numpy", "optax"),
         **settings(),
     }
-    parts = {"chunk": CHUNK, "runs": [RUNS, SNAPSHOTS], "seed": spec.seed}
+    parts = {"sizes": _sizes(spec), "seed": spec.seed}
     return fingerprint(spec.model, spec.learner, parts, below, *arrays_of(split))
 
 

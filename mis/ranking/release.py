@@ -105,8 +105,8 @@ def publish(networks: Networks, quantizer: Quantizer) -> Published:
     released, channels, cells = _first((batches, channels, cells), num=num)
     pool, heldout = networks.split.pool, networks.split.heldout
     features = np.concatenate([pool.features, heldout.features])
-    said = predict(networks.model, batches, features)
-    pool_outputs, heldout_outputs = np.split(said[:num], [len(pool.features)], axis=1)
+    said = predict(networks.model, released, features)
+    pool_outputs, heldout_outputs = np.split(said, [len(pool.features)], axis=1)
     return Published(
         networks=networks,
         released=released,
@@ -114,7 +114,7 @@ def publish(networks: Networks, quantizer: Quantizer) -> Published:
         cells=cells,
         pool_outputs=pool_outputs,
         heldout_outputs=heldout_outputs,
-        candidates=said[num:, len(pool.features) :],
+        candidates=predict(networks.model, [layer[num:] for layer in batches], heldout.features),
     )
 
 

@@ -41,6 +41,7 @@ def shadows(quick: bool = False) -> list[dict[str, Any]]:
 def _networks(task: str, quick: bool) -> tuple[list[np.ndarray], np.ndarray]:
     """Train the networks of a ranking, more of them; small ones if quick."""
     # Here, so that listing the studies does not start JAX.
+    from mis.models import MLP
     from mis.ranking.spec import RATES, RankingSpec
     from mis.training import Learner, num_devices, train
 
@@ -48,8 +49,8 @@ def _networks(task: str, quick: bool) -> tuple[list[np.ndarray], np.ndarray]:
     population = get(task, **({"dim": 6, "num_heldout": 64} if quick else {}))
     rate = RATES["regression" if population.num_classes is None else "classification"]
     learner = Learner(optimiser="adam", rate=rate, steps=200 if quick else 600, batch=64)
-    small: dict[str, Any] = {"pool": 128, "width": 4} if quick else {}
-    spec = RankingSpec(population=population, learner=learner, **small)
+    model = MLP(input_shape=population.shape, num_classes=population.num_classes, width=4 if quick else 32)
+    spec = RankingSpec(population=population, learner=learner, model=model, pool=128 if quick else 512)
     pool = population.split(spec.seed, spec.pool).pool
     num = 512 + 256 if quick else TARGETS + 8 * KNOWN
     ensemble = train(spec.model, learner, pool.features, pool.targets, seed=spec.seed, num_models=num)

@@ -2,6 +2,7 @@
 
 from mis.training.devices import FEW_RUNS, num_devices
 from mis.training.ensemble import CHUNK, Ensemble, joined, memberships, train, train_chunk
+from mis.training.gradients import mean_gradients
 from mis.training.learner import OPTIMISERS, Learner
 from mis.training.outputs import predict
 from mis.training.refits import NotConverged, Refits, Regression, refit, refit_weighted
@@ -16,6 +17,7 @@ __all__ = [
     "Refits",
     "Regression",
     "joined",
+    "mean_gradients",
     "memberships",
     "num_devices",
     "predict",

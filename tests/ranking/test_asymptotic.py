@@ -3,6 +3,7 @@ import pytest
 from scipy import stats
 
 from mis import quantizers
+from mis.models import MLP
 from mis.numerics.checks import UnsupportedSetting
 from mis.populations import Examples, get
 from mis.ranking.asymptotic import local_fit
@@ -36,7 +37,10 @@ def refits(rng, x, y, num, penalty=0.0):
 
 def linear_spec(learner=None, *, dim=DIM, depth=0, pool=POOL):
     return RankingSpec(
-        population=get("linear", dim=dim), learner=learner or Learner(), depth=depth, pool=pool
+        population=get("linear", dim=dim),
+        learner=learner or Learner(),
+        model=MLP(input_shape=(dim,), depth=depth),
+        pool=pool,
     )
 
 
@@ -115,7 +119,8 @@ def test_redundant_classes_predict_as_one_logit(rng):
     ensemble = Ensemble(
         params=[np.stack([layer, layer])], membership=np.zeros((2, pool), bool), indices=np.arange(2)
     )
-    spec = RankingSpec(population=get("logistic", dim=2), learner=Learner(), depth=0, pool=pool)
+    model = MLP(input_shape=(2,), num_classes=2, depth=0)
+    spec = RankingSpec(population=get("logistic", dim=2), learner=Learner(), model=model, pool=pool)
     found = local_fit(spec, Examples(features=x, targets=labels), ensemble).advantage(quantizers.Full(), 0.95)
     scores = whole * (p - labels)[:, None]
     outer = scores.T @ scores / pool

@@ -7,8 +7,11 @@ import pytest
 from mis import quantizers, theory
 from mis.models import MLP
 from mis.populations import BreastCancer, Examples, Modes, Split
-from mis.ranking.measure import Networks, _theory_columns, measure, release
+from mis.ranking.measure import _theory_columns, measure
+from mis.ranking.networks import Networks
+from mis.ranking.release import release
 from mis.ranking.spec import RankingSpec
+from mis.ranking.whitebox import layer_scores
 from mis.training import Ensemble, Learner
 
 NUM, FOLDS, RUNS, STEPS = 32, 4, 2, 12
@@ -31,7 +34,13 @@ class Regression(Modes):
 def networks(rng):
     """Random networks: what is checked here does not depend on what they learned."""
     population = Regression(num_modes=2, dim=3)
-    spec = RankingSpec(population=population, learner=Learner(steps=STEPS), pool=20, width=2, seed=3)
+    spec = RankingSpec(
+        population=population,
+        learner=Learner(steps=STEPS),
+        model=MLP(input_shape=(3,), width=2),
+        pool=20,
+        seed=3,
+    )
     shapes = spec.model.shapes
 
     def ensemble(*axes, indices):
@@ -91,12 +100,12 @@ def test_stochastic_rounding_repeats_by_network_and_differs_between_networks(net
 @pytest.mark.parametrize("name", ["full", "sign", "uniform-3-channel", "stochastic-2"])
 def test_a_network_is_released_as_the_quantizer_does_it(networks, name):
     quantizer = quantizers.parse(name)
-    released, cells = release(networks, quantizer)
+    released, _, cells = release(networks, quantizer)
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(3), 3), 107)
     expected = jax.jit(lambda p: quantizers.quantize(quantizer, p, key))([p[7] for p in networks.layers])
     for layer, cell, found in zip(expected, cells, released, strict=True):
         np.testing.assert_array_equal(found[7], layer)
-        assert (cell is None) == (name in ("full", "stochastic-2"))
+        assert (cell is None) == (name == "full")
 
 
 def test_stochastic_rounding_does_not_reuse_the_draws_of_the_initial_point(networks):
@@ -126,7 +135,8 @@ def test_gradients_are_means_over_shadows_only(networks):
             flat(slope([p[m] for p in networks.ensemble.params], pool.features, pool.targets))
             for m in np.concatenate(references)
         ]
-        found = np.concatenate(networks.gradients[fold], axis=1)
+        (block,) = networks.gradients()
+        found = np.concatenate(block[fold], axis=1)
         np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=2e-4, atol=2e-5)
 
 
@@ -139,10 +149,30 @@ def test_nothing_of_a_target_is_left_in_its_gradients(networks):
     )
     other = changed(networks, ensemble=ensemble)
     # Fold 1 is the target of fold 1 and calibrates fold 0.
+    (moved,), (still,) = other.gradients(), networks.gradients()
     for fold in (0, 1):
-        for layer, expected in zip(other.gradients[fold], networks.gradients[fold], strict=True):
+        for layer, expected in zip(moved[fold], still[fold], strict=True):
             np.testing.assert_array_equal(layer, expected)
-    assert not np.allclose(other.gradients[2][0], networks.gradients[2][0])
+    assert not np.allclose(moved[2][0], still[2][0])
+
+
+def test_gradients_come_in_blocks_where_they_are_large(networks, monkeypatch):
+    (whole,) = networks.gradients()
+    monkeypatch.setattr("mis.ranking.networks.HELD", 4 * FOLDS * 11 * 7)
+    for kept in (2**29, 0):
+        monkeypatch.setattr("mis.ranking.networks.KEPT", kept)
+        other = changed(networks)
+        blocks = list(other.gradients())
+        assert len(blocks) == 3
+        for fold, layers in enumerate(whole):
+            for k, layer in enumerate(layers):
+                parts = np.concatenate([block[fold][k] for block in blocks])
+                np.testing.assert_allclose(parts, layer, rtol=1e-5, atol=1e-6)
+        assert ("_kept_gradients" in vars(other)) == bool(kept)
+        expected = layer_scores(networks, networks.layers)
+        for fold, scores in enumerate(layer_scores(other, networks.layers)):
+            for name, values in scores.items():
+                np.testing.assert_allclose(values, expected[fold][name], rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("steps", "num"), [(12, 12), (600, 30), (59, 30), (25, 6), (6, 6)])
@@ -151,7 +181,9 @@ def test_spread_is_that_of_the_last_third_of_one_run(networks, rng, steps, num):
     path = [rng.normal(size=(RUNS, num, *shape)).astype(np.float32) for shape in networks.spec.model.shapes]
     other = changed(
         networks,
-        spec=RankingSpec(population=networks.spec.population, learner=Learner(steps=steps), pool=20, width=2),
+        spec=RankingSpec(
+            population=networks.spec.population, learner=Learner(steps=steps), model=networks.model, pool=20
+        ),
         trajectories=Ensemble(params=path, membership=np.ones((RUNS, 20), bool), indices=np.arange(RUNS)),
     )
     late = [k for k in range(num) if steps - (num - 1 - k) * (steps // num) > 2 * steps / 3]
@@ -235,6 +267,9 @@ def test_too_few_held_out_examples_have_no_indicator_whatever_the_candidates(net
     assert missing["indicator"] == "19 examples say nothing; it takes at least 20"
 
 
+MODEL = MLP(input_shape=(30,), num_classes=2)
+
+
 def test_spec_refuses_what_cannot_be_ranked():
     for fields, message in (
         ({"pool": 15}, "pool an integer >= 16, got pool=15"),
@@ -243,7 +278,4 @@ def test_spec_refuses_what_cannot_be_ranked():
         ({"seed": -1}, "seed an integer in 0..4294967295, got seed=-1"),
     ):
         with pytest.raises(ValueError, match=f"rank: expected {message}"):
-            RankingSpec(**{"population": BreastCancer(), "learner": Learner(), **fields})
-    assert RankingSpec(population=BreastCancer(), learner=Learner()).model == MLP(
-        input_shape=(30,), num_classes=2
-    )
+            RankingSpec(**{"population": BreastCancer(), "learner": Learner(), "model": MODEL, **fields})

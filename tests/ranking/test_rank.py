@@ -114,7 +114,8 @@ def test_files_say_what_the_ranking_says(made):
     assert {"task", "models", "versions", "device", "seconds", "hash", "excluded"} <= set(document)
     assert document["spec"]["population"] == {"name": "modes", **dataclasses.asdict(Modes(**LAW))}
     assert document["spec"]["learner"] == dataclasses.asdict(Learner(rate=3e-3, steps=24, batch=8))
-    assert {k: document["spec"][k] for k in ("pool", "width", "depth", "seed")} == {
+    assert {**{k: document["spec"][k] for k in ("pool", "seed")}, **document["spec"]["model"]} == {
+        "name": "mlp",
         "pool": 40,
         "width": 4,
         "depth": 1,
@@ -271,7 +272,7 @@ def test_more_models_go_on_from_fewer_and_shards_do_not_show(copy, sharded):
 
 def test_networks_are_those_of_the_training_engine(sharded):
     split = Modes(**LAW).split(0, 40)
-    model = RankingSpec(population=Modes(**LAW), learner=Learner(), pool=40, width=4).model
+    model = MLP(input_shape=(6,), num_classes=Modes(**LAW).num_classes, width=4)
     chunk = train_chunk(
         model,
         Learner(rate=3e-3, steps=24, batch=8),
@@ -475,7 +476,7 @@ def test_another_population_never_reuses():
     others = {"num_modes": 9, "dim": 127, "separation": 4.1, "law_seed": 1, "num_heldout": 2047}
     assert {f.name for f in dataclasses.fields(Modes)} == others.keys()
     hashes = {
-        fingerprint(RankingSpec(population=population, learner=Learner()))
+        fingerprint(RankingSpec(population=population, learner=Learner(), model=MLP(input_shape=(6,))))
         for population in (base, *(dataclasses.replace(base, **{k: v}) for k, v in others.items()))
     }
     assert len(hashes) == 6

@@ -269,7 +269,8 @@ def test_fewer_devices_train_the_same_networks(chunk, tmp_path):
             warnings.simplefilter("always")
             num = num_devices()
         arrays = np.load(sys.argv[1])
-        found = train_chunk(MLP(input_shape=(3,), width=4), Learner(rate=0.05, steps=25, batch=4), arrays["x"], arrays["y"],
+        model, learner = MLP(input_shape=(3,), width=4), Learner(rate=0.05, steps=25, batch=4)
+        found = train_chunk(model, learner, arrays["x"], arrays["y"],
                             seed=7, indices=np.arange(3))
         said = " ".join(str(w.message) for w in caught)
         np.savez(sys.argv[2], *found.params, num=num, said=said, membership=found.membership)

@@ -1,0 +1,68 @@
+"""Function: gradients of the examples' losses at a few networks."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mis.models import Model
+from mis.training.devices import FEW_RUNS, in_one_program
+
+__all__ = ["mean_gradients"]
+
+
+def mean_gradients(model: Model, layers: Sequence[Any], features: Any, targets: Any) -> list[jax.Array]:
+    """Return the gradient of each example's loss, its mean over a few networks.
+
+    Parameters
+    ----------
+    model
+        What they are.
+    layers
+        Their matrices, by layer ``(M, rows, channels)``.
+    features, targets
+        Examples, ``(B, ...)`` and ``(B,)``.
+
+    Returns
+    -------
+    list of array
+        By layer, ``(B, rows * channels)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mis.models import MLP
+    >>> at_zero = [np.zeros((2, 3, 1), np.float32)]
+    >>> mean_gradients(MLP(input_shape=(2,), depth=0), at_zero, np.array([[1.0, 2.0]]), np.array([1.0]))[0]
+    Array([[-1., -2., -1.]], dtype=float32)
+    """
+    x, y = jnp.asarray(features, jnp.float32), jnp.asarray(targets)
+    layers = [jnp.asarray(layer) for layer in layers]
+    if in_one_program(model):
+        return _of_all(layers, x, y, model=model)
+    total = _of_one([layer[0] for layer in layers], x, y, model=model)
+    for m in range(1, len(layers[0])):
+        total = jax.tree.map(jnp.add, total, _of_one([layer[m] for layer in layers], x, y, model=model))
+    return [layer.reshape(len(x), -1) / len(layers[0]) for layer in total]
+
+
+def _each(model):
+    one = jax.grad(lambda p, x, y: model.losses(p, x[None], y[None])[0])
+    return jax.vmap(one, in_axes=(None, 0, 0))
+
+
+@partial(jax.jit, static_argnames="model", compiler_options=FEW_RUNS)
+def _of_all(layers, features, targets, *, model):
+    def add(total, network):
+        return jax.tree.map(jnp.add, total, _each(model)(network, features, targets)), None
+
+    start = [jnp.zeros((len(features), *layer.shape[1:]), layer.dtype) for layer in layers]
+    total, _ = jax.lax.scan(add, start, layers)
+    return [layer.reshape(len(features), -1) / len(layers[0]) for layer in total]
+
+
+@partial(jax.jit, static_argnames="model")
+def _of_one(layers, features, targets, *, model):
+    return _each(model)(layers, features, targets)
