@@ -1,3 +1,5 @@
+import os
+
 import jax
 import numpy as np
 import pytest
@@ -13,3 +15,9 @@ num_devices()
 @pytest.fixture
 def rng():
     return np.random.default_rng(20251)
+
+
+@pytest.fixture
+def sweep_seed():
+    """Seed of the random laws and null draws that a sweep goes through: fixed here, another every week."""
+    return int(os.environ.get("MIS_SWEEP_SEED", "0"))
