@@ -190,9 +190,7 @@ def _estimate(
     wins = np.stack([winners.probabilities(weights * (half == h)) for h in (0, 1)]) * 2 / num
     table, own = _signed(wins.mean(axis=0), shares)
     same = weights * winners.scores(table)
-    other = [
-        weights[half == h] * winners.scores(_signed(wins[1 - h], shares)[0])[half == h] for h in (0, 1)
-    ]
+    other = [weights[half == h] * winners.scores(_signed(wins[1 - h], shares)[0])[half == h] for h in (0, 1)]
     low, high = float(np.mean(other)), float(same.mean())
     variance = _successive(same) / num**2
     lower = float(np.mean([o.mean() - _margin(_pairs(o), spread, num // 2, level) for o in other]))
@@ -213,7 +211,7 @@ def _pairs(terms: np.ndarray) -> float:
 
 
 def _successive(terms: np.ndarray) -> float:
-    """Estimate the same from all neighbours, those of different strata too: too large on average, seldom by chance small."""
+    """Estimate the same from all neighbours, strata apart included: too large on average, seldom small by chance."""
     return float(np.sum(np.diff(terms) ** 2)) / 2 * len(terms) / (len(terms) - 1)
 
 

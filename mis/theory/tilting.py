@@ -105,7 +105,11 @@ def _tilt(candidate: int, wins_ties: bool, difference: Normal | Atoms, n: int) -
         return Tilt(candidate, wins_ties, difference, t, 1.0, n * difference.log_mgf(t))
     # Given a gain the sum is smaller, so the best t is smaller than Chernoff's; log E exp(-tS) is convex.
     if t > 0:
-        t = float(optimize.minimize_scalar(lambda t: bound(t)[1], bounds=(0, t), method="bounded", options={"xatol": 1e-4 * t}).x)
+        t = float(
+            optimize.minimize_scalar(
+                lambda t: bound(t)[1], bounds=(0, t), method="bounded", options={"xatol": 1e-4 * t}
+            ).x
+        )
         gain, log_bound = bound(t)
     return Tilt(candidate, wins_ties, difference, t, gain, log_bound)
 

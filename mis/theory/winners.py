@@ -102,7 +102,7 @@ class TableWinners:
 
 
 def _cumulated(values: np.ndarray) -> np.ndarray:
-    """Sums of the first 0, 1, 2, ... values."""
+    """Return the sums of the first 0, 1, 2, ... values."""
     return np.concatenate([[0.0], np.cumsum(values)])
 
 
