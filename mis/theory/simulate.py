@@ -128,8 +128,8 @@ def simulate(
     sums = draw(rng, law, tilts, components, n - 1, num_samples)
     examples, gone_through = _examples(rng, law, tilts, num_samples)
     winners = _winners(law, tilts, n, sums.sums, examples.sums)
-    # Weights beyond exp(600) belong to sums that no example turns into a win.
-    scale = tilts[0].log_bound if tilted else 0.0
+    # Weights beyond exp(600) belong to sums that no example of a probability above 1e-260 turns into a win.
+    scale = tilts[0].log_bound if tilted and n > 1 else 0.0
     weights = np.exp(np.minimum(sums.log_weights - scale, 600.0))
     largest = max(math.exp(tilt.log_bound - scale) / tilt.share for tilt in tilts) if tilted else 1.0
     shares = np.exp(examples.log_weights)

@@ -84,10 +84,14 @@ def _tilt(candidate: int, wins_ties: bool, difference: Normal | Atoms, n: int) -
     which is loose by any factor where gains are rare and ``D`` is otherwise zero or small.
     """
     t = max(difference.optimal_tilt(), 0.0)
+    log_bound = n * difference.log_mgf(t) if t < math.inf else 0.0
+    unconditional = Tilt(candidate, wins_ties, difference, t, 1.0, log_bound)
     if isinstance(difference, Normal):
-        return Tilt(candidate, wins_ties, difference, t, 1.0, n * difference.log_mgf(t))
+        return unconditional
     values = difference.values
-    gains = values <= 0 if wins_ties else values < 0
+    gains = unconditional.gains(values)
+    if gains.all():
+        return unconditional
     if not gains.any():
         return Tilt(candidate, wins_ties, difference, 0.0, 0.0, -math.inf)
     if math.isinf(t):
@@ -102,7 +106,7 @@ def _tilt(candidate: int, wins_ties: bool, difference: Normal | Atoms, n: int) -
 
     gain, log_bound = bound(t)
     if n * gain > CERTAIN:
-        return Tilt(candidate, wins_ties, difference, t, 1.0, n * difference.log_mgf(t))
+        return replace(unconditional, t=t, log_bound=n * difference.log_mgf(t))
     # Given a gain the sum is smaller, so the best t is smaller than Chernoff's; log E exp(-tS) is convex.
     if t > 0:
         t = float(
@@ -202,11 +206,11 @@ def _atom_sums(
     for start in range(0, size, chunk):
         block = slice(start, min(start + chunk, size))
         here = block.stop - start
-        num_gains = _num_gains(rng, component.gain, num, here) if component.gain < 1 else num
+        num_gains = _num_gains(rng, component.gain, num, here)
         if counted:
-            counts = _counts(rng, probs[:first], num_gains, here)
+            counts = _counts(rng, probs[:first], num_gains)
             if component.gain < 1:
-                counts = np.hstack([counts, _counts(rng, probs[first:], num - num_gains, here)])
+                counts = np.hstack([counts, _counts(rng, probs[first:], num - num_gains)])
             sums[:, block], gains[:, block] = rows @ counts.T, is_gain.astype(float) @ counts.T > 0
             continue
         uniform = rng.random((here, num))
@@ -225,17 +229,17 @@ def _atom_sums(
 
 
 def _num_gains(rng: np.random.Generator, prob: float, num: int, size: int) -> np.ndarray:
-    """Draw how many of ``num`` examples are gains given that one of them or of one more is."""
+    """Draw how many of ``num`` examples are gains given that one of them or of one more is; all if 1 asks nothing."""
+    if prob == 1:
+        return np.full(size, num)
     some = math.exp(_log_some(prob, num + 1))
     place = np.ceil(np.log1p(-some * rng.random(size)) / math.log1p(-prob)).astype(int)
     place = np.clip(place, 1, num + 1)  # of the first gain
     return np.where(place <= num, 1 + rng.binomial(np.maximum(num - place, 0), prob), 0)
 
 
-def _counts(rng: np.random.Generator, probs: np.ndarray, num: int | np.ndarray, size: int) -> np.ndarray:
-    if len(probs) == 1:
-        return np.full((size, 1), num) if np.isscalar(num) else num[:, None]
-    return rng.multinomial(num, probs / probs.sum(), size=size)
+def _counts(rng: np.random.Generator, probs: np.ndarray, num: np.ndarray) -> np.ndarray:
+    return rng.multinomial(num, probs / probs.sum()) if len(probs) > 1 else num[:, None]
 
 
 def guide_table(upper: np.ndarray) -> np.ndarray:
