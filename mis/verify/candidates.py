@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 from scipy import integrate, optimize, stats
@@ -16,6 +17,10 @@ LATTICE = theory.DiscreteLosses(losses=[[0.0, 0.0, 0.0], [-1.0, 1.0, 2.0]], prob
 FIVE = theory.DiscreteLosses(
     losses=[[0.0, 0.0, 0.0], [0.7, -0.5, 0.3], [1.1, 0.4, -0.6], [-0.4, 0.5, 0.8], [0.9, 0.9, -0.2]],
     probs=[0.5, 0.3, 0.2],
+)
+# The rival that wins most often has the smaller of two bounds, by far.
+RARE_ATOM = theory.DiscreteLosses(
+    losses=[[0.0, 0.0, 0.0], [3.0, -1.0, 1.0], [0.0, 5.0, -4.0]], probs=[0.98 - 1e-12, 0.02, 1e-12]
 )
 BAHADUR_RAO = "Bahadur, Rao (1960)"
 GAME = "Aubinais, Gassiat, Piantanida, arXiv:2310.13786"
@@ -99,6 +104,16 @@ def rate_is_the_limit(delta, n):
 
 
 @claim(
+    "Rate of a sign next to a tie: -log(2 sqrt(p (1 - p))), of size 1e-14 and less",
+    "Chernoff (1952)",
+    [{"delta": 1e-6}, {"delta": 1e-7}, {"delta": 1e-10}],
+)
+def rate_near_a_tie(delta):
+    law = theory.DiscreteLosses(losses=[[0.0, 0.0], [-1.0, 1.0]], probs=[(1 - delta) / 2, (1 + delta) / 2])
+    return theory.rate(law), -0.5 * math.log1p(-(delta**2)), 1e-5
+
+
+@claim(
     "Sharp asymptotics, constant included, against the exact value",
     BAHADUR_RAO,
     [
@@ -134,6 +149,26 @@ def saddlepoint(n):
 
 
 @claim(
+    "Saddlepoint of 100 random laws: largest factor off the exact value without a warning that atoms are few",
+    "Lugannani, Rice (1980); Daniels (1987)",
+    [{"seed": 0}],
+    full=[{"seed": seed} for seed in range(1, 6)],
+    relation="<=",
+)
+def saddlepoint_of_random_laws(seed):
+    rng, worst = np.random.default_rng(seed), 1.0
+    for _ in range(100):
+        values, probs, n = rng.normal(size=4), rng.dirichlet(np.ones(4)), int(rng.integers(2, 30))
+        law = theory.DiscreteLosses(losses=[np.zeros(4), values], probs=probs)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", theory.NearLattice)
+            found = theory.saddlepoint(law, n)
+        if not caught and found > 0:
+            worst = max(worst, found / theory.exact(law, n).value, theory.exact(law, n).value / found)
+    return worst, 4.0
+
+
+@claim(
     "Near ties the advantage is phi(sqrt(n) delta) E|D - delta| / sqrt(n): the local limit",
     "theory.md, section 2",
     [{"delta": 0.05, "n": 400}, {"delta": 0.01, "n": 10_000}],
@@ -150,12 +185,41 @@ def near_ties(delta, n):
         {"law": "normal, delta=1", "n": 100},
         {"law": "normal, delta=1", "n": 450},
         {"law": "five candidates", "n": 25},
+        {"law": "a rare atom", "n": 5},
     ],
     full=[{"law": "normal, delta=1", "n": 1300}, {"law": "five candidates", "n": 120}],
 )
 def rare_events(law, n):
-    chosen = gaussian(1.0) if law.startswith("normal") else FIVE
+    chosen = {"normal, delta=1": gaussian(1.0), "five candidates": FIVE, "a rare atom": RARE_ATOM}[law]
     return theory.exact(chosen, n), theory.simulate(0, chosen, n, 100_000, level=LEVEL)
+
+
+def random_law(rng, num_losses):
+    """Integer losses on two to four atoms, as rare as 1e-8: sums that tie, wins that no one sees."""
+    num_atoms = rng.integers(2, 5)
+    weights = np.exp(rng.uniform(math.log(1e-8), 0, num_atoms))
+    losses = rng.integers(-3, 4, size=(num_losses, num_atoms))
+    losses[1] += (np.ptp(losses[1] - losses[0]) == 0) * np.arange(num_atoms)
+    return theory.DiscreteLosses(losses=losses, probs=weights / weights.sum())
+
+
+@claim(
+    "Random laws with rare atoms and ties: intervals of 2000 draws that miss the exact value, in 100",
+    "Maurer, Pontil (2009)",
+    [{"K": K, "seed": 0} for K in (2, 3, 4)],
+    full=[{"K": 4, "seed": seed} for seed in range(1, 10)],
+    relation="<=",
+)
+def random_laws(K, seed):
+    rng, missed = np.random.default_rng([seed, K]), 0
+    for key in range(100):
+        law, n = random_law(rng, K), int(rng.integers(1, 9))
+        exact = theory.exact(law, n)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", theory.FewEffectiveSamples)
+            found = theory.simulate(key, law, n, 2000, level=LEVEL)
+        missed += found.lower > exact.upper or found.upper < exact.lower
+    return missed, 0
 
 
 @claim(
@@ -195,10 +259,20 @@ def indicator(K):
 @claim(
     "Indicator from sampled losses: the bootstrap interval covers the truth",
     "Chernozhukov, Lee, Rosen (2013)",
-    [{"N": 400, "seed": 1}, {"N": 4000, "seed": 2}],
+    [
+        {"N": 400, "seed": 1, "tail": "normal"},
+        {"N": 4000, "seed": 2, "tail": "normal"},
+        {"N": 400, "seed": 3, "tail": "lognormal"},
+    ],
 )
-def sampled_indicator(N, seed):
-    losses = np.random.default_rng(seed).normal(loc=[[0.0], [0.5], [1.0]], size=(3, N))
+def sampled_indicator(N, seed, tail):
+    rng = np.random.default_rng(seed)
+    if tail == "lognormal":
+        differences = np.exp(rng.normal(size=N))
+        mean, sd = math.exp(0.5), math.sqrt((math.e - 1) * math.e)
+        law = theory.SampledLosses(losses=[np.zeros(N), differences])
+        return (mean / sd) ** 2 / 2, theory.indicator(law, level=0.999)
+    losses = rng.normal(loc=[[0.0], [0.5], [1.0]], size=(3, N))
     return 0.5**2 / 4, theory.indicator(theory.SampledLosses(losses=losses), level=0.999)
 
 

@@ -235,12 +235,13 @@ def test_intervals_of_random_laws_hold(sweep_seed, num_laws):
         for level, misses in missed.items():
             found = theory.simulate(key, law, n, 2000, level=level)
             misses.append(not found.lower <= truth * (1 + 1e-11) or not found.upper >= truth * (1 - 1e-11))
-            tight.append(found.width < truth)
+            if level == 0.95 and truth > 0:
+                tight.append(found.width < truth)
     assert len(missed[0.95]) > 0.9 * num_laws
     for level, misses in missed.items():
         assert np.mean(misses) <= 1 - level + 5 * math.sqrt(level * (1 - level) / len(misses))
     # Not by saying nothing.
-    assert np.mean(tight) > 0.6
+    assert np.mean(tight) > 0.7
 
 
 @pytest.mark.parametrize("seed", range(4))
