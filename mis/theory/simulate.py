@@ -127,7 +127,7 @@ def simulate(
     components = tilts if tilted else [replace(tilts[0], t=0.0, gain=1.0, share=1.0)]
     sums = draw(rng, law, tilts, components, n - 1, num_samples)
     examples, gone_through = _examples(rng, law, tilts, num_samples)
-    winners = _winners(law, tilts, n, sums.sums, examples.sums)
+    winners = _winners(tilts, sums.sums, examples.sums)
     # Weights beyond exp(600) belong to sums that no example of a probability above 1e-260 turns into a win.
     scale = tilts[0].log_bound if tilted and n > 1 else 0.0
     weights = np.exp(np.minimum(sums.log_weights - scale, 600.0))
@@ -160,14 +160,12 @@ def _examples(
     return draw(rng, law, tilts, components, 1, limit // 4 * 4), False
 
 
-def _winners(law: LossLaw, tilts: list[Tilt], n: int, sums: np.ndarray, examples: np.ndarray) -> Any:
+def _winners(tilts: list[Tilt], sums: np.ndarray, examples: np.ndarray) -> Any:
     # Rivals in the order of their indices, which decides ties among them.
     by_index = np.argsort([tilt.candidate for tilt in tilts])
     wins_ties = [tilts[i].wins_ties for i in by_index]
-    size = 0.0 if isinstance(law, GaussianLosses) else float(np.abs(law.losses).max())
-    rounding = 64 * np.finfo(float).eps * n * size
     winners = PairWinners if len(tilts) == 1 else TableWinners
-    return winners(sums[by_index], examples[by_index], wins_ties, rounding)
+    return winners(sums[by_index], examples[by_index], wins_ties, tilts[0].tie)
 
 
 @dataclass(frozen=True)

@@ -25,15 +25,16 @@ CERTAIN = 40.0
 class Tilt:
     """One rival of the population minimiser, and the tilt ``exp(-t D)`` under which its wins are drawn.
 
-    The rival wins only if one of the n differences at least is a *gain*: below zero, or zero where it wins ties.
-    ``gain`` is the probability of that for one difference under the tilt, and the draws are of samples with a gain;
-    1 where nothing is asked of the draws. ``share`` of the draws come from this tilt. The rival wins with a
-    probability of at most ``exp(log_bound)``.
+    The rival wins only if one of the n differences at least is a *gain*: below zero, or, where it wins ties, no more
+    than ``tie``, the sum that counts as zero. ``gain`` is the probability of that for one difference under the tilt,
+    and the draws are of samples with a gain; 1 where nothing is asked of the draws. ``share`` of the draws come from
+    this tilt. The rival wins with a probability of at most ``exp(log_bound)``.
     """
 
     candidate: int
     wins_ties: bool
     difference: Any  # Normal, or Atoms on the law's columns
+    tie: float
     t: float
     gain: float
     log_bound: float
@@ -41,7 +42,7 @@ class Tilt:
 
     def gains(self, differences: np.ndarray) -> np.ndarray:
         """Return which differences are gains."""
-        return differences <= 0 if self.wins_ties else differences < 0
+        return differences <= self.tie if self.wins_ties else differences < 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +64,13 @@ def rival_tilts(law: LossLaw, n: int) -> list[Tilt]:
     with a small one may win most often.
     """
     best = law.best()
+    size = 0.0 if isinstance(law, GaussianLosses) else float(np.abs(law.losses).max())
+    tie = 64 * float(np.finfo(float).eps) * n * size
     tilts = []
     for k in range(law.num_losses):
         difference = law.difference(k, best)
         if k != best and not difference.constant:
-            tilts.append(_tilt(k, k < best, difference, n))
+            tilts.append(_tilt(k, k < best, difference, tie, n))
     tilts = sorted((tilt for tilt in tilts if tilt.log_bound > -math.inf), key=lambda tilt: -tilt.log_bound)
     relative = [math.exp(tilt.log_bound - tilts[0].log_bound) for tilt in tilts]
     even = EVEN / max(len(tilts), 1)
@@ -77,45 +80,42 @@ def rival_tilts(law: LossLaw, n: int) -> list[Tilt]:
     ]
 
 
-def _tilt(candidate: int, wins_ties: bool, difference: Normal | Atoms, n: int) -> Tilt:
+def _tilt(candidate: int, wins_ties: bool, difference: Normal | Atoms, tie: float, n: int) -> Tilt:
     """Return the tilt of the smallest bound ``P(rival wins) <= E exp(-t S_n) 1(a gain) = M**n (1 - (1 - q)**n)``.
 
-    ``M = E exp(-tD)``, q the probability of a gain under the tilt. Without the condition that is Chernoff's bound,
-    which is loose by any factor where gains are rare and ``D`` is otherwise zero or small.
+    ``M = E exp(-tD)``, q the probability of a gain under the tilt; times ``exp(t tie)`` where ties win. Without the
+    condition that is Chernoff's bound, which is loose by any factor where gains are rare and ``D`` is otherwise zero
+    or small.
     """
     t = max(difference.optimal_tilt(), 0.0)
-    log_bound = n * difference.log_mgf(t) if t < math.inf else 0.0
-    unconditional = Tilt(candidate, wins_ties, difference, t, 1.0, log_bound)
     if isinstance(difference, Normal):
-        return unconditional
-    values = difference.values
-    gains = unconditional.gains(values)
-    if gains.all():
-        return unconditional
+        return Tilt(candidate, wins_ties, difference, tie, t, 1.0, n * difference.log_mgf(t))
+    values, beyond = difference.values, tie if wins_ties else 0.0
+    tilt = Tilt(candidate, wins_ties, difference, tie, 0.0, 1.0, -math.inf)
+    gains = tilt.gains(values)
     if not gains.any():
-        return Tilt(candidate, wins_ties, difference, 0.0, 0.0, -math.inf)
+        return tilt
     if math.isinf(t):
         # It can only tie: a tilt that all but fixes every difference at zero.
-        t = 40 / values[values > 0].min()
+        t = 40 / values[~gains].min() if not gains.all() else 0.0
 
     def bound(t):
         log_mgf, probs = normalise(difference.log_probs - t * values)
         gain = min(float(probs[gains].sum()), 1.0)
-        some = -math.expm1(n * math.log1p(-gain)) if gain < 1 else 1.0
-        return gain, n * log_mgf + (math.log(some) if some > 0 else -math.inf)
+        if gains.all() or n * gain > CERTAIN:
+            gain = 1.0
+        return gain, n * log_mgf + t * beyond + _log_some(gain, n)
 
     gain, log_bound = bound(t)
-    if n * gain > CERTAIN:
-        return replace(unconditional, t=t, log_bound=n * difference.log_mgf(t))
     # Given a gain the sum is smaller, so the best t is smaller than Chernoff's; log E exp(-tS) is convex.
-    if t > 0:
-        t = float(
-            optimize.minimize_scalar(
-                lambda t: bound(t)[1], bounds=(0, t), method="bounded", options={"xatol": 1e-4 * t}
-            ).x
+    if t > 0 and gain < 1:
+        options = {"xatol": 1e-4 * t}
+        found = optimize.minimize_scalar(
+            lambda t: bound(t)[1], bounds=(0, t), method="bounded", options=options
         )
+        t = float(found.x)
         gain, log_bound = bound(t)
-    return Tilt(candidate, wins_ties, difference, t, gain, log_bound)
+    return replace(tilt, t=t, gain=gain, log_bound=log_bound)
 
 
 def draw(
@@ -161,7 +161,8 @@ def draw(
 
 def _log_some(prob: float, num: int) -> float:
     """Log of the probability of one success at least in ``num`` trials."""
-    return math.log(-math.expm1(num * math.log1p(-prob))) if prob < 1 else 0.0
+    some = -math.expm1(num * math.log1p(-prob)) if prob < 1 else 1.0
+    return math.log(some) if some > 0 else -math.inf
 
 
 def _normal_sums(

@@ -89,6 +89,15 @@ def test_a_rival_that_wins_by_ties_only():
     assert theory.simulate(0, reverse, 30, 4000).upper == 0.0
 
 
+def test_a_tie_up_to_rounding_is_a_win_that_is_drawn():
+    law = theory.DiscreteLosses(losses=[[0.1 + 0.2, 1.0], [0.3, 0.0]][::-1], probs=[0.3, 0.7])
+    swapped = theory.DiscreteLosses(losses=[[0.1 + 0.2, 1.0], [0.3, 0.0]], probs=[0.3, 0.7])
+    assert theory.simulate(0, law, 5, 2000).upper == pytest.approx(0, abs=1e-9)
+    found = theory.simulate(0, swapped, 5, 2000)
+    assert found.lower <= 2 * 0.3**5 * 0.7 <= found.upper
+    assert found.width < 0.1 * found.value
+
+
 def test_coverage():
     truths = {n: theory.exact(FIVE, n).value for n in (5, 30)}
     results = [(n, theory.simulate(key, FIVE, n, 1000)) for n in truths for key in range(150)]
