@@ -50,7 +50,9 @@ assert error < 0.06 * truth
 # differs. With several rivals the draws come from a mixture of one tilt each, in proportion to their Chernoff
 # bounds. The absolute values in $\tfrac12 E_z\sum_k |p_k(z) - p_k|$ bias a plug-in upwards; signs chosen on
 # one half of the draws and applied to the other bias it downwards; the library's interval has both, one at
-# each end.
+# each end. It holds at every number of draws: what no draw has shown is bounded by the weight that a win can have
+# at most, and a mean of bounded terms is off by no more than Bernstein's inequality says. That makes it some times
+# wider than the standard error suggests.
 #
 # ## Two candidates, down to 1e-100
 
@@ -125,7 +127,7 @@ for name, (law, sizes) in laws.items():
 for row in rows:
     if row["method"] == "tilted":
         assert abs(row["ratio"] - 1) < 0.25
-        assert row["upper"] - row["lower"] < 0.5
+        assert row["upper"] - row["lower"] < (1.5 if SMALL else 0.5)
     elif row["exact"] < 1e-10:
         assert row["lower"] == 0.0
         assert row["upper"] > 1.0
@@ -135,4 +137,4 @@ figure
 # %% [markdown]
 # *Simulated over exact advantage with 95% intervals, cut at 3: tilted sampling (full) and plain Monte Carlo
 # (open) with the same number of draws. Plain Monte Carlo ends where its draws do; its upper bound is then
-# Chernoff's.*
+# what so many draws without an event can exclude.*

@@ -17,7 +17,7 @@ from mis.theory.rate import rate
 from mis.theory.readings import bayes_security, implied_epsilon, private_advantage
 from mis.theory.retained import code_entropy, predicted_advantage, retained_information, weight_error
 from mis.theory.roc import Roc
-from mis.theory.saddlepoint import saddlepoint
+from mis.theory.saddlepoint import NearLattice, saddlepoint
 from mis.theory.sandwich import sandwich
 from mis.theory.sharp import sharp
 from mis.theory.simulate import FewEffectiveSamples, simulate
@@ -27,6 +27,7 @@ __all__ = [
     "DiscreteLosses",
     "FewEffectiveSamples",
     "GaussianLosses",
+    "NearLattice",
     "Roc",
     "SampledLosses",
     "ToleranceNotMet",

@@ -1,6 +1,7 @@
 """Functions: the optimal advantage of two candidates to a few per cent at every sample size."""
 
 import math
+import warnings
 
 import numpy as np
 from scipy import interpolate, special
@@ -12,7 +13,7 @@ from mis.theory.exact import exact
 from mis.theory.laws import LossLaw, loss_law
 from mis.theory.sharp import gap
 
-__all__ = ["log_lower_tail", "saddlepoint"]
+__all__ = ["NearLattice", "log_lower_tail", "saddlepoint"]
 
 # Knots of the tail probability as a function of its threshold; more change no digit that the formula has.
 NUM_KNOTS = 17
@@ -24,6 +25,14 @@ RARE = 1e-9
 NEAR_ZERO = 1e-3
 # Variances below this times the squared range leave no room in float64 between the mean and the support's end.
 RAREST = 1e-15
+# Different values of D up to which it is checked how nearly they are a lattice, and steps to a standard deviation.
+MOST_ATOMS, STEP = 64, 0.15
+# Part of the value that the formula may leave out before it warns.
+ROUGH = 0.5
+
+
+class NearLattice(UserWarning):
+    """Sums of few atoms are so nearly on a lattice that the saddlepoint approximation may be many times off."""
 
 
 def saddlepoint(law: LossLaw, n: int) -> Interval:
@@ -48,11 +57,20 @@ def saddlepoint(law: LossLaw, n: int) -> Interval:
         Kind ``asymptotic``, without bounds; for normal losses what `exact` returns. The
         relative error falls like 1/n. For losses that take many values it is
         5% and less from n = 2. Few atoms add what is almost a lattice, unknown to the formula: on the three atoms
-        of the example 12% at n = 3 and 4, 5% at 7, less than 4% at all others from 5 and than 0.6% from 50; on 320
-        random laws of two to six atoms 7%, 3%, 1% in the median at n = 3, 8, 32, beyond 30%, 22%, 11% on one law
-        in ten, and up to eightfold where nearly all differences must be the same extreme one to win. One atom far
-        rarer than the others, besides which the sums vary, has no limit: of probability 1e-3, 34-fold at n = 3 and
-        35% at n = 20. ``exact`` covers small n and few atoms.
+        of the example 12% at n = 3 and 4, 5% at 7, less than 4% at all others from 5 and than 0.6% from 50. Laws of two
+        to 64 atoms are checked (see Warns). Of 3500 random ones of two to six atoms down to 1e-6, n from 2 to 400, six
+        in ten pass: three in four of these are right to 6%, nine in ten to 15%, 99 in a hundred to 40%, and all within
+        threefold. Half of the others are off by 15% and more, one in ten is twofold, and one was 2e4-fold. ``exact``
+        covers small n and few atoms.
+
+    Warns
+    -----
+    NearLattice
+        Where the part of ``P(S < 0)`` that the formula knows nothing of may be half of what it says. In the
+        inversion ``P(S < 0) ~ int f(u)**(n-1) / (t + iu) du``, f the characteristic function of D under the tilt t, it
+        keeps the peak at 0, nearly normal, and no other: with s the standard deviation of the sum, what is looked at is
+        ``s sqrt(2 / pi) int | |f(u)|**(n-1) - exp(-(s u)**2 / 2) | t / |t + iu| du`` over u up to 30 t, or half a
+        period of a lattice. An estimate of the error, not a bound. More than 64 different values of D are not checked.
 
     Raises
     ------
@@ -87,9 +105,36 @@ def saddlepoint(law: LossLaw, n: int) -> Interval:
             where,
             "the losses differ by a constant but for an event below 1e-15; use theory.exact or theory.simulate.",
         )
+    roughness = _roughness(difference, n)
+    if roughness > ROUGH:
+        warnings.warn(
+            f"theory.saddlepoint: {n} losses of so few values are nearly on a lattice, and the value may be off by a "
+            f"factor of {1 + roughness:.1f} or more; use theory.exact or theory.simulate.",
+            NearLattice,
+            stacklevel=2,
+        )
     wins = _wins(difference, best == 1, n)
     probs = np.exp(difference.log_probs)
     return Interval.point(float(probs @ np.abs(wins - probs @ wins)), "asymptotic")
+
+
+def _roughness(difference: Atoms, n: int) -> float:
+    """Return what the formula leaves out of ``P(S_n < 0)`` at most, relative to what it says; see `saddlepoint`."""
+    if n == 1 or len(np.unique(difference.values[: MOST_ATOMS + 1])) > MOST_ATOMS:
+        return 0.0
+    values, place = np.unique(difference.values, return_inverse=True)
+    t = difference.optimal_tilt()
+    if len(values) > MOST_ATOMS or math.isinf(t):
+        return 0.0
+    probs = np.bincount(place, np.exp(difference.tilted(t).log_probs))
+    sd = math.sqrt((n - 1) * float(probs @ values**2))
+    scale = max(abs(t), 1 / sd)
+    span = difference.lattice()[1]
+    furthest = min(30 * scale, math.pi / span if span else math.inf, 3000 / sd)
+    u = np.arange(0, furthest, STEP / sd)
+    others = np.abs(np.exp(1j * u[:, None] * values) @ probs) ** (n - 1)
+    left_out = np.abs(others - np.exp(-np.minimum((sd * u) ** 2 / 2, 700.0))) * scale / np.hypot(scale, u)
+    return math.sqrt(2 / math.pi) * STEP * float(left_out.sum())
 
 
 def _wins(difference: Atoms, wins_ties: bool, n: int) -> np.ndarray:

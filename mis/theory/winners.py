@@ -24,21 +24,35 @@ class PairWinners:
 
     def __init__(self, sums: np.ndarray, examples: np.ndarray, wins_ties: list[bool], rounding: float):
         below = rounding if wins_ties[0] else -rounding
-        self.sums, self.examples = sums[0] - below, examples[0]
-        self.side: Literal["left", "right"] = "right" if wins_ties[0] else "left"
+        sums, examples = sums[0] - below, examples[0]
+        side: Literal["left", "right"] = "right" if wins_ties[0] else "left"
+        self.by_sum, self.by_example = np.argsort(sums), np.argsort(examples)
+        self.sums_below = np.searchsorted(sums[self.by_sum], -examples, side=side)
+        self.examples_below = np.searchsorted(examples[self.by_example], -sums, side=side)
 
     def probabilities(self, weights: np.ndarray) -> np.ndarray:
         """Sum of the weights of the sums at which each rival wins with each example, shape ``(1, Z)``."""
-        return self._sum_below(self.sums, weights, -self.examples)[None]
+        return _cumulated(weights[self.by_sum])[self.sums_below][None]
 
     def scores(self, table: np.ndarray) -> np.ndarray:
         """Sum over examples of ``table[winner, example]`` for each sum, 0 where no rival wins, shape ``(M,)``."""
-        return self._sum_below(self.examples, table[0], -self.sums)
+        return _cumulated(table[0, self.by_example])[self.examples_below]
 
-    def _sum_below(self, points, values, limits):
-        order = np.argsort(points)
-        total = np.concatenate([[0.0], np.cumsum(values[order])])
-        return total[np.searchsorted(points[order], limits, side=self.side)]
+    def apart(self, weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """Bound how far contributions to the advantage of draws 2i and 2i + 1 are apart, over all signs.
+
+        ``sup_s |E_z s(z) (V(z) - E V)| = E|V - E V|``, V the difference of what the two draws add to the rival's
+        probability of winning with z: as wins are nested, it takes three values at most.
+        """
+        wins = _cumulated(shares[self.by_example])[self.examples_below]
+        (w1, w2), (a, b) = weights.reshape(-1, 2).T, wins.reshape(-1, 2).T
+        both, either, mean = np.minimum(a, b), np.maximum(a, b), w1 * a - w2 * b
+        one = np.where(a <= b, -w2, w1)
+        return (
+            both * np.abs(w1 - w2 - mean)
+            + (either - both) * np.abs(one - mean)
+            + np.maximum(1 - either, 0.0) * np.abs(mean)
+        )
 
 
 class TableWinners:
@@ -72,6 +86,24 @@ class TableWinners:
         for z, winner in enumerate(self.winner):
             total += padded[winner, z]
         return total
+
+    def apart(self, weights: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """Bound how far contributions to the advantage of draws 2i and 2i + 1 are apart, in mean square over draws.
+
+        By the squares of the contributions themselves. Over all signs they are at most ``w sum_k P_k (1 - P_k)``,
+        P_k the part of the examples with which candidate k wins; ``sum P_k**2`` of the R rivals is at least 1/R times
+        the square of their sum.
+        """
+        rival = np.zeros(self.shape[1])
+        for share, winner in zip(shares, self.winner, strict=True):
+            rival += share * (winner > 0)
+        most = np.minimum(rival * (2 - rival) - rival**2 / self.num_rivals, 1.0)
+        return np.sqrt(((weights * most).reshape(-1, 2) ** 2).sum(axis=1))
+
+
+def _cumulated(values: np.ndarray) -> np.ndarray:
+    """Return the sums of the first 0, 1, 2, ... values."""
+    return np.concatenate([[0.0], np.cumsum(values)])
 
 
 def _winner(sums: np.ndarray, example: np.ndarray, wins_ties: list[bool], rounding: float) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 
 import numpy as np
 from scipy import integrate, optimize, stats
@@ -22,6 +23,10 @@ RATE = "Bahadur, Rao (1960); theory.rate; notebook 3, Rate, sharp asymptotics, s
 SHARP = "Bahadur, Rao (1960), theorems 1 and 2; proof: theory.sharp; notebook 3, Rate, sharp asymptotics, saddlepoint"
 INDICATOR = (
     "Aubinais, Formont, Piantanida, Gassiat, arXiv:2502.06567; theory.indicator; notebook 8, The indicator"
+)
+# The rival that wins most often has the smaller of two bounds, by far.
+RARE_ATOM = theory.DiscreteLosses(
+    losses=[[0.0, 0.0, 0.0], [3.0, -1.0, 1.0], [0.0, 5.0, -4.0]], probs=[0.98 - 1e-12, 0.02, 1e-12]
 )
 
 
@@ -147,6 +152,19 @@ def rate_is_the_limit(delta, n):
 
 @claim(
     "rate",
+    "rate-near-tie",
+    "Rate of a sign next to a tie: -log(2 sqrt(p (1 - p))), of size 1e-14 and less",
+    "Chernoff (1952); theory.rate",
+    {"1e-6": {"delta": 1e-6}, "1e-7": {"delta": 1e-7}, "1e-10": {"delta": 1e-10}},
+    relation="covers",
+)
+def rate_near_a_tie(delta):
+    law = theory.DiscreteLosses(losses=[[0.0, 0.0], [-1.0, 1.0]], probs=[(1 - delta) / 2, (1 + delta) / 2])
+    return theory.rate(law), -0.5 * math.log1p(-(float(law.probs[1] - law.probs[0]) ** 2))
+
+
+@claim(
+    "rate",
     "sharp",
     "Sharp asymptotics, constant included, against the exact value",
     SHARP,
@@ -191,6 +209,29 @@ def saddlepoint(n):
 
 @claim(
     "rate",
+    "saddlepoint-random",
+    "Saddlepoint of 100 random laws: largest factor off the exact value without a warning that atoms are few",
+    "Lugannani, Rice (1980); Daniels (1987); theory.saddlepoint",
+    {"0": {"seed": 0}},
+    full={str(seed): {"seed": seed} for seed in range(1, 6)},
+    relation="<=",
+)
+def saddlepoint_of_random_laws(seed):
+    rng, worst = np.random.default_rng(seed), 1.0
+    for _ in range(100):
+        values, probs, n = rng.normal(size=4), rng.dirichlet(np.ones(4)), int(rng.integers(2, 30))
+        law = theory.DiscreteLosses(losses=[np.zeros(4), values], probs=probs)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", theory.NearLattice)
+            found = theory.saddlepoint(law, n).value
+        if not caught and found > 0:
+            exact = theory.exact(law, n).value
+            worst = max(worst, found / exact, exact / found)
+    return 4.0, worst
+
+
+@claim(
+    "rate",
     "near-ties",
     "Near ties the advantage is phi(sqrt(n) delta) E|D - delta| / sqrt(n): the local limit",
     "proof: notebook 3, Rate, sharp asymptotics, saddlepoint",
@@ -211,6 +252,7 @@ def near_ties(delta, n):
         "normal-100": {"law": "normal, delta=1", "n": 100},
         "normal-450": {"law": "normal, delta=1", "n": 450},
         "five-25": {"law": "five candidates", "n": 25},
+        "rare-atom-5": {"law": "a rare atom", "n": 5},
     },
     full={
         "normal-1300": {"law": "normal, delta=1", "n": 1300},
@@ -219,8 +261,38 @@ def near_ties(delta, n):
     relation="covers",
 )
 def tilted(law, n):
-    chosen = gaussian(1.0) if law.startswith("normal") else FIVE
+    chosen = {"normal, delta=1": gaussian(1.0), "five candidates": FIVE, "a rare atom": RARE_ATOM}[law]
     return theory.simulate(0, chosen, n, 100_000, level=LEVEL), theory.exact(chosen, n)
+
+
+def random_law(rng, num_losses):
+    """Integer losses on two to four atoms, as rare as 1e-8: sums that tie, wins that no one sees."""
+    num_atoms = rng.integers(2, 5)
+    weights = np.exp(rng.uniform(math.log(1e-8), 0, num_atoms))
+    losses = rng.integers(-3, 4, size=(num_losses, num_atoms))
+    losses[1] += (np.ptp(losses[1] - losses[0]) == 0) * np.arange(num_atoms)
+    return theory.DiscreteLosses(losses=losses, probs=weights / weights.sum())
+
+
+@claim(
+    "rare-events",
+    "random-laws",
+    "Random laws with rare atoms and ties: intervals of 2000 draws that miss the exact value, in 100",
+    "Maurer, Pontil (2009); theory.simulate",
+    {f"{K}-0": {"K": K, "seed": 0} for K in (2, 3, 4)},
+    full={f"4-{seed}": {"K": 4, "seed": seed} for seed in range(1, 10)},
+    relation="<=",
+)
+def random_laws(K, seed):
+    rng, missed = np.random.default_rng([seed, K]), 0
+    for key in range(100):
+        law, n = random_law(rng, K), int(rng.integers(1, 9))
+        exact = theory.exact(law, n)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", theory.FewEffectiveSamples)
+            found = theory.simulate(key, law, n, 2000, level=LEVEL)
+        missed += found.lower > exact.upper or found.upper < exact.lower
+    return 0, missed
 
 
 @claim(
@@ -242,11 +314,20 @@ def indicator_known(K):
     "indicator-sampled",
     "Indicator from sampled losses: the bootstrap interval covers the truth",
     "Chernozhukov, Lee, Rosen (2013); theory.indicator; notebook 8, The indicator",
-    {"400": {"N": 400, "seed": 1}, "4000": {"N": 4000, "seed": 2}},
+    {
+        "400": {"N": 400, "seed": 1, "tail": "normal"},
+        "4000": {"N": 4000, "seed": 2, "tail": "normal"},
+        "lognormal": {"N": 400, "seed": 3, "tail": "lognormal"},
+    },
     relation="covers",
 )
-def indicator_sampled(N, seed):
-    losses = np.random.default_rng(seed).normal(loc=[[0.0], [0.5], [1.0]], size=(3, N))
+def indicator_sampled(N, seed, tail):
+    rng = np.random.default_rng(seed)
+    if tail == "lognormal":
+        mean, sd = math.exp(0.5), math.sqrt((math.e - 1) * math.e)
+        law = theory.SampledLosses(losses=[np.zeros(N), np.exp(rng.normal(size=N))])
+        return theory.indicator(law, level=0.999), (mean / sd) ** 2 / 2
+    losses = rng.normal(loc=[[0.0], [0.5], [1.0]], size=(3, N))
     return theory.indicator(theory.SampledLosses(losses=losses), level=0.999), 0.5**2 / 4
 
 

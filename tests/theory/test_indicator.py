@@ -7,7 +7,7 @@ import pytest
 
 from mis import theory
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
-from mis.theory.indicator import _unbiased_ratio
+from mis.theory.indicator import _ratio_of_pair
 
 
 def repetitions(means, num_examples, repeats, seed, **kwargs):
@@ -94,6 +94,63 @@ def test_coverage(num_losses, means, repeats):
         assert np.median([r.upper for r in results]) < truth * 2.5
 
 
+def lognormal(shape):
+    return lambda rng, size: (
+        (np.exp(shape * rng.normal(size=size)) - np.exp(shape**2 / 2))
+        / np.sqrt((np.exp(shape**2) - 1) * np.exp(shape**2))
+    )
+
+
+def event(prob):
+    return lambda rng, size: ((rng.random(size) < prob) - prob) / np.sqrt(prob * (1 - prob))
+
+
+# Differences of mean 0 and variance 1.
+TAILS = {
+    "t5": lambda rng, size: rng.standard_t(5, size) / np.sqrt(5 / 3),
+    "t3": lambda rng, size: rng.standard_t(3, size) / np.sqrt(3),
+    "exponential": lambda rng, size: rng.exponential(size=size) - 1,
+    "lognormal 0.5": lognormal(0.5),
+    "lognormal 1": lognormal(1.0),
+    "lognormal 1.5": lognormal(1.5),
+    "event of 2%": event(0.02),
+}
+
+
+@pytest.mark.parametrize("repeats", [60, pytest.param(800, marks=pytest.mark.slow)], ids=["few", "many"])
+@pytest.mark.parametrize("ratio", [0.2, 0.6, -0.2, -0.6])
+@pytest.mark.parametrize("tail", TAILS)
+def test_coverage_of_heavy_tails(sweep_seed, tail, ratio, repeats):
+    """Negative ratios: the tail is on the other side."""
+    rng, truth, size, found = np.random.default_rng([sweep_seed, 3]), ratio**2 / 2, 300, []
+    for i in range(repeats):
+        losses = [np.zeros(size), ratio + TAILS[tail](rng, size)]
+        if np.ptp(losses[1]):
+            law = theory.SampledLosses(losses=losses)
+            found.append(theory.indicator(law, seed=i, num_resamples=100))
+    covered = np.mean([r.lower <= truth <= r.upper for r in found])
+    assert covered >= 0.95 - 5 * np.sqrt(0.95 * 0.05 / len(found))
+
+
+def test_heavy_tails_are_not_covered_by_saying_nothing(rng):
+    found = [
+        theory.indicator(theory.SampledLosses(losses=[np.zeros(400), 0.6 + TAILS["t5"](rng, 400)]))
+        for _ in range(20)
+    ]
+    assert np.median([r.lower for r in found]) > 0.3 * 0.18
+    assert np.median([r.upper for r in found]) < 2.5 * 0.18
+
+
+@pytest.mark.parametrize("ratio", [0.2121, -0.2121])
+@pytest.mark.parametrize("tail", ["t5", "exponential", "lognormal 0.5"])
+def test_the_value_of_a_pair_is_right_on_average_where_tails_are_heavy(tail, ratio):
+    rng = np.random.default_rng(4)
+    parts = ratio + TAILS[tail](rng, (4000, 5, 80))
+    values = np.array([_ratio_of_pair(list(p)) for p in parts])
+    truth = ratio**2 / 2
+    assert abs(values.mean() - truth) < 5 * values.std() / np.sqrt(len(values)) + 0.02 * truth
+
+
 def test_cross_fitting_removes_the_bias_of_the_minimum():
     truth = 0.4**2 / 2
     results = repetitions([0.0, *np.full(29, 0.4)], 400, 120, seed=1, num_resamples=60)
@@ -105,7 +162,7 @@ def test_cross_fitting_removes_the_bias_of_the_minimum():
 
 @pytest.mark.parametrize("delta", [0.0, 0.3])
 def test_ratio_of_one_pair_is_unbiased(rng, delta):
-    estimates = np.array([_unbiased_ratio(d) for d in rng.normal(delta, 2.0, size=(20_000, 12))])
+    estimates = np.array([_ratio_of_pair([d]) for d in rng.normal(delta, 2.0, size=(20_000, 12))])
     assert abs(estimates.mean() - delta**2 / 8) < 5 * estimates.std() / np.sqrt(20_000)
 
 

@@ -77,10 +77,12 @@ def test_exact_rates_state_their_rounding_error(rng, rarest, gap):
         values[-1] = -np.abs(values).max()
         # What the others need for a mean of ``gap``; the rare atom stays on the other side of zero.
         values[:-1] += (gap * np.abs(values).max() - probs @ values) / (1 - rarest)
-        found = theory.rate(discrete(values, probs))
+        law = discrete(values, probs)
+        found, difference = theory.rate(law), law.difference(1, 0)
         assert found.kind == "exact"
         assert found.lower <= chernoff_by_bisection(values, probs) <= found.upper
-        assert found.upper - found.lower <= 2.01e-12 * found.value + 2.01e-14
+        error = 1e-12 + 4e-15 * np.abs(difference.values).max() / difference.mean
+        assert found.width <= 2.01 * error * found.value
 
 
 def test_estimates_and_leading_terms_say_that_they_have_no_bounds():
@@ -89,6 +91,44 @@ def test_estimates_and_leading_terms_say_that_they_have_no_bounds():
         assert found.kind == "asymptotic"
         assert found.lower == found.value == found.upper
         assert repr(found).endswith("asymptotic, no bounds)")
+
+
+def rate_to_fifty_digits(values, probs):
+    with mpmath.workdps(50):
+        values, probs = ([mpmath.mpf(float(x)) for x in numbers] for numbers in (values, probs))
+        probs = [p / sum(probs) for p in probs]
+
+        def slope(t):
+            return sum(p * v * mpmath.exp(-t * v) for p, v in zip(probs, values, strict=True))
+
+        low, high = mpmath.mpf(0), mpmath.mpf(1e-12)
+        while slope(high) > 0:
+            high *= 2
+        for _ in range(180):
+            middle = (low + high) / 2
+            low, high = (middle, high) if slope(middle) > 0 else (low, middle)
+        return float(-mpmath.log(sum(p * mpmath.exp(-low * v) for p, v in zip(probs, values, strict=True))))
+
+
+@pytest.mark.parametrize("num_laws", [40, pytest.param(1000, marks=pytest.mark.slow)], ids=["few", "many"])
+def test_rate_near_ties_is_what_more_digits_say(sweep_seed, num_laws):
+    """Rates down to 1e-25, which a sum of probabilities in float64 makes 1e-16 or negative."""
+    rng = np.random.default_rng([sweep_seed, 2])
+    tried = 0
+    for _ in range(num_laws):
+        size = rng.integers(2, 6)
+        probs = rng.dirichlet(np.ones(size)) if rng.random() < 0.5 else np.exp(rng.uniform(-25, 0, size))
+        values = rng.normal(size=size)
+        law = discrete(values - values @ probs / probs.sum() + 10 ** rng.uniform(-12, 0), probs / probs.sum())
+        difference = law.difference(1, 0)
+        if difference.values.min() < 0 < difference.values.max():
+            tried += 1
+            error = 1e-12 + 2e-15 * np.abs(difference.values).max() / difference.mean
+            truth = rate_to_fifty_digits(difference.values, law.probs)
+            found = theory.rate(law)
+            assert found.lower <= truth <= found.upper
+            assert found.value == pytest.approx(truth, rel=error, abs=0)
+    assert tried > num_laws / 2
 
 
 def test_rate_is_the_limit_of_exact_advantages():

@@ -1,7 +1,10 @@
 """Tilted simulation against exact values from 1 to 1e-280; its interval, its warnings, its plain counterpart."""
 
+import importlib
+import itertools
 import math
 import time
+from fractions import Fraction
 
 import jax
 import numpy as np
@@ -86,6 +89,15 @@ def test_a_rival_that_wins_by_ties_only():
     assert theory.simulate(0, reverse, 30, 4000).upper == 0.0
 
 
+def test_a_tie_up_to_rounding_is_a_win_that_is_drawn():
+    law = theory.DiscreteLosses(losses=[[0.1 + 0.2, 1.0], [0.3, 0.0]][::-1], probs=[0.3, 0.7])
+    swapped = theory.DiscreteLosses(losses=[[0.1 + 0.2, 1.0], [0.3, 0.0]], probs=[0.3, 0.7])
+    assert theory.simulate(0, law, 5, 2000).upper == pytest.approx(0, abs=1e-9)
+    found = theory.simulate(0, swapped, 5, 2000)
+    assert found.lower <= 2 * 0.3**5 * 0.7 <= found.upper
+    assert found.width < 0.1 * found.value
+
+
 def test_coverage():
     truths = {n: theory.exact(FIVE, n).value for n in (5, 30)}
     results = [(n, theory.simulate(key, FIVE, n, 1000)) for n in truths for key in range(150)]
@@ -148,12 +160,150 @@ def test_plain_monte_carlo_sees_nothing_and_says_so():
     assert within(common, theory.exact(gaussian(0.3), 10).value)
 
 
-def test_few_effective_samples_widen_to_the_proved_bound():
+def test_few_effective_samples_are_said_and_the_interval_holds():
     with pytest.warns(theory.FewEffectiveSamples):
         result = theory.simulate(0, FIVE, 40, 200, tilted=False)
     assert result.lower <= theory.exact(FIVE, 40).value <= result.upper
-    exponents = [t.exponent for t in rival_tilts(FIVE, 40)]
-    assert result.upper == pytest.approx(min(1.0, 2 * sum(math.exp(-40 * i) for i in exponents)))
+    assert result.width > 3 * theory.exact(FIVE, 40).value
+
+
+# Losses of three or four candidates whose wins Chernoff's bounds order wrongly, and the exact advantage.
+RARE_ATOM = ([[0, 0, 0], [3, -1, 1], [0, 5, -4]], [0.98 - 1e-12, 0.02, 1e-12], 5, 1.2293e-06)
+NO_RARE_ATOM = (
+    [[0, 0.3, 0.2, -0.2], [0.2, -0.3, 0.1, 0], [-0.3, -0.3, 0, -0.2], [0.1, 0, 0, 0.3]],
+    np.array([9, 9, 9, 1]) / 28,
+    3,
+    0.0450984,
+)
+
+
+@pytest.mark.parametrize(("losses", "probs", "n", "truth"), [RARE_ATOM, NO_RARE_ATOM])
+def test_a_rival_with_a_small_bound_that_wins_most_often_is_drawn(losses, probs, n, truth):
+    law = theory.DiscreteLosses(losses=losses, probs=probs)
+    exact = theory.exact(law, n).value
+    assert exact == pytest.approx(truth, rel=2e-5, abs=0)
+    for key in range(40):
+        found = theory.simulate(key, law, n, 2000)
+        assert found.lower <= exact <= found.upper
+        assert found.width < 0.7 * exact
+    assert theory.simulate(0, law, n).width < 0.05 * exact
+
+
+def test_what_was_not_seen_is_in_the_interval():
+    """In no plain draw does anything win: 0 of N is no proof of 0."""
+    law = theory.DiscreteLosses(losses=[[0, 0], [1, -1.5]], probs=[1 - 1e-5, 1e-5])
+    with pytest.warns(theory.FewEffectiveSamples, match="0 effective samples"):
+        found = theory.simulate(0, law, 3, 2000, tilted=False)
+    assert found.lower == found.value == 0
+    assert found.upper > theory.exact(law, 3).value > 0
+
+
+def random_law(rng):
+    """Two to four candidates on two to four atoms down to 1e-12; half with ties of sums, some of expected losses."""
+    num_losses, num_atoms = rng.integers(2, 5, size=2)
+    n = int(rng.choice([1, 2, 3, 4, 5, 8, 12]))
+    weights = np.exp(rng.uniform(math.log(10.0 ** -rng.choice([1, 2, 4, 8, 12])), 0, num_atoms))
+    counts = [int(w) for w in np.maximum(np.round(weights * 1e14), 1)]
+    kind = rng.integers(4)
+    size = 3 if kind < 2 else 40
+    losses = rng.integers(-size, size + 1, size=(num_losses, num_atoms))
+    if kind == 1:
+        losses *= rng.random(losses.shape) < 0.6
+    if kind == 3:
+        counts = [1, 1, 2, 4][:num_atoms]
+        losses[1] = rng.permutation(losses[0])
+    return losses, [Fraction(count, sum(counts)) for count in counts], n
+
+
+def advantage(losses, probs, n):
+    """By rational arithmetic over all counts of the atoms; losses are integers."""
+    joint = np.full(losses.shape, Fraction(0))
+    for counts in itertools.product(range(n), repeat=len(probs)):
+        if sum(counts) == n - 1:
+            chance = Fraction(math.factorial(n - 1))
+            for count, prob in zip(counts, probs, strict=True):
+                chance *= prob**count / math.factorial(count)
+            for z, prob in enumerate(probs):
+                joint[np.argmin(losses @ counts + losses[:, z]), z] += chance * prob
+    chosen = joint.sum(axis=1)
+    product = np.array([[p * q for q in probs] for p in chosen])
+    return abs(joint - product).sum() / 2
+
+
+@pytest.mark.filterwarnings("ignore::mis.theory.FewEffectiveSamples")
+@pytest.mark.parametrize("num_laws", [60, pytest.param(2000, marks=pytest.mark.slow)], ids=["few", "many"])
+def test_intervals_of_random_laws_hold(sweep_seed, num_laws):
+    rng = np.random.default_rng([sweep_seed, 1])
+    missed, tight = {0.6: [], 0.95: [], 1 - 1e-9: []}, []
+    for key in range(num_laws):
+        losses, probs, n = random_law(rng)
+        law = theory.DiscreteLosses(losses=losses, probs=[float(p) for p in probs])
+        if all(law.difference(k, law.best()).constant for k in range(len(losses))):
+            continue
+        truth = float(advantage(losses, probs, n))
+        for level, misses in missed.items():
+            found = theory.simulate(key, law, n, 2000, level=level)
+            misses.append(not found.lower <= truth * (1 + 1e-11) or not found.upper >= truth * (1 - 1e-11))
+            if level == 0.95 and truth > 0:
+                tight.append(found.width < truth)
+    assert len(missed[0.95]) > 0.9 * num_laws
+    for level, misses in missed.items():
+        assert np.mean(misses) <= 1 - level + 5 * math.sqrt(level * (1 - level) / len(misses))
+    # Not by saying nothing.
+    assert np.mean(tight) > 0.7
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_draw_adds_no_more_than_its_range(seed):
+    """The bound on what was not seen: weight times probability of a win, over all draws."""
+    rng = np.random.default_rng(seed)
+    losses, probs, n = random_law(rng)
+    law = theory.DiscreteLosses(losses=losses, probs=[float(p) for p in probs])
+    tilts = rival_tilts(law, n)
+    drawn = draw(rng, law, tilts, tilts, n - 1, 4000)
+    by_index = np.argsort([tilt.candidate for tilt in tilts])
+    examples = np.stack([tilt.difference.values for tilt in tilts])[by_index]
+    winners = TableWinners(drawn.sums[by_index], examples, [tilts[i].wins_ties for i in by_index], 1e-9)
+    wins = winners.scores(np.tile(law.probs, (len(tilts), 1)))
+    most = max(math.exp(tilt.log_bound) / tilt.share for tilt in tilts)
+    added = np.exp(drawn.log_weights) * wins
+    assert 0 < added.max() <= most * (1 + 1e-9)
+    # The shares that the draws have are those asked for up to a multiple of four draws.
+    assert added.mean() <= most
+
+
+def test_a_gain_is_asked_of_the_draws_where_wins_are_rare(rng):
+    difference = theory.DiscreteLosses(losses=[[0, 0, 0], [0, 5, -4]], probs=[0.98 - 1e-12, 0.02, 1e-12])
+    (tilt,) = rival_tilts(difference, 5)
+    assert math.exp(tilt.log_bound) == pytest.approx(5e-12, rel=0.02, abs=0)
+    sums = draw(rng, difference, [tilt], [tilt], 4, 40_000).sums[0]
+    # A gain is one of five, so it is among the four others in four of five draws.
+    assert np.mean(sums % 5 != 0) == pytest.approx(0.8, abs=5 * 0.4 / 200)
+
+
+def test_apart_bounds_what_two_draws_add_over_all_signs(rng):
+    examples = rng.integers(-4, 5, size=(1, 6)).astype(float)
+    shares = rng.dirichlet(np.ones(6))
+    sums, weights = rng.integers(-4, 5, size=(1, 40)).astype(float), rng.random(40)
+    wins = (sums[0][:, None] + examples[0] < 0) * weights[:, None]
+    signs = np.array(list(itertools.product([-1, 1], repeat=6)))
+    added = wins @ (shares * (signs - (signs @ shares)[:, None])).T
+    most = np.abs(added[::2] - added[1::2]).max(axis=1)
+    pair, table = (kind(sums, examples, [False], 1e-9) for kind in (PairWinners, TableWinners))
+    assert pair.apart(weights, shares) == pytest.approx(most, rel=1e-9, abs=1e-12)
+    squares = (added**2).max(axis=1).reshape(-1, 2).sum(axis=1)
+    assert (table.apart(weights, shares) ** 2 >= squares - 1e-12).all()
+
+
+@pytest.mark.filterwarnings("ignore::mis.theory.FewEffectiveSamples")
+@pytest.mark.parametrize("n", [2, 20])
+def test_intervals_hold_where_examples_are_drawn(monkeypatch, n):
+    monkeypatch.setattr(importlib.import_module("mis.theory.simulate"), "MOST_EXAMPLES", 256)
+    law = theory.GaussianLosses(mean=[0.0, 0.4, 0.5], cov=[[1.0, 0.3, 0.2], [0.3, 1.5, 0.4], [0.2, 0.4, 0.8]])
+    truth = theory.exact(law, n)
+    found = [theory.simulate(key, law, n, 1000) for key in range(40)]
+    covered = np.mean([r.lower <= truth.upper and r.upper >= truth.lower for r in found])
+    assert covered >= 0.95 - 5 * math.sqrt(0.95 * 0.05 / len(found))
 
 
 def test_weights_undo_the_tilts(rng):
