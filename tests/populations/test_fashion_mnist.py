@@ -131,6 +131,21 @@ def test_other_files_are_refused(content, message, tmp_path):
         read_idx(path, 3)
 
 
+def test_every_flipped_byte_is_refused_or_harmless(tmp_path):
+    content, path = gzip.compress(GOOD, mtime=0), tmp_path / "x"
+    refused = 0
+    for position in range(len(content)):
+        broken = bytearray(content)
+        broken[position] ^= 0xFF
+        path.write_bytes(broken)
+        try:
+            assert np.array_equal(read_idx(path, 3), np.arange(12).reshape(3, 2, 2))
+        except InvalidInput:
+            refused += 1
+    # Time, level and system of the head say nothing of the content.
+    assert refused > len(content) - 10
+
+
 def test_missing_and_unreadable(tmp_path):
     with pytest.raises(InvalidInput, match=r"none: cannot be read: No such file or directory\.$"):
         read_idx(tmp_path / "none", 1)
