@@ -20,7 +20,7 @@ class Digits(Tabulated):
     Examples
     --------
     >>> Digits().shape, Digits().as_images().shape
-    ((62,), (8, 8, 1))
+    ((59,), (8, 8, 1))
     """
 
     images: bool = False

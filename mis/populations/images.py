@@ -27,7 +27,7 @@ class Pixels:
     stored
         uint8 as they were given, or float32 already standardised, ``(N, H, W, C)``.
     mean, scale
-        ``(C,)`` float32; 0 and 1 for images that are stored standardised.
+        ``(1, 1, 1, C)`` float32; 0 and 1 for images that are stored standardised.
     """
 
     stored: Any
@@ -52,21 +52,22 @@ class Pixels:
             Where a channel has one value throughout.
         """
         rows = np.flatnonzero(seen)
-        mean = _mean(images, rows)
-        scale = np.sqrt(_mean(images, rows, mean))
+        # About one of the pixels first: exact for a constant channel, and beside a large offset.
+        first = images[rows[0], 0, 0].astype(np.float64)
+        mean = first + _moment(images, rows, first, 1)
+        scale = np.sqrt(_moment(images, rows, mean, 2))
         for channel in np.flatnonzero(scale <= 4 * np.finfo(np.float64).eps * np.abs(mean)):
             raise InvalidInput(
                 f"{where}: expected channels that vary, got {mean[channel]:g} throughout channel {channel}; "
                 "leave it out."
             )
-        if images.dtype == np.uint8:
-            return cls(stored=images, mean=mean.astype(np.float32), scale=scale.astype(np.float32))
-        channels = images.shape[-1]
-        return cls(
-            stored=((images - mean) / scale).astype(np.float32),
-            mean=np.zeros(channels, dtype=np.float32),
-            scale=np.ones(channels, dtype=np.float32),
-        )
+        stored = images
+        if images.dtype != np.uint8:
+            stored = ((images - mean) / scale).astype(np.float32)
+            mean, scale = np.zeros_like(mean), np.ones_like(scale)
+        # With axes of their own: JAX may be set to refuse arrays of unequal ranks.
+        mean, scale = (channel.astype(np.float32)[None, None, None] for channel in (mean, scale))
+        return cls(stored=stored, mean=mean, scale=scale)
 
 
 def stacked(where: str, features: Any) -> np.ndarray | None:
@@ -105,10 +106,12 @@ def stacked(where: str, features: Any) -> np.ndarray | None:
     return np.ascontiguousarray(array)
 
 
-def _mean(images, rows, centre=None):
-    """Return the mean of each channel over images at ``rows``, or the mean square about ``centre``."""
-    total = np.zeros(images.shape[-1])
+def _moment(images, rows, centre, power):
+    """Return the mean, by channel, of a power of images at ``rows`` less their channel's ``centre``."""
+    # Pixel by pixel first: NumPy adds long rows quickly, three channels at a time slowly.
+    flat = images.reshape(len(images), -1)
+    centre, total = np.resize(centre, flat.shape[1]), np.zeros(flat.shape[1])
     for start in range(0, len(rows), BLOCK):
-        block = images[rows[start : start + BLOCK]].astype(np.float64)
-        total += (block if centre is None else (block - centre) ** 2).sum(axis=(0, 1, 2))
-    return total / (len(rows) * images.shape[1] * images.shape[2])
+        block = flat[rows[start : start + BLOCK]] - centre
+        total += block.sum(axis=0) if power == 1 else (block * block).sum(axis=0)
+    return total.reshape(-1, images.shape[-1]).mean(axis=0) / len(rows)
