@@ -201,15 +201,10 @@ def _mean_shifts(params, membership):
     return sums * (1 / num_in + 1 / (len(into) - num_in))[:, None]
 
 
-def _log_mass(low, high):
-    """Return the log of the standard normal mass between two bounds, of the density where they meet."""
-    return Cell(lower=low, upper=high).log_likelihood(0.0, 1.0)
-
-
 def _independent(low, high, into, out):
     """Return the log ratio for cells ``(B, P)`` and the two moves ``(N, P)`` of the mean, shape (B, N)."""
-    low, high = low[:, None], high[:, None]
-    return (_log_mass(low - into, high - into) - _log_mass(low - out, high - out)).sum(axis=-1)
+    cells = Cell(lower=low[:, None], upper=high[:, None])
+    return (cells.log_likelihood(into, 1.0) - cells.log_likelihood(out, 1.0)).sum(axis=-1)
 
 
 def _correlated(low, high, into, out, *, root, uniforms):
@@ -236,7 +231,7 @@ def _draws(root, low, high, uniforms):
     for j, scale in enumerate(np.diag(root)):
         before = white[..., :j] @ root[j, :j]
         a, b = (low[:, j, None] - before) / scale, (high[:, j, None] - before) / scale
-        log_weights += _log_mass(a, b)
+        log_weights += Cell(lower=low[:, j, None], upper=high[:, j, None]).log_likelihood(before, scale)
         white[..., j] = _between(a, b, uniforms[:, j])
     return white, log_weights
 

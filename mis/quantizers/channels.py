@@ -121,13 +121,14 @@ class Grid(Channel):
         key
             A JAX key; needed on a stochastic grid only.
         """
-        return self._release("Grid.apply", weights, self.levels, np.nan, key)
+        return self._release("apply", weights, self.levels, np.nan, key)
 
     def codes(self, weights: Any, *, key: Any = None) -> Any:
         """Return the index of the level that each weight is released as, same shape as ``weights``."""
-        return self._release("Grid.codes", weights, np.arange(self.levels.shape[-1]), -1, key)
+        return self._release("codes", weights, np.arange(self.levels.shape[-1]), -1, key)
 
-    def _release(self, where, weights, values, undefined, key):
+    def _release(self, asked, weights, values, undefined, key):
+        where = f"{type(self).__name__}.{asked}"
         weights = wide(floats(where, weights))
         channels = self.levels.shape[:-1]
         if channels and weights.shape[-1:] != channels:
@@ -142,9 +143,11 @@ class Grid(Channel):
     def observation(self, released: Any) -> Observation:
         xp = self.edges.__array_namespace__()
         ends = xp.full((*self.edges.shape[:-1], 1), xp.inf, self.edges.dtype)
+        # By the nearest level: after pruning a level may lie outside its own cell.
+        middles = nearest(self.levels).edges
         return Cell(
-            lower=select(released, self.edges, xp.concatenate([-ends, self.edges], axis=-1)),
-            upper=select(released, self.edges, xp.concatenate([self.edges, ends], axis=-1)),
+            lower=select(released, middles, xp.concatenate([-ends, self.edges], axis=-1)),
+            upper=select(released, middles, xp.concatenate([self.edges, ends], axis=-1)),
         )
 
     def information(self, weights: Any, spread: Any) -> np.ndarray:
@@ -170,7 +173,8 @@ class Grid(Channel):
             xp.minimum(above, start),
             xp.where(self.levels > 0, xp.maximum(below, threshold), xp.minimum(below, start)),
         )
-        zero = xp.zeros((*self.levels.shape[:-1], 1), self.levels.dtype)
+        # Of levels that are NaN no 0 is left.
+        zero = xp.abs(0 * self.levels[..., :1])
         return Grid(levels=xp.sort(xp.concatenate([self.levels, zero], axis=-1), axis=-1), edges=edges)
 
 
@@ -255,7 +259,9 @@ class DeadZone(Channel):
         weights = wide(floats("DeadZone.apply", weights))
         xp = weights.__array_namespace__()
         released = xp.where(xp.abs(weights) < self.threshold, 0, weights)
-        return xp.where(xp.isfinite(weights), released, np.nan) if traced(weights) else released
+        # Without a threshold nothing is released.
+        known = xp.isfinite(weights) & xp.isfinite(self.threshold)
+        return xp.where(known, released, np.nan) if traced(weights) else released
 
     def observation(self, released: Any) -> Observation:
         xp = released.__array_namespace__()

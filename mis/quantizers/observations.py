@@ -81,7 +81,8 @@ class Cell(Observation):
     def log_likelihood(self, mean: Any, sd: Any) -> Any:
         xp = _namespace(self.lower, mean)
         low, high = (self.lower - mean) / sd, (self.upper - mean) / sd
-        width = high - low
+        # Not high - low, which rounds differently for each mean.
+        width = (self.upper - self.lower) / sd
         narrow = width < NARROW
         middle = xp.where(narrow, low / 2 + high / 2, 0.0)
         size = xp.where(width > 0, width, 1 / sd)

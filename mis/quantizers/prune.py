@@ -17,11 +17,11 @@ __all__ = ["Prune", "least_survivor", "num_zeroed", "order_statistic"]
 
 @dataclass(frozen=True, kw_only=True)
 class Prune(Quantizer):
-    """Magnitude pruning: zero for the smallest weights of a tensor, the others as they are.
+    """Zero for the smallest weights, the others as they are, or on a grid of their own: ``prune-90+uniform-4``.
 
     At least one weight survives unless all are zero; where magnitudes tie with the smallest survivor, all of them do.
     A weight released as 0 lies in a dead zone between minus and plus that magnitude, a survivor is what it is. With a
-    quantizer after it, ``prune-90+uniform-4``, see ``Chain``.
+    quantizer after it, see ``Chain``.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from mis.quantizers import Cell, Channel, Grid
+from mis.quantizers.channels import nearest
 from mis.training import FEW_RUNS
 
 __all__ = ["Cells", "cells_of", "codes", "posterior_mean"]
@@ -25,6 +26,8 @@ class Cells(NamedTuple):
     """The largest level, ``(1, C)``."""
     edges: jax.Array
     """``(C, MOST_LEVELS - 1)``, filled up with infinity: one shape for all quantizers compiles once."""
+    middles: jax.Array
+    """Midpoints of the levels, alike; they tell which level a released weight is on."""
 
 
 def cells_of(channel: Channel) -> Cells | Channel | None:
@@ -37,14 +40,14 @@ def cells_of(channel: Channel) -> Cells | Channel | None:
     if not isinstance(channel, Grid) or channel.levels.shape[-1] > MOST_LEVELS:
         return None
     # The last axis of the weights is the channel; a grid without channels has one for all.
-    levels, edges = (a.reshape(-1, a.shape[-1]) for a in (channel.levels, channel.edges))
+    levels, edges, middles = (
+        a.reshape(-1, a.shape[-1]) for a in (channel.levels, channel.edges, nearest(channel.levels).edges)
+    )
     largest = jnp.abs(levels).max(axis=-1)
     largest = jnp.where(largest > 0.0, largest, 1.0)
     beyond = jnp.full((len(edges), MOST_LEVELS - levels.shape[-1]), jnp.inf)
-    return Cells(
-        unit=largest[None],
-        edges=jnp.concatenate([edges / largest[:, None], beyond], axis=1),
-    )
+    edges, middles = (jnp.concatenate([a / largest[:, None], beyond], axis=1) for a in (edges, middles))
+    return Cells(unit=largest[None], edges=edges, middles=middles)
 
 
 @partial(jax.jit, compiler_options=FEW_RUNS)
@@ -56,7 +59,7 @@ def codes(released: jax.Array, cells: Cells | Channel) -> jax.Array:
     if isinstance(cells, Channel):
         return released
     shares = released / cells.unit
-    beyond = shares[..., None] >= cells.edges[:, None]
+    beyond = shares[..., None] >= cells.middles[:, None]
     return jnp.sum(beyond, axis=-1, dtype=jnp.uint8)
 
 

@@ -223,7 +223,7 @@ def test_cell_bounds_of_other_releases():
     weights = np.array([0.5, -1.0])
     np.testing.assert_array_equal(cell_bounds(quantizers.Full().fit(weights), weights), [weights, weights])
     grid = quantizers.parse("stochastic-4").fit(weights)
-    with pytest.raises(UnsupportedSetting, match="where rounding is stochastic a weight has no cell"):
+    with pytest.raises(UnsupportedSetting, match="where the release is random a weight has no cell"):
         cell_bounds(grid, grid.levels)
     with pytest.raises(InvalidInput, match="released finite"):
         cell_bounds(quantizers.Sign().fit(weights), [np.nan])

@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
-from test_quantizers import CASES, KEY, NOT_NEAREST
+from test_quantizers import CASES, KEY, names, tagged
 
 from mis.numerics.checks import InvalidInput
-from mis.quantizers import Codebook, Sign, Ternary, parse, quantize
+from mis.quantizers import Codebook, Grid, Sign, Ternary, parse, quantize
 
 NAMES = [*CASES, "codebook-256", "uniform-8-asymmetric", "power-of-two-6"]
-GRIDS = [name for name in NAMES if name != "full"]
+MORE = NAMES[len(CASES) :]
+GRIDS = names("continuous") + MORE
 SHAPES = [(), (1,), (7,), (3, 4), (1, 5), (2, 3, 4), (3, 3, 2, 4)]
 NARROW = [np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2]
 # Those that compute most differently; the others cost a compilation each.
@@ -32,11 +33,13 @@ every = pytest.mark.parametrize("name", NAMES)
 celled = pytest.mark.parametrize("name", GRIDS)
 
 
-def mostly_numpy(names, few=FEW):
+def mostly_numpy(every_name, few=FEW):
     """All names in NumPy, a few in JAX, the others there only in the slow sweep."""
-    in_jax = [pytest.param(n, jnp, marks=() if n in few else pytest.mark.slow, id=f"{n}-jax") for n in names]
+    in_jax = [
+        pytest.param(n, jnp, marks=() if n in few else pytest.mark.slow, id=f"{n}-jax") for n in every_name
+    ]
     return pytest.mark.parametrize(
-        ("name", "xp"), [*(pytest.param(n, np, id=f"{n}-numpy") for n in names), *in_jax]
+        ("name", "xp"), [*(pytest.param(n, np, id=f"{n}-numpy") for n in every_name), *in_jax]
     )
 
 
@@ -71,15 +74,16 @@ def check_release(name, weights, release=None, *, rtol=0.0):
     atol = rtol * max(np.abs(w).max(), np.abs(levels[np.isfinite(levels)]).max())
     # A compiled program may round an edge once more after the comparison.
     slack = 0.0 if release is None else atol
-    # Each level lies in the closure of its own cell.
-    assert (levels >= sides[:, :-1] - slack).all()
-    assert (levels <= sides[:, 1:] + slack).all()
-    if not grid.stochastic:
+    if name not in tagged("outside"):
+        # Each level lies in the closure of its own cell.
+        assert (levels >= sides[:, :-1] - slack).all()
+        assert (levels <= sides[:, 1:] + slack).all()
+    if grid.is_sharp:
         assert (sides[own, codes] <= w + slack).all()
         assert (w - slack < sides[own, codes + 1]).all()
-    if parse(name).family not in NOT_NEAREST:
+    if name not in tagged("farther"):
         assert (np.abs(released - w) <= distance.min(axis=-1) + atol).all()
-    if parse(name).family == "stochastic":
+    if name in tagged("random"):
         assert (np.abs(released - w) <= np.sort(distance, axis=-1)[..., 1] + atol).all()
 
 
@@ -137,7 +141,7 @@ def check_extremes(name, stack, releases):
     quantizer = parse(name)
     for size, weights, release in zip([*SIZES, *np.abs(CONSTANTS)], stack, releases, strict=True):
         check_release(name, weights, release, rtol=1e-6 + 2.4e-38 / max(size, 1e-36))
-        if any(word in name for word in ("scale", "stochastic")) or not weights.any():
+        if name in tagged("fixed") + tagged("random") or not weights.any():
             continue
         if "pow" in name and np.abs(weights).max() > 2.0**127:
             # No larger power is finite in float32.
@@ -227,14 +231,15 @@ def test_reshaping_the_weights_reshapes_the_release(name, xp, rng):
     quantizer = parse(name)
     weights = xp.asarray(draw(rng, (4, 3, 2, 5)), np.float32)
     flat = weights.reshape(24, 5) if "channel" in name else weights.reshape(-1)
-    if quantizer.family == "stochastic":
-        # Each position has its own draw; the grid does not change.
-        assert np.array_equal(quantizer.fit(weights).levels, quantizer.fit(flat).levels)
+    if name in tagged("random"):
+        # Each position has its own draw; what is fitted does not change.
+        for here, there in zip(*(jax.tree.leaves(quantizer.fit(w)) for w in (weights, flat)), strict=True):
+            np.testing.assert_allclose(here, there, rtol=1e-6)
         return
     assert np.array_equal(quantizer(weights), quantizer(flat).reshape(weights.shape))
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if "channel" in n])
+@pytest.mark.parametrize("name", tagged("channel"))
 @BACKENDS
 def test_channels_are_the_last_axis_of_a_kernel(name, xp, rng):
     kernel = xp.asarray(draw(rng, (3, 3, 2, 4)) * [0.01, 1, 5, 100], np.float32)
@@ -246,7 +251,7 @@ def test_channels_are_the_last_axis_of_a_kernel(name, xp, rng):
         np.testing.assert_allclose(released[..., c], alone, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if "channel" in n])
+@pytest.mark.parametrize("name", tagged("channel"))
 @pytest.mark.parametrize("shape", [(6,), (1, 6), (1, 1, 6), (1,), ()], ids=str)
 def test_a_vector_has_one_grid_and_not_one_a_weight(name, shape, rng):
     weights = draw(rng, shape)
@@ -267,14 +272,14 @@ BAD = [np.nan, np.inf, -np.inf]
 @mostly_numpy(NAMES)
 def test_refuses_weights_that_are_not_finite(name, xp, rng):
     weights = rng.standard_normal((3, 4))
-    grid = parse(name).fit(xp.asarray(weights))
+    channel = parse(name).fit(xp.asarray(weights))
     for bad in BAD:
         broken = xp.asarray(np.where(np.arange(12).reshape(3, 4) == 6, bad, weights))
         message = rf"expected weights finite, got 1 NaN or infinite values, the first weights\[1, 2\]={bad}\."
         with pytest.raises(InvalidInput, match=f"{type(parse(name)).__name__}: {message}"):
             parse(name)(broken, key=KEY)
-        with pytest.raises(InvalidInput, match=rf"Grid\.apply: {message}"):
-            grid.apply(broken, key=KEY)
+        with pytest.raises(InvalidInput, match=rf"{type(channel).__name__}\.apply: {message}"):
+            channel.apply(broken, key=KEY)
 
 
 @every
@@ -285,20 +290,20 @@ def test_under_jit_no_level_is_released_for_what_is_not_finite(name, rng):
     @jax.jit
     def both(broken):
         grid = quantizer.fit(weights)
-        codes = 0 if name == "full" else grid.codes(broken, key=KEY)
+        codes = grid.codes(broken, key=KEY) if isinstance(grid, Grid) else None
         return quantizer(broken, key=KEY), grid.apply(broken, key=KEY), codes
 
     for bad in BAD:
         broken = np.where(np.arange(12).reshape(3, 4) == 6, np.float32(bad), weights)
-        fitted, given, codes = (np.asarray(x) for x in both(broken))
+        fitted, given, codes = (x if x is None else np.asarray(x) for x in both(broken))
         assert not np.isfinite(fitted[1, 2])
         assert not np.isfinite(given[1, 2])
         assert np.isfinite(np.delete(given, 6)).all()
         # Of a grid fitted to such weights nothing is left; where nothing is fitted, the others are what they were.
-        unfitted = "-scale-" in name or name == "full"
+        unfitted = name in [*tagged("fixed"), "full"]
         others = np.delete(fitted, 6)
         assert np.isfinite(others).all() if unfitted else np.isnan(others).all()
-        assert name == "full" or codes[1, 2] == -1
+        assert codes is None or codes[1, 2] == -1
 
 
 @every

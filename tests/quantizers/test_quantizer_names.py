@@ -6,7 +6,20 @@ import numpy as np
 import pytest
 
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
-from mis.quantizers import Codebook, Full, PowerOfTwo, Sign, Stochastic, Ternary, Uniform, parse, quantize
+from mis.quantizers import (
+    Chain,
+    Codebook,
+    Full,
+    Noise,
+    PowerOfTwo,
+    Prune,
+    Sign,
+    Stochastic,
+    Ternary,
+    Uniform,
+    parse,
+    quantize,
+)
 from mis.quantizers.fields import grammar
 
 
@@ -22,6 +35,11 @@ from mis.quantizers.fields import grammar
         ("power-of-two-4", PowerOfTwo(bits=4)),
         ("stochastic-8-scale-2", Stochastic(bits=8, scale=2.0)),
         ("codebook-16", Codebook(levels=16)),
+        ("prune-90", Prune(zeros=0.9)),
+        ("noise-7.5", Noise(sd=0.075)),
+        ("noise-150", Noise(sd=1.5)),
+        ("prune-90+uniform-4", Chain(first=Prune(zeros=0.9), second=Uniform(bits=4))),
+        ("prune-50+codebook-16", Chain(first=Prune(zeros=0.5), second=Codebook(levels=16))),
     ],
 )
 def test_names_both_ways(name, spec):
@@ -64,6 +82,16 @@ def test_numpy_numbers_spell_as_python_ones():
         ("uniform-4-clip-0", r"Uniform: expected clip in \(0, 1\], got clip=0\.0\."),
         ("uniform-4-offset-100", r"Uniform: expected offset in \[0, 1\), got offset=1\.0\."),
         ("uniform-4-scale-0", r"Uniform: expected scale a finite number > 0, got scale=0\.0\."),
+        ("prune-0", r"Prune: expected zeros in \(0, 1\), got zeros=0\.0\."),
+        ("noise-0", r"Noise: expected sd > 0, got sd=0\.0\."),
+        ("sign+uniform-4", r"Chain: expected first a Prune, got first=Sign\(scale='fit'\)\."),
+        ("prune-90+full", r"Chain: expected second a quantizer with levels, got second=Full\(\)\."),
+        (
+            "prune-90+noise-10",
+            r"Chain: expected second a quantizer with levels, got second=Noise\(sd=0\.1\)\.",
+        ),
+        ("prune-90+", r"quantizers\.parse: expected name one of"),
+        ("prune-90+unifrom-4", r"Nearest: uniform-4"),
         ("codebook-1", r"Codebook: expected levels an integer in 2\.\.256, got levels=1\."),
     ],
 )
@@ -85,9 +113,13 @@ def test_specs_refuse_wrong_kinds():
         Uniform(bits=4, asymmetric=True, scale=1.0)
 
 
-def test_full_precision_has_no_codes():
-    with pytest.raises(UnsupportedSetting, match=r"Grid\.codes: full precision has no cells"):
-        Full().fit(np.ones(3)).codes(np.ones(3))
+def test_chains_need_cells():
+    with pytest.raises(
+        UnsupportedSetting, match="Chain: stochastic-4 rounds at random, so what it releases has no"
+    ):
+        parse("prune-90+stochastic-4")
+    with pytest.raises(UnsupportedSetting, match=r"Channel\.pruned: only cells can follow pruning"):
+        Stochastic(bits=4).fit(np.ones(3)).pruned(1.0)
 
 
 def test_grammar():

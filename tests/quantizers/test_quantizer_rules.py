@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 
 from mis.numerics.checks import InvalidInput
 from mis.quantizers import FP4, FP8, NF4, Codebook, PowerOfTwo, Sign, Stochastic, Ternary, Uniform
-from mis.quantizers.ternary import order_statistic
+from mis.quantizers.prune import order_statistic
 
 
 @pytest.mark.parametrize("percent", [1, 33, 50, 66, 90, 99])
@@ -184,5 +184,7 @@ def test_stochastic_rounding_has_no_bias(rng):
 
 
 def test_stochastic_rounding_needs_a_key():
-    with pytest.raises(InvalidInput, match=r"Grid\.apply: expected key a JAX key, because rounding"):
+    with pytest.raises(
+        InvalidInput, match=r"StochasticGrid\.apply: expected key a JAX key, because rounding"
+    ):
         Stochastic(bits=3)(np.ones(3))

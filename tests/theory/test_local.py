@@ -7,8 +7,7 @@ import pytest
 from scipy import integrate, optimize, stats
 
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
-from mis.quantizers import Codebook, Full, Sign, Stochastic, Ternary, Uniform
-from mis.quantizers.base import Grid
+from mis.quantizers import Codebook, Full, Grid, Sign, Stochastic, Ternary, Uniform
 from mis.theory.full_precision import full_precision_mean
 from mis.theory.local import local
 from mis.theory.product import quantized_mean

@@ -1,20 +1,17 @@
 """Retained information against the definition of Fisher information, quadrature, and limits."""
 
-import itertools
 import math
 import time
 
 import jax
 import numpy as np
 import pytest
-from scipy import integrate, special, stats
+from scipy import stats
 
 from mis import theory
 from mis.numerics.checks import InvalidInput
-from mis.quantizers import Sign
-from mis.quantizers.base import Grid
+from mis.quantizers import Exact, Grid, Sign, StochasticGrid
 from mis.results import Interval
-from mis.theory.retained import retained_shares
 
 
 class Fixed:
@@ -32,129 +29,12 @@ class Fixed:
         self.stochastic = stochastic
 
     def fit(self, _):
-        return Grid(levels=self.levels, edges=self.edges, stochastic=self.stochastic)
+        if self.levels is None:
+            return Exact()
+        return (StochasticGrid if self.stochastic else Grid)(levels=self.levels, edges=self.edges)
 
 
 LEVELS = np.array([-1.0, -0.3, 0.2, 1.4])
-
-
-def code_probabilities(w, s, grid):
-    """P(code = q) for a weight N(w, s**2), by quadrature for a stochastic grid."""
-    if not grid.stochastic:
-        return np.diff(stats.norm.cdf([-np.inf, *np.ravel(grid.edges), np.inf], w, s))
-    kinks = [-8.0, *(k for k in (grid.levels - w) / s if abs(k) < 8), 8.0]
-
-    def prob(hat):
-        def density(u):
-            return np.interp(w + s * u, grid.levels, hat) * stats.norm.pdf(u)
-
-        return sum(integrate.quad(density, a, b, epsabs=1e-13)[0] for a, b in itertools.pairwise(kinks))
-
-    return np.array([prob(hat) for hat in np.eye(len(grid.levels))])
-
-
-@pytest.mark.parametrize("stochastic", [False, True])
-@pytest.mark.parametrize("s", [0.1, 0.5, 3.0])
-@pytest.mark.parametrize("w", [-1.2, -0.3, 0.05, 0.9, 1.5])
-def test_share_is_the_fisher_information_of_the_code(w, s, stochastic):
-    grid = Fixed(LEVELS, stochastic=stochastic).fit(None)
-    step = 1e-3
-    low, mid, high = (code_probabilities(w + h * s, s, grid) for h in (-step, 0, step))
-    slope = (high - low) / (2 * step)
-    truth = np.sum(slope[mid > 1e-11] ** 2 / mid[mid > 1e-11])
-    assert retained_shares(np.array([w]), np.array([s]), grid)[0] == pytest.approx(truth, rel=1e-4, abs=1e-7)
-
-
-def test_one_edge_in_closed_form():
-    a = np.linspace(-30, 30, 13)
-    truth = np.exp(stats.norm.logpdf(a) * 2 - stats.norm.logcdf(a) - stats.norm.logsf(a))
-    found = retained_shares(a, np.ones(13), Fixed([-1.0, 1.0]).fit(None))
-    assert found == pytest.approx(truth, rel=1e-12, abs=1e-150)
-    assert found[6] == pytest.approx(2 / math.pi, rel=1e-14, abs=0)
-
-
-def test_far_cells_keep_their_relative_accuracy():
-    grid = Fixed([0.0, 1.0, 2.0]).fit(None)
-    # 20 spreads below the first edge: everything comes from two tiny cells.
-    a, b = 20.0, 30.0
-    tails = special.ndtr(-a) - special.ndtr(-b), special.ndtr(-b)
-    densities = stats.norm.pdf(a) - stats.norm.pdf(b), stats.norm.pdf(b)
-    truth = densities[0] ** 2 / tails[0] + densities[1] ** 2 / tails[1] + stats.norm.pdf(a) ** 2
-    for w, sign in ((0.5 - 2.0, 1), (1.5 + 2.0, -1)):
-        assert sign * (1.0 - w) > 0
-        assert retained_shares(np.array([w]), np.array([0.1]), grid)[0] == pytest.approx(
-            truth, rel=1e-10, abs=0
-        )
-
-
-@pytest.mark.parametrize("width", [0.02, 0.2, 0.5])
-@pytest.mark.parametrize("stochastic", [False, True])
-def test_fine_grids_lose_what_their_noise_adds(width, stochastic):
-    # Rounding adds the variance of a uniform error, h**2/12; stochastic rounding to a random neighbour
-    # h**2/6.
-    grid = Fixed(np.arange(-12, 12 + width, width), stochastic=stochastic).fit(None)
-    shares = retained_shares(np.linspace(-0.1, 0.1, 7), np.ones(7), grid)
-    assert shares == pytest.approx(1 / (1 + width**2 / (6 if stochastic else 12)), rel=0.1 * width**2, abs=0)
-
-
-def test_coarser_codes_keep_less(rng):
-    w, s = rng.normal(size=200), rng.uniform(0.01, 1, size=200)
-    edges = np.sort(rng.normal(size=15))
-    fine, coarse = (
-        retained_shares(w, s, Grid(levels=np.zeros(len(e) + 1), edges=e)) for e in (edges, edges[::3])
-    )
-    assert (coarse <= fine + 1e-12).all()
-    assert (fine <= 1).all()
-    rounded = retained_shares(w, s, Fixed(LEVELS, stochastic=True).fit(None))
-    assert (rounded >= 0).all()
-    assert (rounded <= 1).all()
-
-
-def test_mirror_image(rng):
-    w, s = rng.normal(size=50), rng.uniform(0.01, 1, size=50)
-    for stochastic in (False, True):
-        here = retained_shares(w, s, Fixed(LEVELS, stochastic=stochastic).fit(None))
-        there = retained_shares(-w, s, Fixed(-LEVELS[::-1], stochastic=stochastic).fit(None))
-        assert there == pytest.approx(here, rel=1e-9, abs=1e-15)
-
-
-@pytest.mark.parametrize("stochastic", [False, True])
-def test_mirror_image_far_out(stochastic):
-    w, s = np.array([-4.0, -3.0, -2.5]), np.full(3, 0.3)
-    here = retained_shares(w, s, Fixed(LEVELS, stochastic=stochastic).fit(None))
-    there = retained_shares(-w, s, Fixed(-LEVELS[::-1], stochastic=stochastic).fit(None))
-    assert (here > 0).all()
-    assert there == pytest.approx(here, rel=1e-9, abs=0)
-
-
-def test_channels_are_the_last_axis(rng):
-    w, s = rng.normal(size=(6, 5, 3)), rng.uniform(0.1, 1, size=(6, 5, 3))
-    levels = np.sort(rng.normal(size=(3, 4)), axis=1)
-    for stochastic in (False, True):
-        together = retained_shares(w, s, Fixed(levels, stochastic=stochastic).fit(None))
-        for c in range(3):
-            alone = retained_shares(w[..., c], s[..., c], Fixed(levels[c], stochastic=stochastic).fit(None))
-            assert together[..., c] == pytest.approx(alone, rel=1e-12, abs=0)
-
-
-def test_blocks_change_nothing(rng):
-    w = rng.normal(size=20_000)
-    grid = Fixed(np.linspace(-1, 1, 8)).fit(None)
-    together = retained_shares(w, np.full(20_000, 0.1), grid)
-    apart = [retained_shares(w[i : i + 1], np.array([0.1]), grid)[0] for i in range(0, 20_000, 997)]
-    assert together[::997] == pytest.approx(apart, rel=1e-13, abs=0)
-
-
-def test_weights_that_do_not_move():
-    weights, spread = np.array([-0.5, 0.0, 0.5]), np.zeros(3)
-    assert retained_shares(weights, spread, Fixed([-1.0, 1.0]).fit(None)).tolist() == [0, 2 / math.pi, 0]
-    assert retained_shares(weights, spread + 1e-9, Fixed([-1.0, 1.0]).fit(None)) == pytest.approx(
-        [0, 2 / math.pi, 0]
-    )
-    assert retained_shares(weights, spread, Fixed(LEVELS, stochastic=True).fit(None)).tolist() == [0, 0, 0]
-    assert (
-        retained_shares(np.array([0.1]), np.array([1e-12]), Fixed(LEVELS, stochastic=True).fit(None)) < 1e-11
-    )
 
 
 def test_full_precision_keeps_everything(rng):
@@ -166,7 +46,7 @@ def test_a_network_is_its_layers_each_with_its_own_grid(rng):
     layers = [rng.normal(size=(4, 3)), 7 * rng.normal(size=5)]
     spreads = [np.full((4, 3), 0.3), np.full(5, 0.1)]
     whole = theory.retained_information(layers, spreads, Sign())
-    shares = [retained_shares(w, s, Sign().fit(w)) for w, s in zip(layers, spreads, strict=True)]
+    shares = [Sign().fit(w).information(w, s) for w, s in zip(layers, spreads, strict=True)]
     assert whole.value == pytest.approx(np.concatenate([x.ravel() for x in shares]).mean(), rel=1e-12, abs=0)
     scalar = theory.retained_information(layers, 0.3, Sign())
     full = theory.retained_information(layers, [np.full((4, 3), 0.3), np.full(5, 0.3)], Sign())
@@ -176,7 +56,7 @@ def test_a_network_is_its_layers_each_with_its_own_grid(rng):
 def test_interval_is_the_bootstraps(rng):
     weights = rng.normal(size=2000)
     result = theory.retained_information(weights, 0.2, Sign())
-    shares = retained_shares(weights, np.full(2000, 0.2), Sign().fit(weights))
+    shares = Sign().fit(weights).information(weights, np.full(2000, 0.2))
     resampled = stats.bootstrap((shares,), np.mean, method="percentile", n_resamples=2000, rng=rng)
     assert result.kind == "bootstrap"
     assert [result.lower, result.upper] == pytest.approx(
