@@ -54,7 +54,7 @@ ATTACKS = {
 }
 # The others say what they are in the first line of their docstring.
 ATTACKS |= {
-    name: _attack((type(one.attack).__doc__ or "").strip().splitlines()[0])
+    name: _attack((type(one.attack).__doc__ or "").strip().splitlines()[0].replace("``", ""))
     for name, one in RANKED.items()
     if name not in ATTACKS
 }

@@ -14,7 +14,7 @@ from mis.attacks.ridge import Ridge, gram, ridge
 from mis.ranking.networks import Networks, rows
 from mis.training import FEW_RUNS
 
-__all__ = ["layer_scores"]
+__all__ = ["calibrated", "layer_scores"]
 
 
 def layer_scores(networks: Networks, released: list[jax.Array]) -> list[dict[str, np.ndarray]]:

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from mis.ranking.black_box import calibrated
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from mis.attacks.crossfit import cross_fit
 from mis.numerics.checks import InvalidInput
 from mis.ranking.compare import given_performance, pairwise, tied
+from mis.ranking.whitebox import calibrated
 
 
 def test_pairs_are_paired_t_tests_with_holm_by_hand(rng):

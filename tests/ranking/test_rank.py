@@ -166,12 +166,12 @@ def test_rows_hang_together(made):
 
 def test_a_ranking_is_a_sequence_of_rows(made):
     ranking, _ = made
-    assert len(ranking) == 4
+    assert len(ranking) == 5
     assert repr(ranking).startswith(
         f"Ranking(modes: {ranking[0].quantizer} {ranking[0].advantage.value:.3f}, "
     )
-    assert list(ranking) == [ranking[i] for i in range(4)] == [ranking[row.quantizer] for row in ranking]
-    assert ranking[-1] == ranking[3]
+    assert list(ranking) == [ranking[i] for i in range(5)] == [ranking[row.quantizer] for row in ranking]
+    assert ranking[-1] == ranking[4]
     assert ranking[1:3] == (ranking[1], ranking[2])
     assert "sign" in ranking
     assert ranking["sign"] in ranking
@@ -341,7 +341,8 @@ def test_another_spec_never_reuses(tmp_path, monkeypatch):
     }
     # Whatever defines learner and networks is here, so that a new option cannot be forgotten.
     fields = {f.name for spec in (Learner, RankingSpec) for f in dataclasses.fields(spec)}
-    assert fields == others.keys() | {"learner", "population"}
+    fields |= set(MLP(input_shape=(1,)).options())
+    assert fields == others.keys() | {"learner", "population", "model"}
     found = set(base)
     for i, (name, value) in enumerate(others.items(), start=2):
         found = folder_of(tmp_path, monkeypatch, "breast-cancer", ["sign"], **{name: value})
@@ -558,7 +559,12 @@ BAD = [
     (("modes",), {"num_heldout": 15}, InvalidInput, "at least 16 examples outside the pool, got 15"),
     (("digits",), {"attacks": ["lyra"]}, InvalidInput, "Nearest: lira"),
     (("digits",), {"attacks": []}, InvalidInput, "at least one attack, got none"),
-    (("solubility",), {"attacks": ["rmia"]}, UnsupportedSetting, "rmia compares probabilities of classes"),
+    (
+        ("solubility",),
+        {"attacks": ["rmia"]},
+        UnsupportedSetting,
+        "attack rmia needs .*of classes; the task is a regression",
+    ),
 ]
 
 
