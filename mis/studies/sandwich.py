@@ -18,13 +18,13 @@ TASKS = (
 COLUMNS = ("lira", "advantage", "predicted")
 
 
-def sandwich(quick: bool = False) -> list[dict[str, Any]]:
+def sandwich(quick: bool = False, out: Path | None = None) -> list[dict[str, Any]]:
     """Advantage that black boxes see, that the strongest attack finds and that is predicted, on every task.
 
     Rows for ``mis.figures.sandwich``: the default ranking of every task, one row a quantizer. *lira* reads outputs,
     *advantage* is that of the strongest attack, which reads the weights, *predicted* the level that the retained
-    information and the full-precision advantage predict. Networks are kept under ``results`` as ``mis rank TASK`` keeps
-    them: what is there is used, and an interrupted study goes on. A quarter of an hour on two cores.
+    information and the full-precision advantage predict. Networks are kept in ``out``, a folder a task, as ``mis rank``
+    keeps them: what is there is used, and an interrupted study goes on. A quarter of an hour on two cores.
     """
     # Here, so that listing the studies does not start JAX.
     from mis.ranking import rank
@@ -33,9 +33,8 @@ def sandwich(quick: bool = False) -> list[dict[str, Any]]:
     for task in ("breast-cancer",) if quick else TASKS:
         names = ["sign", "ternary-90", "uniform-4"] if quick else None
         small: dict[str, Any] = {"models": 32, "steps": 100, "pool": 128} if quick else {}
-        ranking = rank(
-            task, names, out=None if quick else Path("results") / task, progress=not quick, **small
-        )
+        folder = None if quick or out is None else out / task
+        ranking = rank(task, names, out=folder, progress=not quick, **small)
         rows += [
             {
                 "label": task,

@@ -1,0 +1,145 @@
+"""Class and functions: a figure with its caption, drawn and saved in one style, and what all figures are made of."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+from mis.figures.style import Style, styled
+
+__all__ = [
+    "SUFFIXES",
+    "Drawing",
+    "FigureError",
+    "drawing",
+    "extent",
+    "legend",
+    "logarithmic",
+    "save",
+    "shape",
+    "shortened",
+]
+
+SMALL = "small"
+# No dates: equal rows make equal files.
+UNDATED: dict[str, dict[str, Any]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+class Drawing(Figure):
+    """A matplotlib figure that knows its caption, and is drawn and saved in its own style.
+
+    It belongs to no window and no list of open figures, and does not depend on the backend.
+
+    Parameters
+    ----------
+    size
+        Width and height in inches.
+    style
+        As of ``styled``.
+    """
+
+    caption = ""
+
+    def __init__(self, size: tuple[float, float], style: Style = None):
+        self.style = style
+        with styled(style):
+            super().__init__(figsize=size, layout="constrained")
+        FigureCanvasAgg(self)
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """Save in the style of the figure; see ``matplotlib.figure.Figure.savefig``."""
+        kind = f".{options['format']}" if "format" in options else Path(str(fname)).suffix
+        with styled(self.style):
+            super().savefig(fname, **{"metadata": UNDATED.get(kind)} | options)
+
+    def _repr_png_(self) -> bytes:
+        """For notebooks."""
+        picture = BytesIO()
+        self.savefig(picture, format="png", dpi=self.dpi)
+        return picture.getvalue()
+
+
+@contextlib.contextmanager
+def drawing(width: float, height: float, style: Style = None) -> Iterator[Drawing]:
+    """Yield an empty figure, with its style in force until it is drawn."""
+    with styled(style):
+        yield Drawing((width, height), style)
+
+
+def shape(num: int, width: float, least: float) -> tuple[int, int]:
+    """Return rows and columns for so many panels, none narrower than ``least`` inches where that can be.
+
+    Examples
+    --------
+    >>> shape(3, 7.0, 2.0), shape(3, 3.4, 2.0), shape(4, 7.0, 2.0)
+    ((1, 3), (3, 1), (2, 2))
+    """
+    most = max(1, min(num, int(width / least)))
+    rows = -(-num // most)
+    return rows, -(-num // rows)
+
+
+def legend(figure: Figure, more: Mapping[str, Any] | None = None) -> None:
+    """Write one legend of all panels, and of ``more`` handles, below them, where it covers nothing; equal labels once."""
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    found |= more or {}
+    most = figure.get_figwidth() * figure.dpi
+    for lines in range(1, len(found) + 1):
+        columns = -(-len(found) // lines)
+        box = figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns)
+        if columns == 1 or box.get_window_extent(figure.canvas.get_renderer()).width < most:
+            return
+        box.remove()
+
+
+def extent(figure: Figure, text: str) -> tuple[float, float]:
+    """Return width and height of a small text in inches."""
+    drawn = figure.text(0.0, 0.0, text, fontsize=SMALL, linespacing=1.05)
+    box = drawn.get_window_extent(figure.canvas.get_renderer())
+    drawn.remove()
+    return box.width / figure.dpi, box.height / figure.dpi
+
+
+def shortened(figure: Figure, text: str, width: float) -> str:
+    """Return a text without its middle, if it would be wider than so many inches."""
+    if extent(figure, text)[0] <= width:
+        return text
+    halves = ((text[: (k + 1) // 2], text[len(text) - k // 2 :]) for k in range(len(text) - 1, 0, -1))
+    shorter = (f"{start}…{end}" for start, end in halves)
+    return next((found for found in shorter if extent(figure, found)[0] <= width), "…")
+
+
+def logarithmic(*several: Any) -> None:
+    """Label logarithmic axes, whose limits are final, in plain text, as 10⁻³; below two decades also 2 and 5 of each."""
+    for axis in several:
+        low, high = sorted(np.abs(axis.get_view_interval()))
+        single = axis.get_scale() == "log"
+        near = single and high < 100.0 * low
+        if single and not near:
+            decades = np.arange(np.ceil(np.log10(low) - 1e-9), np.floor(np.log10(high) + 1e-9) + 1)
+            step = next((step for step in (1, 2, 5, 10, 20, 50, 100) if len(decades) <= 6 * step), 200)
+            axis.set_major_locator(FixedLocator(10.0 ** decades[decades % step == 0]))
+        else:
+            axis.get_major_locator().set_params(numticks=6, subs=(1.0, 2.0, 5.0) if near else (1.0,))
+        axis.set_major_formatter(
+            FuncFormatter(lambda value, _, near=near: f"{value:g}" if near else _power(value))
+        )
+        axis.set_minor_formatter(NullFormatter())
+
+
+def _power(value: float) -> str:
+    if value in (0.0, 1.0, 10.0):
+        return f"{value:g}"
+    digit, power = f"{value:.0e}".split("e")
+    power = f"10{str(int(power)).translate(SUPERSCRIPTS)}"
+    return {"1": power, "-1": f"-{power}"}.get(digit, f"{digit}·{power}")
