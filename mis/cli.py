@@ -109,7 +109,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
-def _warned(message: Warning | str, *_: Any) -> None:
+def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
     """Say a warning in a line, without the code it comes from."""
     print(f"mis: {' '.join(str(message).split())}", file=sys.stderr)
 

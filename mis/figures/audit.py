@@ -46,8 +46,8 @@ def audit_roc(
         logarithmic(axes.xaxis, axes.yaxis)
         legend(figure)
     figure.caption = (
-        f"True positive rate of the attack against its false positive rate, at {len(rows)} false positive rates "
-        f"from {smallest:.2g} to {max(fprs):.2g}, on logarithmic axes. The band is the {band} confidence interval; "
-        "what is below the axes is drawn at their foot. The dotted line is guessing."
+        f"True positive rate of the attack against its false positive rate, at {len(rows)} false positive "
+        f"rates from {smallest:.2g} to {max(fprs):.2g}, on logarithmic axes. The band is the {band} "
+        "confidence interval; what is below the axes is drawn at their foot. The dotted line is guessing."
     )
     return figure

@@ -5,7 +5,7 @@ from typing import Any
 
 from mis.figures.drawing import Drawing, drawing, legend
 from mis.figures.labels import label_points
-from mis.figures.style import Style, Width, inches, look, plain
+from mis.figures.style import Style, Width, inches, look
 
 __all__ = ["boundary"]
 
@@ -34,9 +34,10 @@ def boundary(rows: Sequence[Mapping[str, Any]], *, width: Width = "double", styl
     height = 3.4 if beside else 0.62 * len(names) + 0.3 + 2.6
     with drawing(size, height, style) as figure:
         if beside:
-            one, other = figure.subfigures(1, 2, width_ratios=[1, 1.35])
+            parts: Any = figure.subfigures(1, 2, width_ratios=[1, 1.35])
         else:
-            one, other = figure.subfigures(2, 1, height_ratios=[0.62 * len(names) + 0.3, 2.6])
+            parts = figure.subfigures(2, 1, height_ratios=[0.62 * len(names) + 0.3, 2.6])
+        one, other = parts
         strips = one.subplots(len(names), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
         shown = [row for row in rows if row["panel"] == "density" and row["weights"] == edges[0]["weights"]]
         for axes, name in zip(strips, names, strict=True):
@@ -57,10 +58,10 @@ def boundary(rows: Sequence[Mapping[str, Any]], *, width: Width = "double", styl
         legend(figure)
         label_points(levels)
     figure.caption = (
-        f"Left or above: density of {edges[0]['weights']}, with the edges of each quantizer's cells (lines) and the weights "
-        "that fluctuate across them (bands). Right or below: certified membership advantage of the best attack against the "
-        "share of weights that are set to zero, with what the boundary law says. Bars are certified bounds, not confidence "
-        "intervals. Dashed levels: "
+        f"Left or above: density of {edges[0]['weights']}, with the edges of each quantizer's cells "
+        "(lines) and the weights that fluctuate across them (bands). Right or below: certified "
+        "membership advantage of the best attack against the share of weights that are set to zero, with "
+        "what the boundary law says. Bars are certified bounds, not confidence intervals. Dashed levels: "
         + "; ".join(
             f"{row['quantizer']}, {_bits(row)}"
             for row in leaks

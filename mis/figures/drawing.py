@@ -9,24 +9,14 @@ from typing import Any
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
 from mis.figures.style import Style, styled
 
-__all__ = [
-    "SUFFIXES",
-    "Drawing",
-    "FigureError",
-    "drawing",
-    "extent",
-    "legend",
-    "logarithmic",
-    "save",
-    "shape",
-    "shortened",
-]
+__all__ = ["Drawing", "drawing", "extent", "legend", "logarithmic", "settle", "shape", "shortened"]
 
-SMALL = "small"
+SMALL, TITLE = "small", "medium"
 # No dates: equal rows make equal files.
 UNDATED: dict[str, dict[str, Any]] = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -53,6 +43,11 @@ class Drawing(Figure):
             super().__init__(figsize=size, layout="constrained")
         FigureCanvasAgg(self)
 
+    def draw(self, renderer: Any) -> None:
+        """Draw in the style of the figure: some of what it shows is made only then."""
+        with styled(self.style):
+            super().draw(renderer)
+
     def savefig(self, fname: Any, **options: Any) -> None:
         """Save in the style of the figure; see ``matplotlib.figure.Figure.savefig``."""
         kind = f".{options['format']}" if "format" in options else Path(str(fname)).suffix
@@ -68,9 +63,20 @@ class Drawing(Figure):
 
 @contextlib.contextmanager
 def drawing(width: float, height: float, style: Style = None) -> Iterator[Drawing]:
-    """Yield an empty figure, with its style in force until it is drawn."""
+    """Yield an empty figure, with its style in force until all is on it and has its place."""
     with styled(style):
-        yield Drawing((width, height), style)
+        figure = Drawing((width, height), style)
+        yield figure
+        settle(figure)
+
+
+def settle(figure: Any) -> None:
+    """Lay a figure out for good: at another resolution, or for another file, nothing moves."""
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        # Ticks depend on the layout, and the layout on their labels: once more.
+        figure.draw_without_rendering()
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
 
 
 def shape(num: int, width: float, least: float) -> tuple[int, int]:
@@ -87,7 +93,7 @@ def shape(num: int, width: float, least: float) -> tuple[int, int]:
 
 
 def legend(figure: Figure, more: Mapping[str, Any] | None = None) -> None:
-    """Write one legend of all panels, and of ``more`` handles, below them, where it covers nothing; equal labels once."""
+    """Write one legend of all panels, with ``more`` handles, below them: it covers nothing there. Equal labels once."""
     found: dict[str, Any] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -97,30 +103,30 @@ def legend(figure: Figure, more: Mapping[str, Any] | None = None) -> None:
     for lines in range(1, len(found) + 1):
         columns = -(-len(found) // lines)
         box = figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=columns)
-        if columns == 1 or box.get_window_extent(figure.canvas.get_renderer()).width < most:
+        if columns == 1 or box.get_window_extent().width < most:
             return
         box.remove()
 
 
-def extent(figure: Figure, text: str) -> tuple[float, float]:
-    """Return width and height of a small text in inches."""
-    drawn = figure.text(0.0, 0.0, text, fontsize=SMALL, linespacing=1.05)
-    box = drawn.get_window_extent(figure.canvas.get_renderer())
+def extent(figure: Figure, text: str, size: str = SMALL) -> tuple[float, float]:
+    """Return width and height of a text in inches."""
+    drawn = figure.text(0.0, 0.0, text, fontsize=size, linespacing=1.05)
+    box = drawn.get_window_extent()
     drawn.remove()
     return box.width / figure.dpi, box.height / figure.dpi
 
 
 def shortened(figure: Figure, text: str, width: float) -> str:
-    """Return a text without its middle, if it would be wider than so many inches."""
-    if extent(figure, text)[0] <= width:
+    """Return a title without its middle, if it would be wider than so many inches."""
+    if extent(figure, text, TITLE)[0] <= width:
         return text
     halves = ((text[: (k + 1) // 2], text[len(text) - k // 2 :]) for k in range(len(text) - 1, 0, -1))
     shorter = (f"{start}…{end}" for start, end in halves)
-    return next((found for found in shorter if extent(figure, found)[0] <= width), "…")
+    return next((found for found in shorter if extent(figure, found, TITLE)[0] <= width), "…")
 
 
 def logarithmic(*several: Any) -> None:
-    """Label logarithmic axes, whose limits are final, in plain text, as 10⁻³; below two decades also 2 and 5 of each."""
+    """Label logarithmic axes, their limits final, in plain text, as 10⁻³; on less than two decades also 2 and 5."""
     for axis in several:
         low, high = sorted(np.abs(axis.get_view_interval()))
         single = axis.get_scale() == "log"

@@ -6,18 +6,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mis.figures.drawing import SMALL, extent
+from mis.figures.drawing import SMALL, extent, settle
 from mis.figures.style import plain
 
 __all__ = ["label_points"]
 
-# In points: what counts as one place, the space around a label, and how far a label may be without a line to its point.
-TIED, SPACE, NEAR, APART = 3.0, 1.5, 5.0, 4.0
+# In points: what counts as one place, the space around a label, how far from its marker it may be without a line, how
+# much farther other markers are then, and where the search ends.
+TIED, SPACE, NEAR, APART, FARTHEST = 3.0, 1.5, 3.0, 4.0, 110.0
 # Width of a label beyond which it is broken, as a share of its panel.
 BROKEN = 0.45
 # To the right of the point first.
 ANGLES = 2.0 * np.pi * np.array(sorted(np.arange(-16, 16) / 32.0, key=lambda turn: (abs(turn), -turn)))
-ROUNDS = 4
+# Labels that are placed in all, in order after order; share of a panel beyond which labels cannot fit.
+TRIES, FULL = 120, 0.4
 # How much of a detour an error bar under a label, or a line to its point, is worth.
 COVERS, LED = 2.0, 8.0
 
@@ -42,7 +44,7 @@ class _Spot(NamedTuple):
 
 
 class _Placed(NamedTuple):
-    """What is taken: boxes of labels (x0, y0, x1, y1), and lines from a point to the middle of its label."""
+    """What is taken: boxes of labels (x0, y0, x1, y1), and lines, each from a point to the middle of its label."""
 
     boxes: list[np.ndarray]
     lines: list[np.ndarray]
@@ -67,8 +69,8 @@ def label_points(panels: Sequence[tuple[Any, Sequence[Point]]]) -> list[str]:
     """
     # The whole, also where panels stand in a part of it.
     figure = panels[0][0].figure.figure
-    figure.draw_without_rendering()
-    placed = [_place(axes, points, _joined(axes)) for axes, points in panels]
+    settle(figure)
+    placed = [_place(axes, points, _joined(axes), FULL) for axes, points in panels]
     missing: list[str] = []
     if any(absent for _, absent in placed):
         numbers = {
@@ -83,8 +85,6 @@ def label_points(panels: Sequence[tuple[Any, Sequence[Point]]]) -> list[str]:
     for (axes, _), (labels, _) in zip(panels, placed, strict=True):
         for label in labels:
             _write(axes, label)
-    # As it is: laid out again, for another file or at another resolution, labels would move against their points.
-    figure.set_layout_engine("none")
     return missing
 
 
@@ -151,7 +151,8 @@ def _write_key(figure: Any, numbers: dict[str, int]) -> None:
     figure.supxlabel("\n".join(line for line in lines if line), fontsize=SMALL, x=0.01, ha="left")
     added = 9.5 * sum(1 for line in lines if line) / 72.0
     figure.set_figheight(figure.get_figheight() + added)
-    figure.draw_without_rendering()
+    figure.set_layout_engine("constrained")
+    settle(figure)
 
 
 def _points(axes: Any, pixels: Any) -> Any:
@@ -159,7 +160,7 @@ def _points(axes: Any, pixels: Any) -> Any:
 
 
 def _place(
-    axes: Any, points: Sequence[Point], join: Callable[[list[str]], str]
+    axes: Any, points: Sequence[Point], join: Callable[[list[str]], str], full: float = np.inf
 ) -> tuple[list[_Label], list[str]]:
     """Find a place for the label of each point, one after another; the order that succeeds best is kept."""
     own = _points(axes, axes.transData.transform([(x, y) for x, y, _ in points]))
@@ -175,21 +176,20 @@ def _place(
         *([sign * place[axis] for place in first] for axis in (0, 1) for sign in (1.0, -1.0)),
     ]
     best: dict[int, _Spot] = {}
-    for key in keys:
-        order = sorted(range(len(groups)), key=lambda i: (key[i], i))
-        for _ in range(ROUNDS):
-            placed, found = _Placed([], []), {}
-            for i in order:
-                if spot := _spot(own[groups[i]], sizes[i], placed, *scene):
-                    found[i] = spot
-            best = max(
-                best, found, key=lambda found: (len(found), -sum(spot.cost for spot in found.values()))
-            )
-            # Those that found none come first in another round.
-            failed = [i for i in order if i not in found]
-            if not failed:
-                break
-            order = failed + [i for i in order if i in found]
+    if sum(size.prod() for size in sizes) > full * (scene[0][2:] - scene[0][:2]).prod():
+        return [], [name for *_, name in points]
+    orders = [np.argsort(key, kind="stable").tolist() for key in keys]
+    for _ in range(max(2, TRIES // len(groups))):
+        placed, found = _Placed([], []), {}
+        for i in orders[0]:
+            if spot := _spot(own[groups[i]], sizes[i], placed, *scene):
+                found[i] = spot
+        best = max(best, found, key=lambda found: (len(found), -sum(spot.cost for spot in found.values())))
+        if len(found) == len(groups) and not any(spot.led for spot in found.values()):
+            break
+        # Once all orders were tried, those that found none come first.
+        order = orders.pop(0)
+        orders.append([i for i in order if i not in found] + [i for i in order if i in found])
     labels = [
         _Label(texts[i], points[groups[i][0]][:2], tuple(spot.offset), spot.led)
         for i, spot in sorted(best.items())
@@ -247,28 +247,29 @@ def _spot(
     What is found is added to ``placed``.
     """
     half, point = size / 2.0, own[0]
-    offsets, far = _offsets(half, np.hypot(*(frame[2:] - frame[:2])))
+    same = _distance(np.hstack([own, own]), markers[:, :2]).min(axis=0) <= 0.25
+    radius = markers[same, 2].max(initial=0.0)
+    offsets, far = _offsets(half, radius)
     inside = np.all((point + offsets - half > frame[:2]) & (point + offsets + half < frame[2:]), axis=1)
     offsets, far = offsets[inside], far[inside]
     boxes = np.hstack([point + offsets - half, point + offsets + half])
 
     to_markers = _distance(boxes, markers[:, :2]) - markers[:, 2]
-    foreign = _distance(np.hstack([own, own]), markers[:, :2]).min(axis=0) > 0.25
-    nearest = to_markers[:, foreign].min(axis=1, initial=np.inf)
+    nearest = to_markers[:, ~same].min(axis=1, initial=np.inf)
     free = to_markers.min(axis=1, initial=np.inf) >= 1.0
-    for box in placed.boxes:
-        free &= np.any((boxes[:, :2] > box[2:] + SPACE) | (boxes[:, 2:] < box[:2] - SPACE), axis=1)
-    for line in placed.lines:
-        free &= _distance(boxes, line).min(axis=1) >= 1.0
-    beside = _distance(boxes, point[None])[:, 0]
-    direct = free & (beside <= NEAR) & (nearest >= beside + APART - markers[:, 2].max(initial=0.0))
+    taken, lines = np.array(placed.boxes).reshape(-1, 4), np.array(placed.lines).reshape(-1, 2, 2)
+    free &= ~_overlap(boxes, taken).any(axis=1)
+    on_lines = np.concatenate([np.empty((0, 2)), *(_along(*line) for line in lines)])
+    free &= _distance(boxes, on_lines).min(axis=1, initial=np.inf) >= 1.0
+    beside = _distance(boxes, point[None])[:, 0] - radius
+    direct = free & (beside <= NEAR) & (nearest >= beside + APART)
     led = free & (beside >= NEAR + 2.0) & (nearest >= 2.0)
 
     best, cheapest = None, np.inf
     for i in np.flatnonzero(direct | led):
         if far[i] > cheapest:
             break
-        if not direct[i] and not _clear(point, point + offsets[i], placed, markers[foreign]):
+        if not direct[i] and not _clear(point, point + offsets[i], taken, lines, markers[~same]):
             continue
         covered = (_distance(boxes[i : i + 1], samples) < 0.5).sum()
         cost = far[i] + COVERS * covered + (0.0 if direct[i] else LED)
@@ -278,37 +279,46 @@ def _spot(
         return None
     placed.boxes.append(boxes[best])
     if not direct[best]:
-        placed.lines.append(_along(point, point + offsets[best]))
+        placed.lines.append(np.array([point, point + offsets[best]]))
     return _Spot(offsets[best], not direct[best], cheapest)
 
 
-def _offsets(half: np.ndarray, farthest: float) -> tuple[np.ndarray, np.ndarray]:
+def _offsets(half: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """Return where the middle of a label may be against its point, nearest first, and how far its edge is then."""
     towards = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
-    radii = np.concatenate([[NEAR - 1.0], np.arange(NEAR + 3.0, farthest, 4.0)])
+    radii = radius + np.concatenate([[NEAR - 1.0], np.arange(NEAR + 3.0, FARTHEST, 4.0)])
     # Half of the box is on the side that faces the point.
     inner = np.clip(towards * np.sqrt(2.0), -1.0, 1.0) * half
     return (radii[:, None, None] * towards + inner).reshape(-1, 2), np.repeat(radii, len(ANGLES))
 
 
-def _clear(point: np.ndarray, centre: np.ndarray, placed: _Placed, foreign: np.ndarray) -> bool:
+def _clear(
+    point: np.ndarray, centre: np.ndarray, taken: np.ndarray, lines: np.ndarray, foreign: np.ndarray
+) -> bool:
     """Say whether a line from a point to its label passes no other marker, label or line to a label."""
     line = _along(point, centre)
     apart = np.hypot(*(line[:, None] - foreign[None, :, :2]).transpose(2, 0, 1))
     # A marker that overlaps the point's own cannot be avoided; the line then leaves on the other side.
     allowed = np.minimum(foreign[:, 2] + 1.0, 0.97 * apart[0])
-    if np.any(apart < allowed):
+    if np.any(apart < allowed) or np.any(_distance(taken, line) <= 1.0):
         return False
-    if any((_distance(box[None], line) <= 1.0).any() for box in placed.boxes):
-        return False
-    return not any(_cross(point, centre, other[0], other[-1]) for other in placed.lines)
+    starts, ends = lines[:, 0], lines[:, 1]
+    straddled = _side(point, centre, starts) != _side(point, centre, ends)
+    return not np.any(straddled & (_side(starts, ends, point) != _side(starts, ends, centre)))
 
 
-def _cross(a: np.ndarray, b: np.ndarray, c: np.ndarray, d: np.ndarray) -> bool:
-    def side(p, q, r):
-        return np.sign((q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0]))
+def _side(start: np.ndarray, end: np.ndarray, point: np.ndarray) -> np.ndarray:
+    """Return on which side of a line a point is, for many of either."""
+    (dx, dy), (px, py) = (end - start).T, (point - start).T
+    return np.sign(dx * py - dy * px)
 
-    return bool(side(a, b, c) != side(a, b, d) and side(c, d, a) != side(c, d, b))
+
+def _overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return which boxes overlap which others, with the space around them, ``(B, O)``."""
+    left, right = boxes[:, None], others[None]
+    return np.all(
+        (left[..., :2] <= right[..., 2:] + SPACE) & (left[..., 2:] >= right[..., :2] - SPACE), axis=-1
+    )
 
 
 def _distance(boxes: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ def local_map(rows: Sequence[Mapping[str, Any]], *, width: Width = "double", sty
     names = list(dict.fromkeys(row["quantizer"] for row in rows))
     size = inches("local_map", width)
     lines, columns = shape(len(PANELS), size, 2.6)
-    with drawing(size, 2.4 * lines + 0.2, style) as figure:
+    with drawing(size, 2.2 * lines + 0.3, style) as figure:
         grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
         for axes, (panel, (title, label)) in zip(grid.flat, PANELS.items(), strict=True):
             _panel(axes, [row for row in rows if row["panel"] == panel], names)
@@ -44,10 +44,11 @@ def local_map(rows: Sequence[Mapping[str, Any]], *, width: Width = "double", sty
             axes.set_ylabel("advantage / predicted")
         legend(figure)
     figure.caption = (
-        f"Membership advantage of the attack over that predicted by local asymptotics, for {len(names)} releases of small "
-        "networks, with a band of plus or minus 10%. Percentages: refits that are not where the expansion has them. Open "
-        "symbols: the sandwich at a point that is no minimum; filled ones follow the path; a cross where there is no "
-        "prediction, since the Hessian is indefinite. Bars are 95% intervals, pointwise."
+        f"Membership advantage of the attack over that predicted by local asymptotics, for {len(names)} "
+        "releases of small networks, with a band of plus or minus 10%. Percentages: refits that are not "
+        "where the expansion has them. Open symbols: the sandwich at a point that is no minimum; filled "
+        "ones follow the path; a cross where there is no prediction, since the Hessian is indefinite. "
+        "Bars are 95% intervals, pointwise."
     )
     return figure
 

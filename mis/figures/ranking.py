@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 # Column, title, label of the axis; a panel each.
 PANELS = (
     ("performance", "Privacy against performance", "held-out {performance}"),
-    ("indicator", "Indicator r_Q", "r_Q (nats), larger should leak less"),
+    ("indicator", "Indicator r_Q", "r_Q (nats)"),
     ("predicted", "Retained information", "advantage predicted from it"),
 )
 
@@ -51,10 +51,11 @@ def ranking_figure(
     panels = [panel for panel in PANELS if any(_ends(row, panel[0]) for row in rows)]
     local = [row for row in rows if _ends(row, "local")]
     lines, columns = shape(len(panels), size, 2.0)
+    lowest = min(0.0, *(_advantage(row).lower for row in rows))
     with drawing(size, 2.45 * lines + (0.25 if local else 0.0), style) as figure:
         grid = figure.subplots(lines, columns, squeeze=False)
         points = []
-        for axes, (column, title, label) in zip(grid.flat, panels, strict=True):
+        for axes, (column, title, label) in zip(grid.flat, panels, strict=False):
             shown = [row for row in rows if _ends(row, column)]
             _errors(axes, shown, column, 0, "by retained information" if column == "predicted" else None)
             if column == "predicted":
@@ -65,13 +66,16 @@ def ranking_figure(
                 axes.set_xscale("symlog", linthresh=1e-6)
                 logarithmic(axes.xaxis)
             below = about.get("task", "") if column == "performance" else _tau(agreement, column)
-            axes.set_title(f"{title}\n{shortened(figure, plain(below), 0.85 * size / columns)}")
+            axes.set_title(f"{title}\n{shortened(figure, plain(below), 0.75 * size / columns)}")
             axes.set_xlabel(label.format(performance=about.get("performance", "performance")))
             axes.margins(x=0.18, y=0.18)
-            axes.set_ylim(bottom=min(0.0, *(_advantage(row).lower for row in rows)))
+            # Room for markers at zero.
+            axes.set_ylim(bottom=lowest - 0.03 * (axes.get_ylim()[1] - lowest))
             points.append(
                 (axes, [(_ends(row, column).value, _advantage(row).value, row["quantizer"]) for row in shown])
             )
+        for axes in grid.flat[len(panels) :]:
+            axes.set_axis_off()
         for axes in grid[:, 0]:
             axes.set_ylabel("advantage, strongest attack")
         if local:
@@ -88,7 +92,7 @@ class _Ends(NamedTuple):
 
 
 def _ends(row: Row, name: str) -> Any:
-    """Read a number with its interval off a row, None where it has none: the one place that knows how rows hold them."""
+    """Read a number with its interval off a row, None where there is none: all that knows how rows hold them."""
     value = row.get(name)
     if value is None:
         return None

@@ -54,8 +54,8 @@ def sandwich(rows: Sequence[Mapping[str, Any]], *, width: Width = "double", styl
             axes.set_xlabel("advantage")
         legend(figure)
     figure.caption = (
-        f"Membership advantage on {len(tasks)} tasks, a line a release: what black boxes see (LiRA on outputs), what the "
-        "strongest attack finds, and the level that the information the quantizer retains predicts from full precision. "
-        "Bars are 95% intervals, pointwise."
+        f"Membership advantage on {len(tasks)} tasks, a line a release: what black boxes see (LiRA on "
+        "outputs), what the strongest attack finds, and the level that the information the quantizer "
+        "retains predicts from full precision. Bars are 95% intervals, pointwise."
     )
     return figure

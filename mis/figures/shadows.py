@@ -47,17 +47,17 @@ def shadows(rows: Sequence[Mapping[str, Any]], *, width: Width = "double", style
         for axes in grid[:, 0]:
             axes.set_ylabel("advantage, linear attacks on weights")
         handles = {plain(name): Line2D([], [], **look(place)) for place, name in enumerate(names)}
-        grey = {"color": "0.3", "linestyle": ""}
+        grey: dict[str, Any] = {"color": "0.3", "linestyle": ""}
         handles["limit"] = Line2D([], [], marker="*", markersize=6, **grey)
         handles["predicted"] = Line2D([], [], marker="_", markersize=9, **grey)
         legend(figure, handles)
     nums = [int(row["num_shadows"]) for row in rows if row["what"] == "attack"]
     figure.caption = (
-        f"Membership advantage of linear attacks on the released weights against the number of shadow models, on "
-        f"{' and '.join(map(plain, tasks))}. Points are attacks with {min(nums):,} to {max(nums):,} shadow models on "
-        f"networks they have not seen; lines what {min(nums):,} networks alone foretell; at the right (∞) the limit with "
-        "its interval, and as a dash the level predicted from the information that the quantizer retains. Bars are 95% "
-        "intervals, pointwise."
+        "Membership advantage of linear attacks on the released weights against the number of shadow "
+        f"models, on {' and '.join(map(plain, tasks))}. Points are attacks with {min(nums):,} to "
+        f"{max(nums):,} shadow models on networks they have not seen; lines what {min(nums):,} networks "
+        "alone foretell; at the right (∞) the limit with its interval, and as a dash the level predicted "
+        "from the information that the quantizer retains. Bars are 95% intervals, pointwise."
     )
     return figure
 

@@ -28,6 +28,8 @@ FIXED = {
     "axes.formatter.use_mathtext": False,
     "savefig.bbox": "standard",
     "svg.hashsalt": "mis",
+    # Letters are then as wide at every resolution, and labels that were measured at one fit at all.
+    "text.hinting": "none",
 }
 
 # Inches. A column and a page of most journals in two columns.
@@ -50,7 +52,7 @@ def styled(style: Style = None) -> Iterator[None]:
     style
         Path of an ``.mplstyle`` file, or the name of one of matplotlib's styles.
     """
-    sheets = [STYLE, *([] if style is None else [str(style)]), FIXED]
+    sheets: list[Any] = [STYLE, *([] if style is None else [str(style)]), FIXED]
     with matplotlib.style.context(sheets, after_reset=True), warnings.catch_warnings():
         # What a font lacks is drawn as a box; it stands as text in the caption and in the SVG.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
@@ -121,11 +123,11 @@ def look(place: int, *, marker: bool = True, line: bool = True) -> dict[str, Any
 
 
 def plain(name: Any) -> str:
-    """Return a user's name as it can be drawn: what does not print is replaced.
+    r"""Return a user's name as it can be drawn: what does not print is replaced.
 
     Examples
     --------
-    >>> plain("two\\nlines") == "two\N{REPLACEMENT CHARACTER}lines"
+    >>> plain("two\nlines") == "two\N{REPLACEMENT CHARACTER}lines"
     True
     """
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(name))

@@ -23,7 +23,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 ROUND = [
     [digit * 10.0**-k for k in range(6, -1, -1) for digit in digits]
-    for digits in ((1, 2, 5), (1, 2, 3, 4, 6, 8))
+    for digits in ((1, 2, 3, 4, 6, 8), (1, 2, 5), (1, 3), (1,))
 ]
 POINTWISE = "Bars are 95% intervals, pointwise."
 
@@ -53,8 +53,8 @@ def optimal_rocs(rows: Rows, *, width: Width = "single", style: Style = None) ->
         logarithmic(axes.xaxis, axes.yaxis)
         legend(figure)
     figure.caption = (
-        "True against false positive rate of the best possible attack, on logarithmic axes, each between certified "
-        "bounds: lines are the lower ones. These are bounds, not estimates."
+        "True against false positive rate of the best possible attack, on logarithmic axes, each between "
+        "certified bounds: lines are the lower ones. These are bounds, not estimates."
     )
     return figure
 
@@ -80,8 +80,8 @@ def exact_cases(rows: Rows, *, width: Width = "single", style: Style = None) -> 
         logarithmic(axes.xaxis, axes.yaxis)
         legend(figure)
     figure.caption = (
-        "Exact membership advantage against the number n of training examples. Powers of n are straight lines, "
-        "exponentials fall away from them. Values are exact: no intervals."
+        "Exact membership advantage against the number n of training examples. Powers of n are straight "
+        "lines, exponentials fall away from them. Values are exact: no intervals."
     )
     return figure
 
@@ -130,8 +130,8 @@ def delta_against_n(rows: Rows, *, width: Width = "double", style: Style = None)
             axes.set_axis_on() if axes.has_data() else axes.set_axis_off()
         legend(figure)
     figure.caption = (
-        f"Membership advantage against the number n of training examples by every route, for {len(laws)} laws of losses, "
-        f"and below each the relative error against the exact value. {POINTWISE}"
+        f"Membership advantage against the number n of training examples by every route, for {len(laws)} "
+        f"laws of losses, and below each the relative error against the exact value. {POINTWISE}"
     )
     return figure
 
@@ -170,8 +170,8 @@ def rare_events(rows: Rows, *, width: Width = "single", style: Style = None) -> 
         logarithmic(axes.xaxis)
         legend(figure)
     figure.caption = (
-        "Simulated over exact membership advantage against the exact one: tilted sampling (filled) and plain Monte Carlo "
-        f"(open), which sees nothing of rare events. {POINTWISE}"
+        "Simulated over exact membership advantage against the exact one: tilted sampling (filled) and "
+        f"plain Monte Carlo (open), which sees nothing of rare events. {POINTWISE}"
     )
     return figure
 
@@ -213,9 +213,10 @@ def edge_leakage(rows: Rows, *, width: Width = "double", style: Style = None) ->
             [(right, list(zip(*_columns(density, "density", "retained", "quantizer"), strict=True)))]
         )
     figure.caption = (
-        "Left or above: exact membership advantage that one released coordinate of a mean gives, against the distance of "
-        "the mean from the nearest edge of its cell. Right or below: share of the information that a quantizer retains, "
-        "against the density of the weights at its edges, with what the boundary law says. Values are exact: no intervals."
+        "Left or above: exact membership advantage that one released coordinate of a mean gives, against "
+        "the distance of the mean from the nearest edge of its cell. Right or below: share of the "
+        "information that a quantizer retains, against the density of the weights at its edges, with "
+        "what the boundary law says. Values are exact: no intervals."
         + (f" Without room for a label: {', '.join(map(plain, missing))}." if missing else "")
     )
     return figure
@@ -257,9 +258,9 @@ def certified_bands(rows: Rows, *, width: Width = "double", style: Style = None)
         logarithmic(first.xaxis)
         legend(figure)
     figure.caption = (
-        "Certified lower and upper bounds on the membership advantage of the best possible attack, against the dimension "
-        "of a mean on a grid, and against bits per weight where every weight has a cell of its own. These are bounds, not "
-        "estimates."
+        "Certified lower and upper bounds on the membership advantage of the best possible attack, "
+        "against the dimension of a mean on a grid, and against bits per weight where every weight has a "
+        "cell of its own. These are bounds, not estimates."
     )
     return figure
 
@@ -291,8 +292,9 @@ def predicted_against_empirical(rows: Rows, *, width: Width = "double", style: S
             axes.fill_between([low, high], *band, color="0.92", zorder=0)
             axes.plot([low, high], [low, high], color="0.5", linewidth=0.8, zorder=0)
             axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), title=model)
-            few, many = ([tick for tick in ticks if low <= tick <= high] for ticks in ROUND)
-            shown = few if len(few) > 2 else many
+            inside = [[tick for tick in ticks if low <= tick <= high] for ticks in ROUND]
+            # As many as have room.
+            shown = next((ticks for ticks in inside if len(ticks) <= 2.4 * size / columns), inside[-1])
             for axis in (axes.xaxis, axes.yaxis):
                 axis.set_ticks(shown, [f"{tick:g}" for tick in shown])
                 axis.set_ticks([], minor=True)
@@ -303,9 +305,10 @@ def predicted_against_empirical(rows: Rows, *, width: Width = "double", style: S
             axes.set_ylabel("advantage of the attack")
         legend(figure)
     figure.caption = (
-        f"Membership advantage that an attack reached against the one predicted by local asymptotics, for "
-        f"{', '.join(plain(model) for model, _ in models)} and {len(rows)} releases; the band is plus or minus 10%. "
-        f"Training sets of n = {', '.join(f'{n:g}' for n in sizes)}. {POINTWISE} Advantages below 0.001 are not drawn."
+        "Membership advantage that an attack reached against the one predicted by local asymptotics, for "
+        f"{', '.join(plain(model) for model, _ in models)} and {len(rows)} releases; the band is plus or "
+        f"minus 10%. Training sets of n = {', '.join(f'{n:g}' for n in sizes)}. {POINTWISE} Advantages "
+        "below 0.001 are not drawn."
     )
     return figure
 
@@ -323,16 +326,16 @@ def indicators(rows: Rows, agreement: Rows, *, width: Width = "double", style: S
         As of ``ranking_figure``.
     """
     panels = {
-        "indicator_naive": "r_Q, plain minimum",
-        "indicator": "r_Q, cross-fitted",
-        "retained": "information retained, one run",
+        "indicator_naive": "plain r_Q",
+        "indicator": "r_Q",
+        "retained": "information retained",
         "predicted": "level predicted from it",
         "weight_error": "relative weight error",
         "code_entropy": "entropy of the codes, bits",
     }
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     size = inches("indicators", width)
-    lines, columns = shape(len(panels), size, 2.0)
+    lines, columns = shape(len(panels), size, 1.6)
     with drawing(size, (1.9 + 0.12 * len(tasks)) * lines + 0.2, style) as figure:
         grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
         for axes, (column, title) in zip(grid.flat, panels.items(), strict=True):
@@ -356,14 +359,18 @@ def indicators(rows: Rows, agreement: Rows, *, width: Width = "double", style: S
             if column in ("retained", "weight_error"):
                 axes.set_xscale("log")
                 logarithmic(axes.xaxis)
+            else:
+                axes.locator_params(axis="x", nbins=4)
+                axes.ticklabel_format(axis="x", scilimits=(-2, 4))
             if column == "predicted":
                 axes.plot([0, 1], [0, 1], color="0.5", linewidth=0.8, zorder=0)
         for axes in grid[:, 0]:
             axes.set_ylabel("strongest attack's advantage")
         legend(figure)
     figure.caption = (
-        f"Membership advantage of the strongest attack against six indicators of it, on {' and '.join(map(plain, tasks))}, "
-        f"without full precision. τ is Kendall's rank correlation with the advantage. {POINTWISE}"
+        "Membership advantage of the strongest attack against six indicators of it, on "
+        f"{' and '.join(map(plain, tasks))}, without full precision. τ is Kendall's rank correlation with "
+        f"the advantage. {POINTWISE}"
     )
     return figure
 
@@ -394,8 +401,8 @@ def limits(rows: Rows, *, width: Width = "single", style: Style = None) -> Drawi
         logarithmic(axes.xaxis, axes.yaxis)
         legend(figure)
     figure.caption = (
-        "Largest membership advantage that any learner can leave against the number n of training examples (points), its "
-        "bound and its asymptote. Values are exact: no intervals."
+        "Largest membership advantage that any learner can leave against the number n of training "
+        "examples (points), its bound and its asymptote. Values are exact: no intervals."
     )
     return figure
 
