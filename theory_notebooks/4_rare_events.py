@@ -107,7 +107,7 @@ for n in (20, 100, 300):
 # %%
 rows = []
 laws = {
-    r"normal, $\delta=\sigma$": (gaussian(1.0), (2, 4, 8, 16, 50, 100, 200, 300, 450)),
+    "normal, δ = σ": (gaussian(1.0), (2, 4, 8, 16, 50, 100, 200, 300, 450)),
     "five candidates": (five, (5, 20, 100, 400, 1000)),
 }
 for name, (law, sizes) in laws.items():

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from mis.figures.style import Style, styled
 
@@ -126,21 +126,25 @@ def shortened(figure: Figure, text: str, width: float) -> str:
 
 
 def logarithmic(*several: Any) -> None:
-    """Label logarithmic axes, their limits final, in plain text, as 10⁻³; on less than two decades also 2 and 5."""
+    """Label logarithmic axes, their limits final, in plain text: decades as 10⁻³; on less than two of them numbers."""
     for axis in several:
-        low, high = sorted(np.abs(axis.get_view_interval()))
-        single = axis.get_scale() == "log"
-        near = single and high < 100.0 * low
-        if single and not near:
-            decades = np.arange(np.ceil(np.log10(low) - 1e-9), np.floor(np.log10(high) + 1e-9) + 1)
+        axis.set_minor_formatter(NullFormatter())
+        low, high = sorted(axis.get_view_interval())
+        if axis.get_scale() != "log":
+            # Zero and both signs.
+            axis.get_major_locator().set_params(numticks=6)
+            axis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
+            continue
+        decades = np.arange(np.floor(np.log10(low) + 1e-9), np.ceil(np.log10(high) - 1e-9) + 1)
+        if high < 100.0 * low:
+            ticks = np.multiply.outer(10.0**decades, [1.0, 2.0, 5.0]).ravel()
+            inside = ticks[(ticks >= low) & (ticks <= high)]
+            axis.set_major_locator(FixedLocator(inside) if len(inside) > 1 else MaxNLocator(3))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        else:
             step = next((step for step in (1, 2, 5, 10, 20, 50, 100) if len(decades) <= 6 * step), 200)
             axis.set_major_locator(FixedLocator(10.0 ** decades[decades % step == 0]))
-        else:
-            axis.get_major_locator().set_params(numticks=6, subs=(1.0, 2.0, 5.0) if near else (1.0,))
-        axis.set_major_formatter(
-            FuncFormatter(lambda value, _, near=near: f"{value:g}" if near else _power(value))
-        )
-        axis.set_minor_formatter(NullFormatter())
+            axis.set_major_formatter(FuncFormatter(lambda value, _: _power(value)))
 
 
 def _power(value: float) -> str:

@@ -21,7 +21,7 @@ ANGLES = 2.0 * np.pi * np.array(sorted(np.arange(-16, 16) / 32.0, key=lambda tur
 # Labels that are placed in all, in order after order; share of a panel beyond which labels cannot fit.
 TRIES, FULL = 120, 0.4
 # How much of a detour an error bar under a label, or a line to its point, is worth.
-COVERS, LED = 2.0, 8.0
+COVERS, LED = 1.2, 8.0
 
 Point = tuple[float, float, str]
 
@@ -106,12 +106,13 @@ def _write(axes: Any, label: _Label) -> None:
 
 
 def _joined(axes: Any) -> Callable[[list[str]], str]:
-    """Return a function that joins names with commas, on lines that are not too wide."""
+    """Return a function that joins names with commas (semicolons if they have such), on lines that are not too wide."""
     widest = BROKEN * axes.get_window_extent().width / axes.figure.figure.dpi
 
     def join(names: list[str]) -> str:
         lines: list[str] = []
-        for name in (f"{plain(name)}{',' if i < len(names) - 1 else ''}" for i, name in enumerate(names)):
+        mark = ";" if any("," in name for name in names) else ","
+        for name in [*(f"{plain(name)}{mark}" for name in names[:-1]), plain(names[-1])]:
             longer = f"{lines[-1]} {name}" if lines else ""
             if longer and extent(axes.figure.figure, longer)[0] <= widest:
                 lines[-1] = longer
@@ -286,7 +287,7 @@ def _spot(
 def _offsets(half: np.ndarray, radius: float) -> tuple[np.ndarray, np.ndarray]:
     """Return where the middle of a label may be against its point, nearest first, and how far its edge is then."""
     towards = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
-    radii = radius + np.concatenate([[NEAR - 1.0], np.arange(NEAR + 3.0, FARTHEST, 4.0)])
+    radii = radius + np.concatenate([[NEAR - 1.0, NEAR - 0.1], np.arange(NEAR + 3.0, FARTHEST, 4.0)])
     # Half of the box is on the side that faces the point.
     inner = np.clip(towards * np.sqrt(2.0), -1.0, 1.0) * half
     return (radii[:, None, None] * towards + inner).reshape(-1, 2), np.repeat(radii, len(ANGLES))

@@ -60,12 +60,15 @@ def ranking_figure(
             _errors(axes, shown, column, 0, "by retained information" if column == "predicted" else None)
             if column == "predicted":
                 _errors(axes, local, "local", 1, "by local asymptotics")
-                top = max(end for row in shown for end in (_ends(row, column).upper, _advantage(row).upper))
+                ends = [_ends(row, name) for row in rows for name in (column, "local", "advantage")]
+                top = max(end.upper for end in ends if end)
                 axes.plot([0, top], [0, top], color="0.6", linewidth=0.8, zorder=0)
             if column == "indicator":
                 axes.set_xscale("symlog", linthresh=1e-6)
                 logarithmic(axes.xaxis)
             below = about.get("task", "") if column == "performance" else _tau(agreement, column)
+            if column == "predicted" and local:
+                title, below, label = "Prediction against attack", "", "predicted advantage"
             axes.set_title(f"{title}\n{shortened(figure, plain(below), 0.75 * size / columns)}")
             axes.set_xlabel(label.format(performance=about.get("performance", "performance")))
             axes.margins(x=0.18, y=0.18)
@@ -119,7 +122,7 @@ def _tau(agreement: Sequence[Row], name: str) -> str:
     for found in agreement:
         if found["indicator"] == name and not found["given"]:
             return f"τ = {found['tau']:.2f} [{found['lower']:.2f}, {found['upper']:.2f}]"
-    return "too few quantizers for an order"
+    return "" if agreement else "too few quantizers for an order"
 
 
 def ranking_sentence(rows: Sequence[Row], about: Mapping[str, Any]) -> str:

@@ -278,7 +278,7 @@ def predicted_against_empirical(rows: Rows, *, width: Width = "double", style: S
     rows = [row for row in rows if min(row["predicted"], row["advantage"]) > 1e-3]
     models, sizes = list(_groups(rows, "model")), sorted({row["n"] for row in rows})
     size = inches("predicted_against_empirical", width)
-    lines, columns = shape(len(models), size, 1.6)
+    lines, columns = shape(len(models), size, 1.6 if size < 5.0 else 2.1)
     with drawing(size, 0.95 * size / columns * lines + 0.25, style) as figure:
         grid = figure.subplots(lines, columns, squeeze=False)
         for axes, (model, points) in zip(grid.flat, models, strict=False):
@@ -291,7 +291,8 @@ def predicted_against_empirical(rows: Rows, *, width: Width = "double", style: S
             band = [[share * low, share * high] for share in (0.9, 1.1)]
             axes.fill_between([low, high], *band, color="0.92", zorder=0)
             axes.plot([low, high], [low, high], color="0.5", linewidth=0.8, zorder=0)
-            axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), title=model)
+            axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high))
+            axes.set_title(plain(model), fontsize="small")
             inside = [[tick for tick in ticks if low <= tick <= high] for ticks in ROUND]
             # As many as have room.
             shown = next((ticks for ticks in inside if len(ticks) <= 2.4 * size / columns), inside[-1])
