@@ -136,6 +136,7 @@ def test_no_backend_and_no_matplotlibrc_changes_a_byte(backend, written, tmp_pat
         "text.usetex: True\nfont.family: Nowhere\npdf.fonttype: 3\n"
         "savefig.dpi: 31\naxes.prop_cycle: cycler('lw', [9])\n"
         "savefig.bbox: tight\naxes.formatter.use_mathtext: True\nfigure.autolayout: True\nfont.size: 40\n"
+        "savefig.facecolor: ff0000\naxes.labelweight: bold\nxtick.direction: in\n"
     )
     environment = {**os.environ, "MPLBACKEND": backend, "MATPLOTLIBRC": str(theirs)}
     out = tmp_path_factory.mktemp("out")

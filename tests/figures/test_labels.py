@@ -154,8 +154,10 @@ def test_all_eight_tasks_are_there():
     assert all(len(rows) == 10 for rows in TASKS.values())
 
 
-@pytest.mark.parametrize("width", ["single", "double"])
-@pytest.mark.parametrize("record", RECORDS)
+@pytest.mark.parametrize("width", ["single", pytest.param("double", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "record", [pytest.param(name, marks=[pytest.mark.slow] if "-seed1" in name else []) for name in RECORDS]
+)
 def test_every_recorded_ranking(record, width):
     check_ranking(RECORDS[record], width)
 
@@ -169,7 +171,7 @@ CROWDS = {
     "one": [row("full", 0.5, 0.5, 0.5)],
     "all equal": [row(f"quantizer-{i}", 0.5, 0.5, 0.5) for i in range(30)],
     "thirty": [row(f"uniform-{i}", *rng.random(3)) for i in range(30)],
-    "on a line": [row(f"uniform-{i}", i / 30, i / 30, i / 30) for i in range(30)],
+    "on a line": [row(f"uniform-{i}", i / 20, i / 20, i / 20) for i in range(20)],
     "in two heaps": [row(f"uniform-{i}", *(i % 2 + 0.01 * rng.random(3))) for i in range(12)],
     "overlapping": [row(f"uniform-{i}", 0.5 + 0.012 * i, 0.5, 0.5) for i in range(5)] + [row("f", 0, 0, 0)],
     "long names": [row(f"codebook-16-per-channel-and-more-{i}-of-it", *rng.random(3)) for i in range(12)],
@@ -178,7 +180,7 @@ CROWDS = {
 }
 
 
-@pytest.mark.parametrize("width", [2.5, "double"])
+@pytest.mark.parametrize("width", [2.5, pytest.param("double", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("crowd", [name for name in CROWDS if "longer" not in name])
 def test_crowds(crowd, width):
     check_ranking(CROWDS[crowd], width)
@@ -191,7 +193,7 @@ def test_a_name_longer_than_the_figure_is_written_whole():
 
 
 def test_what_finds_no_room_is_said_in_the_caption():
-    rows = [row(f"uniform-{i}", *rng.random(3)) for i in range(60)]
+    rows = [row(f"uniform-{i}", *rng.random(3)) for i in range(50)]
     figure = ranking_figure(rows, [], {}, width=2.5)
     missing = set(re.search(r"Without room for a label: (.*)\.$", figure.caption)[1].split(", "))
     for axes, column in zip(figure.axes, ("performance", "predicted"), strict=True):
