@@ -19,7 +19,7 @@ import numpy as np
 from scipy import integrate, special, stats
 
 from mis import theory
-from mis.figures.theory import exact_cases
+from mis.figures.notebooks import exact_cases
 from mis.numerics.checks import UnsupportedSetting
 
 SMALL = os.environ.get("MIS_NOTEBOOK_SIZE") == "small"

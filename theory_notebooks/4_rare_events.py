@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from mis import theory
-from mis.figures.theory import rare_events
+from mis.figures.notebooks import rare_events
 
 SMALL = os.environ.get("MIS_NOTEBOOK_SIZE") == "small"
 NUM_SAMPLES = 10_000 if SMALL else 100_000

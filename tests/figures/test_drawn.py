@@ -12,16 +12,10 @@ from matplotlib.text import Text
 from mis.figures import ranking_figure
 from mis.figures.audit import audit_roc
 from mis.figures.local_map import PANELS, local_map
+from mis.figures.notebooks import exact_cases, indicators, limits, optimal_rocs, rare_events
 from mis.figures.sandwich import sandwich
 from mis.figures.shadows import shadows
-from mis.figures.theory import (
-    exact_cases,
-    indicators,
-    limits,
-    optimal_rocs,
-    predicted_against_empirical,
-    rare_events,
-)
+from mis.figures.theory import predicted_against_empirical
 
 RESULTS = Path(__file__).parents[2] / "benchmarks/results"
 BOTH = pytest.mark.parametrize(("width", "inches"), [("single", 3.4), ("double", 7.0)])
