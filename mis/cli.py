@@ -2,7 +2,7 @@
 
 import codecs
 import dataclasses
-import inspect
+import functools
 import json
 import os
 import shutil
@@ -63,8 +63,13 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _drawable(_: Any, path: Path | None) -> None:
-    if path is not None and path.suffix not in SUFFIXES:
+    if path is None:
+        return
+    if path.suffix not in SUFFIXES:
         raise ValueError(f"Expected a name that ends in {', '.join(SUFFIXES)}.")
+    caption = path.with_suffix(".txt")
+    if caption.exists() and not path.exists():
+        raise ValueError(f"Expected another name: its caption would replace {caption}.")
 
 
 app = cyclopts.App(
@@ -118,7 +123,7 @@ codecs.register_error("mis-plain", _plain)
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
-    """Run the command line; bad input is one line on stderr and exit code 2."""
+    """Run the command line; bad input is one line on stderr and exit code 2, a figure that fails is exit code 1."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="mis-plain")
@@ -137,19 +142,21 @@ def _terminate(*_: Any) -> None:
     raise _Terminated
 
 
-def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"mis: {message}", file=sys.stderr)
-
-
 def _run(tokens: Sequence[str] | None) -> None:
     try:
-        app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        with warnings.catch_warnings():
+            warnings.showwarning = _warned
+            app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except (ValueError, RuntimeError, AssertionError) as error:
         # Imported late, like all that needs NumPy: `mis --help` must not wait for it.
         from mis.numerics.checks import InvalidInput, UnsupportedSetting
 
         if isinstance(error, InvalidInput | UnsupportedSetting):
             _fail(str(error))
+        if type(error).__name__ == "FigureError":
+            # Numbers are written before pictures are drawn.
+            print(f"mis: {error}", file=sys.stderr)
+            sys.exit(1)
         if "RESOURCE_EXHAUSTED" in str(error):
             _fail(TOO_MUCH)
         if not _start_of_jax(error):
@@ -184,6 +191,11 @@ def _start_of_jax(error: BaseException) -> bool:
         frame = frame.tb_next
     path = Path(frame.tb_frame.f_code.co_filename) if frame else Path()
     return path.parts[-3:-1] == ("jax", "_src") and path.name in ("xla_bridge.py", "config.py")
+
+
+def _warned(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Say a warning in a line, without the code it comes from."""
+    print(f"mis: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def _fail(message: str) -> None:
@@ -304,8 +316,8 @@ def rank(
     """Rank quantizers on a task by how much what they release leaks about training examples.
 
     Trains an ensemble of networks, each on a random half of a pool, quantizes it in every way, attacks all, and sets
-    the strongest attack beside what theory says without attacking. Writes ranking.csv, .json, .pdf and .png. An
-    interrupted run goes on where it was.
+    the strongest attack beside what theory says without attacking. Writes ranking.csv and .json, the figure as .pdf,
+    .png and .svg, and its caption as .txt. An interrupted run goes on where it was.
 
     Parameters
     ----------
@@ -356,17 +368,20 @@ def rank(
     from mis.ranking import rank as run
 
     folder = Path(options.pop("out", None) or _default_folder(task, options))
-    _keep([task, config], [folder / f"ranking.{suffix}" for suffix in ("csv", "json", "pdf", "png")])
+    _keep([task, config], [folder / f"ranking{suffix}" for suffix in (".csv", ".json", *SUFFIXES, ".txt")])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", InputWarning)
-            warnings.showwarning = _warn
             ranking = run(task, **options, out=folder, progress=True)
     except ShardsMissing as unfinished:
         print(f"{unfinished} Run the others with the same --out; the last one prints the ranking.")
         return
     print(ranking.table())
-    print(f"Written to {folder}: ranking.csv, ranking.json, ranking.pdf, ranking.png")
+    written = [f"ranking{suffix}" for suffix in (".csv", ".json", *SUFFIXES, ".txt")]
+    drawn = [name for name in written if (Path(folder) / name).exists()]
+    print(f"Written to {folder}: {', '.join(drawn)}")
+    if drawn != written:
+        sys.exit(1)
 
 
 def _default_folder(task: str, options: dict[str, Any]) -> str:
@@ -480,6 +495,8 @@ def audit(
     plot: Annotated[OutputFile, Parameter(validator=(_writable, _drawable))] = None,
     json_file: Annotated[OutputFile, Parameter(name="--json")] = None,
     csv_file: Annotated[OutputFile, Parameter(name="--csv")] = None,
+    width: str = "single",
+    style: str | None = None,
 ) -> None:
     """Measure what scores of any attack prove, with intervals that hold.
 
@@ -495,18 +512,33 @@ def audit(
     seed
         Decides the halves on which thresholds are chosen.
     plot
-        Draw the ROC, on logarithmic axes with its band, into this .pdf, .png or .svg file.
+        Draw the ROC, on logarithmic axes with its band, into this .pdf, .png or .svg file, its caption beside it in
+        .txt.
     json_file
         Write the metrics to this file.
     csv_file
         Write one line per record to this file.
+    width
+        Of the figure: single or double (3.4in, 7in), or a number with in, cm, mm or pt.
+    style
+        A matplotlib style sheet for the figure, on top of ours.
     """
     import csv
 
     from mis.attacks.audit import audit as run
     from mis.attacks.audit_file import load
+    from mis.numerics.checks import InvalidInput
 
     _keep([path], [json_file, csv_file, plot])
+    if plot is not None:
+        from mis.figures import check_style, inches
+
+        if plot.with_suffix(".txt") in (json_file, csv_file):
+            raise InvalidInput(
+                f"audit: expected another name for {plot.with_suffix('.txt')}, the caption of {plot}."
+            )
+        inches("audit", width)
+        check_style("audit", style)
     arrays: dict[str, Any] = load(path)
     found = run(**arrays, level=level, delta=delta, seed=seed)
     print(found.table())
@@ -519,9 +551,15 @@ def audit(
             writer.writerow(columns)
             writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
     if plot is not None:
+        from mis.figures import save
         from mis.figures.audit import audit_roc
 
-        audit_roc(found.roc(), level=level).savefig(plot)
+        save(
+            lambda: audit_roc(found.roc(), level=level, width=width, style=style),
+            plot.parent,
+            plot.stem,
+            [plot.suffix],
+        )
 
 
 @app.command
@@ -571,42 +609,65 @@ def verify(
 
 
 @app.command
-def figure(*names: str, out: Path = Path("results/figures"), quick: Switch = False) -> None:
-    """Compute and draw figures of the theory, as .csv, .pdf and .png.
+def figure(
+    *names: str,
+    out: Path = Path("results/figures"),
+    quick: Switch = False,
+    width: str | None = None,
+    style: str | None = None,
+) -> None:
+    """Compute and draw figures of the theory, or draw again what `mis rank` wrote: .pdf, .png, .svg, captions in .txt.
 
     Parameters
     ----------
     names
-        Names of figures; none lists them.
+        Names of figures, whose rows are also written as .csv, or paths of ranking.json files; none lists the names.
     out
         Folder they are written to, with all that they keep on the way.
     quick
-        Fewer points; the files are then called NAME-quick.
+        Fewer points.
+    width
+        single or double (3.4in, 7in), or a number with in, cm, mm or pt; else what suits each.
+    style
+        A matplotlib style sheet on top of ours.
     """
-    from mis.figures import FIGURES
-    from mis.numerics.checks import known
+    from mis import figures, studies
+    from mis.numerics.checks import InvalidInput, known
     from mis.store import make_folder
-    from mis.studies import STUDIES, write_rows
 
     if not names:
-        print(
-            "\n".join(
-                f"{name:<24} {(STUDIES[name].__doc__ or '').strip().splitlines()[0]}" for name in FIGURES
-            )
+        lines = {
+            name: (studies.STUDIES[name].__doc__ or "").strip().splitlines()[0] for name in figures.FIGURES
+        }
+        print("\n".join(f"{name:<24} {line}" for name, line in lines.items()))
+        return
+    looks = {"style": style} | ({} if width is None else {"width": width})
+    figures.inches("figure", "single" if width is None else width)
+    figures.check_style("figure", style)
+    recorded = {name: figures.recorded_ranking(Path(name)) for name in names if Path(name).suffix == ".json"}
+    titles = [recorded[name].name if name in recorded else name for name in names]
+    for name in names:
+        if name not in recorded:
+            known("figure", "name", name, figures.FIGURES)
+    if len(set(titles)) < len(titles):
+        raise InvalidInput(f"figure: expected names that differ, got {', '.join(titles)}.")
+    make_folder("figure", out)
+    for name, title in zip(names, titles, strict=True):
+        sentence = recorded[name].sentence if name in recorded else None
+        figures.refuse_other(out, title, quick=quick, sentence=sentence)
+    for name, title in zip(names, titles, strict=True):
+        written = []
+        if name in recorded:
+            draw = functools.partial(recorded[name].draw, **looks)
+        else:
+            rows = studies.STUDIES[name](quick, *([out / name] if name in studies.KEEPING else []))
+            studies.write_rows(rows, out / f"{name}.csv")
+            written = [f"{name}.csv"]
+            draw = functools.partial(figures.FIGURES[name], rows, **looks)
+        written += figures.save(
+            draw, out, title, note=figures.QUICK if quick and name not in recorded else ""
         )
-    for name in names:
-        known("figure", "name", name, FIGURES)
-    if names:
-        make_folder("figure", out)
-    for name in names:
-        # Some keep their networks, to go on from them.
-        keep = {"out": out} if "out" in inspect.signature(STUDIES[name]).parameters else {}
-        rows = STUDIES[name](quick, **keep)
-        stem = f"{name}-quick" if quick else name
-        write_rows(rows, out / f"{stem}.csv")
-        for suffix in (".pdf", ".png"):
-            FIGURES[name](rows).savefig(out / f"{stem}{suffix}")
-        print(f"Written to {out}: {stem}.csv, {stem}.pdf, {stem}.png")
+        print(f"Written to {out}: {', '.join(written)}")
 
 
 @app.command(name="list")

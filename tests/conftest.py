@@ -1,4 +1,5 @@
 import gzip
+import itertools
 import os
 import struct
 
@@ -44,3 +45,50 @@ def data_folder(tmp_path_factory):
 def write_idx(path, values):
     head = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
     path.write_bytes(gzip.compress(head + values.astype(np.uint8).tobytes()))
+
+
+@pytest.fixture
+def check_drawn():
+    """Hold a figure against its own boxes: all within it, nothing over anything else, readable as it is printed."""
+    # Here: few tests draw.
+    from matplotlib.text import Text
+
+    from mis.figures.style import styled
+
+    def check(figure, width):
+        # Some sizes are looked up when they are asked for.
+        with styled(figure.style):
+            held(figure, width)
+
+    def held(figure, width):
+        figure.draw_without_rendering()
+        assert figure.get_figwidth() == pytest.approx(width)
+        assert figure.get_figheight() < 9.5, "higher than a page"
+        drawn = figure.get_tightbbox()
+        assert drawn.x0 >= -0.01
+        assert drawn.y0 >= -0.01
+        assert drawn.x1 <= width + 0.01
+        assert drawn.y1 <= figure.get_figheight() + 0.01
+        for text in figure.findobj(Text):
+            assert text.get_fontsize() >= 6, text
+            assert not text.get_text() or not text.get_parse_math(), text
+            assert not text.get_usetex(), text
+        shown = [axes for axes in figure.axes if axes.axison]
+        boxes = [axes.get_tightbbox() for axes in shown]
+        # A pixel: neighbours may touch.
+        for one, other in itertools.combinations([box.padded(-1) for box in boxes], 2):
+            assert not one.overlaps(other)
+        for legend in figure.legends:
+            assert not any(legend.get_window_extent().padded(-1).overlaps(box) for box in boxes)
+        for axes in shown:
+            assert axes.get_legend() is None
+            for axis in (axes.xaxis, axes.yaxis):
+                low, high = sorted(axis.get_view_interval())
+                ticks = zip(axis.get_majorticklocs(), axis.get_majorticklabels(), strict=False)
+                labels = [label for place, label in ticks if low <= place <= high and label.get_visible()]
+                for one, other in itertools.combinations([label.get_window_extent() for label in labels], 2):
+                    assert not one.overlaps(other), [label.get_text() for label in labels]
+        assert figure.caption.endswith(".")
+        assert "None" not in figure.caption
+
+    return check

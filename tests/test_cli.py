@@ -12,7 +12,6 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 
 from mis.cli import app, main
 
@@ -49,7 +48,9 @@ def test_rank_writes_all_it_promises(capsys, tmp_path, table):
     # Without a terminal: lines of 80, and progress in lines of its own.
     assert max(map(len, printed.splitlines()[:-1])) <= 80
     assert errors.splitlines()[-1].startswith("quantizers: 3 of 3, 100%, ")
-    assert {"ranking.csv", "ranking.json", "ranking.pdf", "ranking.png", "runs"} <= set(os.listdir(out))
+    written = {f"ranking.{suffix}" for suffix in ("csv", "json", "pdf", "png", "svg", "txt")}
+    assert written | {"runs"} <= set(os.listdir(out))
+    assert all(name in printed.splitlines()[-1] for name in written)
     with open(out / "ranking.csv") as file:
         rows = list(csv.DictReader(file))
     assert {row["quantizer"] for row in rows} == {"full", "sign", "uniform-3"}
@@ -117,6 +118,22 @@ BAD = {
     "negative seed": (["audit", "s.npz", "--seed", "-1"], "seed an integer >= 0"),
     "negative seed of the indicator": (["indicator", "s.npz", "--seed", "-1"], "seed an integer >= 0"),
     "no picture": (["audit", "s.npz", "--plot", "roc.txt"], ".pdf, .png, .svg"),
+    "no width": (["figure", "boundary", "--width", "3.4"], "width single, double, or"),
+    "no width of a plot": (
+        ["audit", "s.npz", "--plot", "roc.png", "--width", "1in"],
+        "audit: expected width",
+    ),
+    "no style": (["figure", "boundary", "--style", "nowhere.mplstyle"], "a matplotlib style sheet"),
+    "no style of a plot": (
+        ["audit", "s.npz", "--plot", "r.png", "--style", "no"],
+        "a matplotlib style sheet",
+    ),
+    "no recorded ranking": (["figure", "nowhere.json"], "nowhere.json: No such file"),
+    "a figure twice": (["figure", "boundary", "boundary"], "names that differ"),
+    "caption over numbers": (
+        ["audit", "s.npz", "--plot", "r.png", "--csv", "r.txt"],
+        "another name for r.txt",
+    ),
     "more than memory": (["rank", "digits", "--steps", "4000000000"], "memory"),
 }
 
@@ -126,7 +143,7 @@ def refused(capsys, *tokens):
     code, printed, errors = run(capsys, *tokens)
     assert code == 2
     assert printed == ""
-    assert errors.count("\n") == 1
+    assert sum(line.startswith("mis: ") for line in errors.splitlines()) == 1
     return errors
 
 
@@ -225,7 +242,7 @@ def test_bad_config(text, part, capsys, tmp_path, monkeypatch):
     code, _, errors = run(capsys, "rank", "digits", "--config", "c.toml")
     assert code == 2
     assert part in errors
-    assert errors.count("\n") == 1
+    assert sum(line.startswith("mis: ") for line in errors.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -243,7 +260,7 @@ def test_bad_tables(arrays, part, capsys, tmp_path, monkeypatch):
     code, _, errors = run(capsys, "rank", "mine.npz")
     assert code == 2
     assert part in errors
-    assert errors.count("\n") == 1
+    assert sum(line.startswith("mis: ") for line in errors.splitlines()) == 1
 
 
 def test_indicator_agrees_with_the_library(capsys, tmp_path, rng):
@@ -279,6 +296,111 @@ def test_audit_writes_what_the_issue_of_a_user_needs(capsys, tmp_path, rng):
     assert found["advantage"]["lower"] < 0.3829 < found["advantage"]["upper"]
     assert len(paths["csv"].read_text().splitlines()) == 4001
     assert paths["png"].stat().st_size > 1000
+
+
+@pytest.mark.usefixtures("scores")
+def test_a_plot_has_its_caption_beside_it_and_replaces_no_notes(capsys):
+    Path("other.txt").write_text("notes")
+    assert "its caption would replace other.txt" in refused(capsys, "audit", "s.npz", "--plot", "other.png")
+    for width in ("single", "12cm"):
+        code, _, errors = run(
+            capsys, "audit", "s.npz", "--plot", "roc.svg", "--width", width, "--level", "0.9"
+        )
+        assert (code, errors) == (0, "")
+    assert "90% pointwise" in Path("roc.txt").read_text(encoding="utf-8")
+    assert f'width="{12 / 2.54 * 72:.6f}'[:12] in Path("roc.svg").read_text(encoding="utf-8")
+    assert sorted(os.listdir()) == ["other.txt", "roc.svg", "roc.txt", "s.npz"]
+
+
+@pytest.mark.usefixtures("scores")
+def test_numbers_of_an_audit_are_written_before_its_plot(capsys, monkeypatch):
+    import mis.figures.audit
+
+    monkeypatch.setattr(mis.figures.audit, "audit_roc", lambda *_, **__: 1 / 0)
+    code, printed, errors = run(
+        capsys, "audit", "s.npz", "--plot", "roc.png", "--json", "a.json", "--csv", "a.csv"
+    )
+    assert code == 1
+    assert "advantage" in printed
+    assert errors == "mis: roc: the figure could not be drawn (ZeroDivisionError: division by zero).\n"
+    assert json.loads(Path("a.json").read_text())["advantage"]
+    assert Path("a.csv").exists()
+    assert not Path("roc.png").exists()
+
+
+def test_numbers_of_a_ranking_are_written_before_its_figure(tmp_path, table):
+    """In a process of its own: a warning is no error there."""
+    out = tmp_path / "out"
+    broken = "import mis.figures.ranking as r\nr.label_points = lambda *_: 1 / 0\n"
+    command = f"{broken}import sys\nfrom mis.cli import main\nmain(sys.argv[1:])"
+    arguments = ["rank", str(table), *SMALL, "--out", str(out)]
+    done = subprocess.run([sys.executable, "-c", command, *arguments], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "uniform-3" in done.stdout
+    assert done.stdout.splitlines()[-1] == f"Written to {out}: ranking.csv, ranking.json"
+    assert sum(line.startswith("mis: ") for line in done.stderr.splitlines()) == 1
+    assert "the figure could not be drawn (ZeroDivisionError: division by zero). ranking.csv" in done.stderr
+    with open(out / "ranking.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 3
+    assert json.loads((out / "ranking.json").read_text())["rows"]
+
+
+def test_figures_write_what_they_say_and_nothing_elsewhere(capsys, tmp_path, monkeypatch):
+    from mis import studies
+
+    asked = []
+
+    def recorded(quick, out):
+        asked.append((quick, out))
+        with open(results / "sandwich.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        return [{k: v if k in ("label", "quantizer") else float(v) for k, v in row.items()} for row in rows]
+
+    results = Path(__file__).parents[1] / "benchmarks/results"
+    monkeypatch.setitem(studies.STUDIES, "sandwich", recorded)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    command = [
+        "figure",
+        "sandwich",
+        results / "ranking-solubility.json",
+        "--out",
+        "../there",
+        "--width",
+        "single",
+    ]
+    for _ in range(2):
+        code, printed, errors = run(capsys, *command)
+        assert (code, errors) == (0, "")
+        assert [line.split(":")[0] for line in printed.splitlines()] == ["Written to ../there"] * 2
+    assert asked == [(False, Path("../there/sandwich"))] * 2
+    names = [
+        f"{name}{suffix}"
+        for name in ("ranking-solubility", "sandwich")
+        for suffix in (".pdf", ".png", ".svg", ".txt")
+    ]
+    assert sorted(os.listdir("../there")) == sorted([*names, "sandwich.csv"])
+    assert os.listdir() == []
+    # Fewer points never replace more of them silently.
+    assert "another run's sandwich.csv" in refused(capsys, *command, "--quick")
+    assert len(asked) == 2
+
+
+def test_a_long_study_keeps_its_networks_within_out(monkeypatch, tmp_path):
+    import mis.ranking
+    from mis import studies
+
+    folders = []
+
+    def stop(*_, out, **__):
+        folders.append(out)
+        raise StopIteration
+
+    monkeypatch.setattr(mis.ranking, "rank", stop)
+    with pytest.raises(StopIteration):
+        studies.STUDIES["sandwich"](False, tmp_path / "there")
+    assert folders == [tmp_path / "there/solubility"]
+    assert {"sandwich"} == studies.KEEPING
 
 
 @pytest.mark.usefixtures("scores")
@@ -398,7 +520,7 @@ def test_a_task_with_brackets_in_its_name(capsys, tmp_path, table, monkeypatch):
     table.rename(tmp_path / "a[red]:smile:.npz")
     code, printed, _ = run(capsys, "rank", "a[red]:smile:.npz", *SMALL)
     assert code == 0
-    assert printed.startswith("a[red]:smile:: 32 networks")
+    assert printed.startswith("a[red]:smile:: a regression; 32 networks")
     assert Path("results/a[red]:smile:/ranking.csv").exists()
 
 
@@ -533,7 +655,7 @@ def test_many_classes_get_a_word_before_and_after(capsys, tmp_path, rng):
         assert " classes in 120 examples? If they are values: a regression by --regression" in " ".join(
             text.split()
         )
-    assert errors.count("\n") == 1
+    assert sum(line.startswith("mis: ") for line in errors.splitlines()) == 1
     code, printed, errors = run(capsys, *tokens, "--regression", "--replace")
     assert (code, errors) == (0, "")
     assert " R2 " in printed
@@ -558,22 +680,3 @@ def test_who_interrupts_is_told_what_is_kept(sent, expected, tmp_path):
         _, errors = process.communicate(timeout=30)
     assert errors == "mis: interrupted; what was done is kept, and the same command goes on from there.\n"
     assert process.returncode == expected
-
-
-def test_quick_figures_have_names_of_their_own(capsys, tmp_path, monkeypatch):
-    from mis import studies
-
-    seen = []
-
-    def study(quick, out):
-        seen.append((quick, out))
-        return [{"x": 1.0}]
-
-    monkeypatch.setitem(studies.STUDIES, "boundary", study)
-    monkeypatch.setitem(__import__("mis.figures").figures.FIGURES, "boundary", lambda _: Figure())
-    for tokens in ([], ["--quick"]):
-        assert run(capsys, "figure", "boundary", "--out", tmp_path, *tokens)[0] == 0
-    assert {path.name for path in tmp_path.iterdir()} == {
-        f"boundary{quick}{suffix}" for quick in ("", "-quick") for suffix in (".csv", ".pdf", ".png")
-    }
-    assert seen == [(False, tmp_path), (True, tmp_path)]

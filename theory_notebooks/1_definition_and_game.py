@@ -26,7 +26,7 @@ from collections import defaultdict
 import numpy as np
 
 from mis import theory
-from mis.figures.theory import optimal_rocs
+from mis.figures.notebooks import optimal_rocs
 
 SMALL = os.environ.get("MIS_NOTEBOOK_SIZE") == "small"
 

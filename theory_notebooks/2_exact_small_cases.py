@@ -19,7 +19,7 @@ import numpy as np
 from scipy import integrate, special, stats
 
 from mis import theory
-from mis.figures.theory import exact_cases
+from mis.figures.notebooks import exact_cases
 from mis.numerics.checks import UnsupportedSetting
 
 SMALL = os.environ.get("MIS_NOTEBOOK_SIZE") == "small"
@@ -171,10 +171,10 @@ assert "theory.simulate" in message
 # %%
 biased = theory.DiscreteLosses(losses=[[0.0, 1.0], [1.0, 0.0]], probs=[0.6, 0.4])
 laws = {
-    r"normal, $\delta = 0$": gaussian(0.0),
+    "normal, δ = 0": gaussian(0.0),
     "fair coin": coin,
-    r"normal, $\delta = 0.1\sigma$": gaussian(0.1),
-    r"normal, $\delta = 0.3\sigma$": gaussian(0.3),
+    "normal, δ = 0.1σ": gaussian(0.1),
+    "normal, δ = 0.3σ": gaussian(0.3),
     "coin, 0.6": biased,
     "three atoms": three_atoms,
 }

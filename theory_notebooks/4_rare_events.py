@@ -14,7 +14,7 @@ import numpy as np
 from scipy import special
 
 from mis import theory
-from mis.figures.theory import rare_events
+from mis.figures.notebooks import rare_events
 
 SMALL = os.environ.get("MIS_NOTEBOOK_SIZE") == "small"
 NUM_SAMPLES = 10_000 if SMALL else 100_000
@@ -109,7 +109,7 @@ for n in (20, 100, 300):
 # %%
 rows = []
 laws = {
-    r"normal, $\delta=\sigma$": (gaussian(1.0), (2, 4, 8, 16, 50, 100, 200, 300, 450)),
+    "normal, δ = σ": (gaussian(1.0), (2, 4, 8, 16, 50, 100, 200, 300, 450)),
     "five candidates": (five, (5, 20, 100, 400, 1000)),
 }
 for name, (law, sizes) in laws.items():

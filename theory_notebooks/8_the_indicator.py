@@ -32,8 +32,8 @@ from scipy import stats
 
 import mis
 from mis import theory
+from mis.figures.notebooks import indicators
 from mis.figures.shadows import shadows
-from mis.figures.theory import indicators
 from mis.ranking import kendall, partial
 from mis.studies import STUDIES
 

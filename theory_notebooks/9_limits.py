@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from mis import theory
-from mis.figures.theory import limits
+from mis.figures.notebooks import limits
 
 SMALL = os.environ.get("MIS_NOTEBOOK_SIZE") == "small"
 

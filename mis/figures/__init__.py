@@ -1,19 +1,33 @@
 """Floor 3: rows in, matplotlib figures out. Computes nothing, imports no JAX."""
 
 from collections.abc import Callable
-from typing import Any
 
+# First, before anything else imports matplotlib.
+from mis.figures import any_backend  # noqa: F401
 from mis.figures.boundary import boundary
+from mis.figures.drawing import Drawing
+from mis.figures.files import QUICK, FigureError, recorded_ranking, refuse_other, save
 from mis.figures.local_map import local_map
 from mis.figures.ranking import ranking_figure
 from mis.figures.sandwich import sandwich
 from mis.figures.shadows import shadows
+from mis.figures.style import check_style, inches
 from mis.figures.theory import certified_bands, delta_against_n, edge_leakage, predicted_against_empirical
 
-__all__ = ["FIGURES", "ranking_figure"]
+__all__ = [
+    "FIGURES",
+    "QUICK",
+    "FigureError",
+    "check_style",
+    "inches",
+    "ranking_figure",
+    "recorded_ranking",
+    "refuse_other",
+    "save",
+]
 
-# Each draws the rows of the study of the same name.
-FIGURES: dict[str, Callable[[Any], Any]] = {
+# Each draws the rows of the study of the same name, and takes ``width`` and ``style``.
+FIGURES: dict[str, Callable[..., Drawing]] = {
     "delta-vs-n": delta_against_n,
     "certified-bands": certified_bands,
     "edge-leakage": edge_leakage,

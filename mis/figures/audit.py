@@ -1,16 +1,20 @@
 """Function: the ROC of an audit on logarithmic axes, where the low false positive rates can be seen."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import matplotlib.pyplot as plt
-
-from mis.figures.style import styled
+from mis.figures.drawing import Drawing, drawing, legend, logarithmic
+from mis.figures.style import Style, Width, inches, look
 
 __all__ = ["audit_roc"]
 
 
-def audit_roc(rows: Sequence[Mapping[str, float]], *, level: float = 0.95) -> Any:
+def audit_roc(
+    rows: Sequence[Mapping[str, float]],
+    *,
+    level: float = 0.95,
+    width: Width = "single",
+    style: Style = None,
+) -> Drawing:
     """Draw TPR against FPR with its pointwise band.
 
     Where the lower end of the band is 0 the records cannot resolve the rate, and the band runs off the
@@ -22,23 +26,28 @@ def audit_roc(rows: Sequence[Mapping[str, float]], *, level: float = 0.95) -> An
         ``fpr, lower, value, upper``, as ``Audit.roc()`` returns them.
     level
         Of the band, for the legend.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
+    width, style
+        As of ``ranking_figure``.
     """
     fprs = [row["fpr"] for row in rows]
     smallest = min(fprs)
     # A logarithmic axis has no zero: what is below it is drawn at its foot.
     lower, value, upper = ([max(row[k], smallest) for row in rows] for k in ("lower", "value", "upper"))
-    with styled():
-        figure, axes = plt.subplots(figsize=(4.2, 4.0), layout="constrained")
+    size = inches("audit_roc", width)
+    with drawing(size, min(size, 4.5) * 0.95, style) as figure:
+        axes = figure.subplots()
         band = f"{100 * level:g}% pointwise"
-        axes.fill_between(fprs, lower, upper, alpha=0.25, linewidth=0, label=band)
-        axes.plot(fprs, value, label="attack")
+        colour = look(0)["color"]
+        axes.fill_between(fprs, lower, upper, alpha=0.25, linewidth=0, color=colour, label=band)
+        axes.plot(fprs, value, color=colour, label="attack")
         axes.plot([smallest, 1], [smallest, 1], linestyle=":", color="0.4", label="guessing")
         axes.set(xscale="log", yscale="log", xlim=(smallest, 1), ylim=(smallest, 1))
         axes.set(xlabel="false positive rate", ylabel="true positive rate")
-        axes.legend(loc="lower right", frameon=False)
-    plt.close(figure)
+        logarithmic(axes.xaxis, axes.yaxis)
+        legend(figure)
+    figure.caption = (
+        f"True positive rate of the attack against its false positive rate, at {len(rows)} false positive "
+        f"rates from {smallest:.2g} to {max(fprs):.2g}, on logarithmic axes. The band is the {band} "
+        "confidence interval; what is below the axes is drawn at their foot. The dotted line is guessing."
+    )
     return figure

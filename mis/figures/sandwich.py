@@ -3,76 +3,59 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 
-from mis.figures.style import styled
+from mis.figures.drawing import Drawing, drawing, legend, shape
+from mis.figures.style import Style, Width, inches, look, plain
 
 __all__ = ["sandwich"]
 
-SERIES = (
-    ("lira", "black box (LiRA)", "o"),
-    ("advantage", "strongest attack", "s"),
-    ("predicted", "predicted", "|"),
-)
+SERIES = (("lira", "black box (LiRA)"), ("advantage", "strongest attack"), ("predicted", "predicted"))
 
 
-def sandwich(rows: Sequence[Mapping[str, Any]]) -> Any:
+def sandwich(rows: Sequence[Mapping[str, Any]], *, width: Width = "double", style: Style = None) -> Drawing:
     """Draw the rows of the study ``sandwich``: for each task and quantizer what is seen, found and predicted.
 
     Parameters
     ----------
     rows
         With ``label``, ``quantizer`` and ``lira``, ``advantage``, ``predicted`` with their ends.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
+    width, style
+        As of ``ranking_figure``.
     """
     tasks = list(dict.fromkeys(row["label"] for row in rows))
-    columns = min(4, len(tasks))
-    lines = -(-len(tasks) // columns)
-    with styled():
-        figure, grid = plt.subplots(
-            lines,
-            columns,
-            figsize=(2.7 * columns + 0.5, 2.6 * lines + 0.4),
-            layout="constrained",
-            squeeze=False,
-        )
-        palette = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+    size = inches("sandwich", width)
+    lines, columns = shape(len(tasks), size, 1.65)
+    most = max(sum(row["label"] == task for row in rows) for task in tasks)
+    with drawing(size, (0.65 + 0.13 * most) * lines + 0.25, style) as figure:
+        grid = figure.subplots(lines, columns, squeeze=False)
         for axes, task in zip(grid.flat, tasks, strict=False):
             of_task = sorted((row for row in rows if row["label"] == task), key=lambda row: row["advantage"])
             places = np.arange(len(of_task))
-            axes.hlines(
-                places,
-                [row["lira"] for row in of_task],
-                [row["advantage"] for row in of_task],
-                color="0.75",
-                linewidth=2.5,
-                zorder=1,
-            )
-            for colour, (name, label, marker) in zip(palette, SERIES, strict=False):
+            ends = [[row[name] for row in of_task] for name in ("lira", "advantage")]
+            axes.hlines(places, *ends, color="0.8", linewidth=2.5, zorder=1)
+            for place, (name, label) in enumerate(SERIES):
                 values, lower, upper = (
                     np.array([row[f"{name}{end}"] for row in of_task]) for end in ("", "_lower", "_upper")
                 )
-                axes.errorbar(
-                    values,
-                    places,
-                    xerr=np.maximum([values - lower, upper - values], 0.0),
-                    fmt=marker,
-                    color=colour,
-                    markersize=10 if marker == "|" else 4,
-                    markeredgewidth=2 if marker == "|" else 1,
-                    elinewidth=0.9,
-                    label=label,
-                )
-            axes.set_yticks(places, [row["quantizer"] for row in of_task], fontsize=7)
-            axes.set_title(task)
-            axes.set_xlim(left=0.0)
-            axes.set_xlabel("advantage")
+                bars = np.maximum([values - lower, upper - values], 0.0)
+                marks = look(place, line=False)
+                if name == "predicted":
+                    marks |= {"marker": "|", "markersize": 8, "markeredgewidth": 1.6}
+                axes.errorbar(values, places, xerr=bars, elinewidth=0.8, label=label, **marks)
+            axes.set_yticks(places, [plain(row["quantizer"]) for row in of_task])
+            axes.set_title(plain(task))
+            axes.set_xlim(left=min(0.0, *(row[f"{name}_lower"] for row in of_task for name, _ in SERIES)))
         for axes in list(grid.flat)[len(tasks) :]:
             axes.set_axis_off()
-        figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(SERIES))
-    plt.close(figure)
+        for axes in (
+            grid[-1] if len(tasks) == grid.size else list(grid.flat)[len(tasks) - columns : len(tasks)]
+        ):
+            axes.set_xlabel("advantage")
+        legend(figure)
+    figure.caption = (
+        f"Membership advantage on {len(tasks)} tasks, a line a release: what black boxes see (LiRA on "
+        "outputs), what the strongest attack finds, and the level that the information the quantizer "
+        "retains predicts from full precision. Bars are 95% intervals, pointwise."
+    )
     return figure

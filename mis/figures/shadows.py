@@ -3,14 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt
+from matplotlib.lines import Line2D
 
-from mis.figures.style import styled
+from mis.figures.drawing import Drawing, drawing, legend, shape
+from mis.figures.style import Style, Width, inches, look, plain
 
 __all__ = ["shadows"]
 
 
-def shadows(rows: Sequence[Mapping[str, Any]]) -> Any:
+def shadows(rows: Sequence[Mapping[str, Any]], *, width: Width = "double", style: Style = None) -> Drawing:
     """Draw the rows of the study ``shadows``, a panel a task.
 
     Points are attacks on networks they have not seen; lines what is expected of them, from the smallest number of
@@ -22,47 +23,42 @@ def shadows(rows: Sequence[Mapping[str, Any]]) -> Any:
     rows
         ``task, quantizer, what, num_shadows, value, lower, upper``, with ``what`` one of ``attack``, ``expected``,
         ``limit``, ``predicted``, the last two without ``num_shadows``.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
+    width, style
+        As of ``ranking_figure``.
     """
     tasks = list(dict.fromkeys(row["task"] for row in rows))
     names = list(dict.fromkeys(row["quantizer"] for row in rows))
-    last = max(row["num_shadows"] for row in rows if row.get("num_shadows"))
-    with styled():
-        figure, panels = plt.subplots(
-            1,
-            len(tasks),
-            figsize=(4.4 * len(tasks) + 0.6, 4.4),
-            layout="constrained",
-            sharey=True,
-            squeeze=False,
-        )
-        cycle = plt.rcParams["axes.prop_cycle"].by_key()["color"]
-        for axes, task in zip(panels[0], tasks, strict=True):
+    last = max(int(row["num_shadows"]) for row in rows if row.get("num_shadows"))
+    size = inches("shadows", width)
+    lines, columns = shape(len(tasks), size, 2.6)
+    with drawing(size, 2.7 * lines + 0.45, style) as figure:
+        grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
+        for axes, task in zip(grid.flat, tasks, strict=False):
             for place, name in enumerate(names):
                 own = [row for row in rows if row["task"] == task and row["quantizer"] == name]
-                _series(
-                    axes, own, cycle[place % len(cycle)], 2 * last * 4 ** (place / max(len(names) - 1, 1))
-                )
+                _series(axes, own, place, 2 * last * 4 ** (place / max(len(names) - 1, 1)))
             axes.set_xscale("log")
-            axes.set(title=task, xlabel="shadow models", ylim=(0, None))
-            axes.set_xticks(
-                [*_decades(last), 4 * last], [f"{n:,}" for n in _decades(last)] + ["\N{INFINITY}"]
-            )
+            axes.set(title=plain(task), xlabel="shadow models", ylim=(0, None))
+            decades = _decades(last)
+            axes.set_xticks([*decades, 4 * last], [f"{n:,}" for n in decades] + ["\N{INFINITY}"])
             axes.minorticks_off()
-        panels[0][0].set_ylabel("advantage of linear attacks on the weights")
-        handles = [
-            plt.Line2D([], [], color=cycle[place % len(cycle)], marker="o", label=name, markersize=4)
-            for place, name in enumerate(names)
-        ]
-        handles += [
-            plt.Line2D([], [], color="0.3", marker="D", linestyle="", markersize=4, label="limit"),
-            plt.Line2D([], [], color="0.3", marker="_", linestyle="", markersize=9, label="predicted"),
-        ]
-        figure.legend(handles=handles, loc="outside lower center", ncols=5)
-    plt.close(figure)
+        for axes in list(grid.flat)[len(tasks) :]:
+            axes.set_axis_off()
+        for axes in grid[:, 0]:
+            axes.set_ylabel("advantage, linear attacks on weights")
+        handles = {plain(name): Line2D([], [], **look(place)) for place, name in enumerate(names)}
+        grey: dict[str, Any] = {"color": "0.3", "linestyle": ""}
+        handles["limit"] = Line2D([], [], marker="*", markersize=6, **grey)
+        handles["predicted"] = Line2D([], [], marker="_", markersize=9, **grey)
+        legend(figure, handles)
+    nums = [int(row["num_shadows"]) for row in rows if row["what"] == "attack"]
+    figure.caption = (
+        "Membership advantage of linear attacks on the released weights against the number of shadow "
+        f"models, on {' and '.join(map(plain, tasks))}. Points are attacks with {min(nums):,} to "
+        f"{max(nums):,} shadow models on networks they have not seen; lines what {min(nums):,} networks "
+        "alone foretell; at the right (∞) the limit with its interval, and as a dash the level predicted "
+        "from the information that the quantizer retains. Bars are 95% intervals, pointwise."
+    )
     return figure
 
 
@@ -70,16 +66,16 @@ def _decades(last: int) -> list[int]:
     return [10**power for power in range(2, len(str(last)))]
 
 
-def _series(axes: Any, rows: Sequence[Mapping[str, Any]], colour: str, infinity: float):
+def _series(axes: Any, rows: Sequence[Mapping[str, Any]], place: int, infinity: float) -> None:
+    marks, dashes = look(place, line=False), look(place, marker=False)
     for row in rows:
         half = [[row["value"] - row["lower"]], [row["upper"] - row["value"]]]
         if row["what"] == "attack":
-            axes.errorbar(
-                [row["num_shadows"]], [row["value"]], yerr=half, fmt="o", color=colour, markersize=4
-            )
+            axes.errorbar([row["num_shadows"]], [row["value"]], yerr=half, **marks)
         elif row["what"] == "limit":
-            axes.errorbar([infinity], [row["value"]], yerr=half, fmt="D", color=colour, markersize=4)
+            axes.errorbar([infinity], [row["value"]], yerr=half, **marks | {"marker": "*", "markersize": 6})
         elif row["what"] == "predicted":
-            axes.plot([infinity], [row["value"]], "_", color=colour, markersize=10, markeredgewidth=2)
+            dash = marks | {"marker": "_", "markersize": 9}
+            axes.plot([infinity], [row["value"]], markeredgewidth=1.6, **dash)
     expected = [row for row in rows if row["what"] == "expected"]
-    axes.plot([row["num_shadows"] for row in expected], [row["value"] for row in expected], color=colour)
+    axes.plot([row["num_shadows"] for row in expected], [row["value"] for row in expected], **dashes)

@@ -149,14 +149,25 @@ class Ranking(Sequence[Row]):
             names, self.advantages, num_folds=self.about.get("folds"), level=self.about.get("level", 0.95)
         )
 
-    def figure(self) -> Any:
-        """Return a matplotlib figure: privacy against performance, and indicators against advantage."""
+    def figure(self, *, width: str | float = "double", style: str | Path | None = None) -> Any:
+        """Return a matplotlib figure: privacy against performance, and indicators against advantage.
+
+        Parameters
+        ----------
+        width
+            ``"single"`` or ``"double"``, of a journal's columns; a number with its unit, as ``"84mm"``; or inches.
+        style
+            A matplotlib style sheet to be used on top of the project's.
+        """
         from mis.figures import ranking_figure
 
-        return ranking_figure([row.record() for row in self.rows], self.agreement(), self.about)
+        rows = [row.record() for row in self.rows]
+        return ranking_figure(rows, self.agreement(), self.about, width=width, style=style)
 
     def save(self, folder: str | os.PathLike[str], replace: bool = False) -> None:
-        """Write ``ranking.csv``, ``ranking.json``, ``ranking.pdf`` and ``ranking.png`` into a folder.
+        """Write ``ranking`` as .csv and .json into a folder, then as figure (.pdf, .png, .svg, caption in .txt).
+
+        Where the figure fails there is a warning; the numbers are written by then.
 
         Raises
         ------
@@ -171,6 +182,13 @@ class Ranking(Sequence[Row]):
             self._write(Path(draft))
             for path in Path(draft).iterdir():
                 path.replace(folder / path.name)
+        try:
+            from mis.figures import save
+
+            save(self.figure, folder, "ranking")
+        except Exception as error:
+            # Whatever it is, also a matplotlib that cannot be imported: hours of computing must not end in it.
+            warnings.warn(f"{error} ranking.csv and ranking.json are written.", RuntimeWarning, stacklevel=2)
 
     def _write(self, folder):
         with open(folder / "ranking.csv", "w", newline="", encoding="utf-8") as file:
@@ -188,11 +206,6 @@ class Ranking(Sequence[Row]):
         }
         text = json.dumps(document, indent=1, default=float) + "\n"
         (folder / "ranking.json").write_text(text, encoding="utf-8")
-        figure = self.figure()
-        # It is laid out; a layout for each file again would take most of the time.
-        figure.set_layout_engine("none")
-        for suffix in ("pdf", "png"):
-            figure.savefig(folder / f"ranking.{suffix}")
 
 
 def rank(

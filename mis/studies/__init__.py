@@ -17,7 +17,10 @@ from mis.studies.rows import write_rows
 from mis.studies.sandwich import sandwich
 from mis.studies.shadows import shadows
 
-__all__ = ["STUDIES", "write_rows"]
+__all__ = ["KEEPING", "STUDIES", "write_rows"]
+
+# Those that also take a folder, and keep there what takes long to compute.
+KEEPING = {"sandwich"}
 
 # Each takes ``quick`` (fewer points, wider intervals) and returns rows.
 STUDIES: dict[str, Callable[..., list[dict[str, Any]]]] = {

@@ -11,7 +11,7 @@ from mis.theory.laws import LossLaw
 __all__ = ["delta_vs_n"]
 
 LAWS: dict[str, tuple[LossLaw, int]] = {
-    r"normal, $\delta = \sigma$": (
+    "normal, δ = σ": (
         theory.GaussianLosses(mean=[0.0, 1.0], cov=[[0.0, 0.0], [0.0, 1.0]]),
         450,
     ),

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from scipy import special, stats
 
 from mis.figures import FIGURES
@@ -54,16 +55,12 @@ def test_rows_survive_the_disk(study, tmp_path):
             assert read[column] == str(value) if isinstance(value, str) else float(read[column]) == value
 
 
-def test_figure_shows_every_group(study, tmp_path):
+@pytest.mark.parametrize(("width", "inches"), [("single", 3.4), ("double", 7.0)])
+def test_figure_shows_every_group(study, width, inches, check_drawn):
     name, rows = study
-    figure = FIGURES[name](rows)
-    figure.savefig(tmp_path / "figure.png")
-    shown = {
-        text.get_text()
-        for axes in figure.axes
-        for text in (axes.get_legend() or axes).findobj()
-        if hasattr(text, "get_text")
-    }
+    figure = FIGURES[name](rows, width=width)
+    check_drawn(figure, inches)
+    shown = {text.get_text() for text in figure.findobj(Text)}
     for row in rows:
         assert SHOWN[name](row) in shown
 
