@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from mis import __version__
 from mis import quantizers as zoo
 from mis.numerics.checks import (
     InvalidInput,
@@ -349,7 +350,10 @@ def rank(
         "performance": "R2" if population.num_classes is None else "accuracy",
         "heldout": len(split.heldout),
         "device": f"{jax.devices()[0].device_kind} x {jax.local_device_count()} ({platform.machine()})",
-        "versions": {name: version(name) for name in ("mis", "jax", "numpy", "scipy", "scikit-learn")},
+        "versions": {
+            "mis": __version__,
+            **{name: version(name) for name in ("jax", "numpy", "scipy", "scikit-learn")},
+        },
         "early_stops": [{"steps": steps, **stop.row.to_json()} for steps, stop in stops],
         "within": within,
         "local": local if isinstance(local := main.networks.local, str) else "applies",
@@ -405,7 +409,7 @@ def _measured(obtained: Obtained, chosen: Sequence[Quantizer], progress: bool) -
         "level": networks.level,
         "attacks": networks.attacks,
         "columns": list(COLUMNS),
-        "mis": version("mis"),
+        "mis": __version__,
     }
     suffix = fingerprint(asked, networks.ensemble.indices)
     arrays = ("advantages", "of_networks", "of_examples")
