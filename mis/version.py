@@ -52,7 +52,17 @@ def _of_git() -> str:
     if not (ROOT / ".git").exists():
         return ""
     # Nothing is written, not even git's index, and no repository named in the environment is taken for this one.
-    command = ["git", "--no-optional-locks", "-C", str(ROOT), "status", "--porcelain=2", "--branch", "--", "mis"]
+    command = [
+        "git",
+        "--no-optional-locks",
+        "-C",
+        str(ROOT),
+        "status",
+        "--porcelain=2",
+        "--branch",
+        "--",
+        "mis",
+    ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         said = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
