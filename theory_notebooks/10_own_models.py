@@ -113,7 +113,8 @@ assert weights.advantage.lower > 0.0
 
 # %% [markdown]
 # Ternary weights tell less than full precision, and not nothing. None of the two attacks on them is the best there
-# is. With so few shadow networks the outputs tell more here; with some hundreds the weights do (`benchmarks/results/README.md`).
+# is. With so few shadow networks the outputs tell more here; with some hundreds the weights do
+# (`benchmarks/results/README.md`).
 #
 # A control that every attack of your own should pass: asked about networks to which it has the wrong membership,
 # it must find nothing.
