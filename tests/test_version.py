@@ -77,7 +77,7 @@ def test_working_tree_says_its_commit_and_whether_it_differs(repository):
     assert version_in(repository) == f"{release}+g{commit[:10]}"
     (repository / "notes.txt").write_text("not of the package")
     assert version_in(repository) == f"{release}+g{commit[:10]}"
-    (repository / "mis/new.py").write_text("")
+    (repository / "mis" / "new.py").write_text("")
     assert version_in(repository) == f"{release}+g{commit[:10]}.dirty"
 
 
