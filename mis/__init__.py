@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mis.ranking import Ranking, rank
     from mis.results import Interval
 
-__version__ = "0.1.0"
+    __version__: str
+
 __all__ = [
     "Interval",
     "Ranking",
@@ -37,9 +38,15 @@ _ORIGIN = {"Interval": "mis.results", "Ranking": "mis.ranking", "rank": "mis.ran
 
 
 def __getattr__(name: str):
-    """Import on first use, so that ``mis --help`` need not wait for JAX."""
+    """Import on first use, so that ``mis --help`` need not wait for JAX, nor for git."""
+    if name == "__version__":
+        return importlib.import_module("mis.version").version()
     if name not in __all__:
         raise AttributeError(f"module 'mis' has no attribute {name!r}")
     if name in _ORIGIN:
         return getattr(importlib.import_module(_ORIGIN[name]), name)
     return importlib.import_module(f"mis.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -18,7 +18,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import cyclopts
 from cyclopts import Group, Parameter
 
-from mis import __version__
+from mis.version import version
 
 __all__ = ["app", "main"]
 
@@ -74,7 +74,7 @@ def _drawable(_: Any, path: Path | None) -> None:
 
 app = cyclopts.App(
     name="mis",
-    version=__version__,
+    version=version,
     help="Membership inference security: how much a released, quantized model tells about its training examples.",
     default_parameter=Parameter(converter=_convert),
     # It would end without a word.

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[1] / "mis"
 FLOORS = [
-    {"numerics", "results"},
+    {"numerics", "results", "version"},
     {"quantizers", "populations", "models", "sparsity"},
     {"theory", "training", "attacks"},
     {"ranking", "provenance", "store", "studies", "figures", "verify", "cli"},

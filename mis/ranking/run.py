@@ -18,6 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from mis import __version__
 from mis import models as models_
 from mis import quantizers as zoo
 from mis.models import Model
@@ -420,7 +421,7 @@ def rank(
         "device": f"{jax.devices()[0].device_kind} x {jax.local_device_count()} ({platform.machine()})",
         "doubt": population.doubt,
         "asked": asked,
-        "versions": versions("mis", *BELOW),
+        "versions": {"mis": __version__, **versions(*BELOW)},
         "code": code(),
         "early_stops": [{"steps": steps, **stop.row.to_json()} for steps, stop in stops],
         "within": within,
