@@ -205,7 +205,7 @@ def _fail(message: str) -> None:
 
 @Parameter(
     name="*",
-    group=Group("Learner options", help="Defaults: one hidden layer of 32, 600 steps of Adam.", sort_key=1),
+    group=Group("Learner options", help="How each network is trained.", sort_key=2),
 )
 @dataclass(frozen=True, kw_only=True)
 class LearnerOptions:
@@ -216,12 +216,8 @@ class LearnerOptions:
     pool
         Examples in the pool, half of which train each network [512, of a small task as many as leave 128 held out,
         but at least half].
-    width
-        Hidden units per layer [32].
-    depth
-        Hidden layers [1]; 0 is linear or logistic regression.
     steps
-        Training steps [600].
+        Training steps [600; 300 of convolutional networks].
     batch
         Examples per step [64].
     optimiser
@@ -235,8 +231,6 @@ class LearnerOptions:
     """
 
     pool: Annotated[Whole, Parameter(alias="--n")] = None
-    width: Whole = None
-    depth: Whole = None
     steps: Whole = None
     batch: Whole = None
     optimiser: Text = None
@@ -246,7 +240,37 @@ class LearnerOptions:
 
 
 @Parameter(
-    name="*", group=Group("Task options", help="Only for tasks that have them; see `mis list`.", sort_key=2)
+    name="*",
+    group=Group("Network options", help="Only for networks that have them; see `mis list`.", sort_key=1),
+)
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """What network is trained; None leaves it to ``mis.rank``.
+
+    Parameters
+    ----------
+    model
+        mlp, lenet, resnet-8, resnet-18, or one of your own as FILE.py:NAME: a function of input_shape and num_classes
+        that returns two functions, init(key) -> params and apply(params, features) -> outputs, in JAX [mlp].
+    width
+        Of mlp: hidden units per layer [32]. Of resnets: channels of the first stage.
+    depth
+        Of mlp: hidden layers [1]; 0 is linear or logistic regression.
+    activation
+        Of lenet: relu, or sigmoid, the network of studies of gradient inversion [relu].
+    norm
+        Of resnets: group or batch normalisation [group].
+    """
+
+    model: Text = None
+    width: Whole = None
+    depth: Whole = None
+    activation: Text = None
+    norm: Text = None
+
+
+@Parameter(
+    name="*", group=Group("Task options", help="Only for tasks that have them; see `mis list`.", sort_key=3)
 )
 @dataclass(frozen=True, kw_only=True)
 class TaskOptions:
@@ -297,7 +321,7 @@ def rank(
     /,
     *,
     quantizers: str | None = None,
-    models: int | None = None,
+    models: Annotated[int | None, Parameter(name=["--networks", "--models"])] = None,
     seed: int | None = None,
     out: str | None = None,
     replace: Switch = False,
@@ -310,6 +334,7 @@ def rank(
     within: float | None = None,
     folds: int | None = None,
     level: float | None = None,
+    network: ModelOptions = ModelOptions(),
     learner: LearnerOptions = LearnerOptions(),
     law: TaskOptions = TaskOptions(),
 ) -> None:
@@ -322,8 +347,9 @@ def rank(
     Parameters
     ----------
     task
-        A name from `mis list`, or the path of an .npz file with features (N, d) and target (N,): integers are
-        classes, floats a regression, unless --regression or --classification says otherwise.
+        A name from `mis list`, or the path of an .npz file with features (N, d), or images (N, H, W) or (N, H, W, C),
+        and target (N,): integers are classes, floats a regression, unless --regression or --classification says
+        otherwise.
     quantizers
         Names with commas between, e.g. sign,ternary-90,uniform-4; full precision is always added.
     models
@@ -345,8 +371,9 @@ def rank(
     fresh
         Forget what --out holds for this specification.
     attacks
-        Of lira, lira_loss, loss, calibrated_loss, rmia, lira_decoded, whitebox and combined, with commas between
-        [lira, lira_loss in a regression, lira_decoded, whitebox, combined].
+        Names from `mis list` with commas between; whitebox joins those on weights and combined everything; all is
+        every attack that the task can serve, slowly [lira, lira_loss in a regression, lira_decoded, whitebox,
+        combined].
     early
         Also show what a full-precision network leaks that was stopped early, where it performs as well as the quantized
         one: column early. Doubles the time.
@@ -357,7 +384,7 @@ def rank(
     level
         Level of all intervals [0.95].
     """
-    typed = {**locals(), **vars(learner), **vars(law)}
+    typed = {**locals(), **vars(network), **vars(learner), **vars(law)}
     options = {k: v for k, v in typed.items() if k in _option_types() and v is not None and v is not False}
     if config is not None:
         options = {**_read_config(config), **options}
@@ -386,15 +413,19 @@ def rank(
 
 def _default_folder(task: str, options: dict[str, Any]) -> str:
     """Name a folder by what is ranked, so that a quick look does not meet the results of a full run."""
+    model = f"-{options['model'].rpartition(':')[2]}" if options.get("model", "mlp") != "mlp" else ""
     quick = "-quick" if options.get("quick") else ""
     seed = f"-seed{options['seed']}" if options.get("seed") else ""
-    return f"results/{Path(task).stem}{quick}{seed}"
+    return f"results/{Path(task).stem}{model}{quick}{seed}"
+
+
+OPTIONS = (rank, ModelOptions, LearnerOptions, TaskOptions)
 
 
 def _option_types() -> dict[str, type]:
     """Name and type of each option of ``rank`` that a config may set."""
-    hints = {k: v for part in (rank, LearnerOptions, TaskOptions) for k, v in get_type_hints(part).items()}
-    for name in ("task", "config", "learner", "law", "return"):
+    hints = {k: v for part in OPTIONS for k, v in get_type_hints(part).items()}
+    for name in ("task", "config", "network", "learner", "law", "return"):
         del hints[name]
     return {k: next(t for t in (*get_args(v), v) if t is not type(None)) for k, v in hints.items()}
 
@@ -672,13 +703,14 @@ def figure(
 
 @app.command(name="list")
 def list_names() -> None:
-    """List tasks, quantizers and models, a line each."""
+    """List tasks, quantizers, models and attacks, a line each."""
     from rich.console import Console
     from rich.table import Table
 
     from mis.models import MODELS
     from mis.populations import POPULATIONS
     from mis.quantizers import DEFAULT, QUANTIZERS
+    from mis.ranking.columns import ATTACKS
 
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 118)
     for title, registry in (("Tasks", POPULATIONS), ("Quantizers", QUANTIZERS), ("Models", MODELS)):
@@ -687,6 +719,10 @@ def list_names() -> None:
             line = (variant.__doc__ or "").strip().splitlines()[0].replace("``", "")
             grid.add_row(*_usage(name, line, variant))
         console.print(grid, "")
+    grid = Table(title="Attacks", title_justify="left", box=None, show_header=False, pad_edge=False)
+    for name, column in ATTACKS.items():
+        grid.add_row(name, column.what)
+    console.print(grid, "")
     console.print("Default quantizers:", ", ".join(q.name for q in DEFAULT))
     console.print(
         "A task may also be the path of an .npz file with features (N, d), or images (N, H, W) or (N, H, W, C), "

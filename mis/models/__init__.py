@@ -22,6 +22,7 @@ __all__ = [
     "ResNet",
     "ResNet8",
     "ResNet18",
+    "any_options",
     "check",
     "get",
     "load",
@@ -44,6 +45,17 @@ def options(model: Any) -> list[str]:
     """
     spec = MODELS.get(model) if isinstance(model, str) else None
     return [field.name for field in dataclasses.fields(spec) if field.name not in GIVEN] if spec else []
+
+
+def any_options() -> list[str]:
+    """Return the names of the options that any registered network takes.
+
+    Examples
+    --------
+    >>> any_options()
+    ['width', 'depth', 'activation', 'norm']
+    """
+    return list(dict.fromkeys(option for name in MODELS for option in options(name)))
 
 
 def takes_images(model: Any) -> bool:

@@ -319,7 +319,7 @@ def rank(
     num_devices()
     if not isinstance(task, str | os.PathLike | Population):
         raise refuse("rank", "task", "a name, a path or a population", task)
-    of_model = {name: options.pop(name) for name in models_.options(model) if name in options}
+    of_model = {name: options.pop(name) for name in models_.any_options() if name in options}
     if options and isinstance(task, Population):
         raise InvalidInput(f"rank: expected options within the population, got also {', '.join(options)}.")
     population = task if isinstance(task, Population) else get_population(task, **options)
