@@ -1,0 +1,135 @@
+"""Networks of any library, and images, through a ranking."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mis.attacks import Attack, Input
+from mis.models import MODELS, Functions
+from mis.numerics.checks import InvalidInput
+from mis.ranking import evidence, measure, rank, run
+from mis.ranking.evidence import ATTACKS, Ranked, served
+
+TINY = {"models": 32, "steps": 10, "batch": 16, "pool": 40, "folds": 4, "attacks": "lira"}
+
+
+def plain():
+    def init(key):
+        return [0.1 * jax.random.normal(key, (59, 10)), jnp.zeros(10)]
+
+    return init, lambda params, x: x @ params[0] + params[1]
+
+
+def with_nnx():
+    nnx = pytest.importorskip("flax.nnx")
+
+    class Network(nnx.Module):
+        def __init__(self, rngs):
+            self.first, self.second = nnx.Linear(59, 8, rngs=rngs), nnx.Linear(8, 10, rngs=rngs)
+
+        def __call__(self, x):
+            return self.second(nnx.relu(self.first(x)))
+
+    graph = nnx.split(Network(nnx.Rngs(0)))[0]
+    return (
+        lambda key: nnx.to_pure_dict(nnx.split(Network(nnx.Rngs(params=key)))[1]),
+        lambda params, x: nnx.merge(graph, params)(x),
+    )
+
+
+def with_linen():
+    linen = pytest.importorskip("flax.linen")
+    network = linen.Sequential([linen.Dense(8), linen.relu, linen.Dense(10)])
+    return lambda key: network.init(key, jnp.ones((1, 59))), network.apply
+
+
+def with_equinox():
+    eqx = pytest.importorskip("equinox")
+
+    def make(key):
+        return eqx.nn.MLP(59, 10, width_size=8, depth=1, key=key)
+
+    fixed = eqx.partition(make(jax.random.key(0)), eqx.is_inexact_array)[1]
+    return (
+        lambda key: eqx.filter(make(key), eqx.is_inexact_array),
+        lambda params, x: jax.vmap(eqx.combine(params, fixed))(x),
+    )
+
+
+@pytest.mark.parametrize("library", [plain, with_nnx, with_linen, with_equinox])
+def test_a_network_of_any_library_is_ranked(library):
+    init, apply = library()
+    # Libraries broadcast as they like.
+    with jax.numpy_rank_promotion("allow"):
+        ranking = rank("digits", ["sign", "prune-50"], model=Functions(init=init, apply=apply, title="mine"), **TINY)
+    assert {row.quantizer for row in ranking} == {"full", "sign", "prune-50"}
+    assert all(row.advantage.kind == "attack" for row in ranking)
+    assert ranking.about["model"].startswith("mine, ")
+    # Biases meet the grid of their weights: two levels a layer and nothing else.
+    assert ranking["sign"].zeros == 0.0
+    assert ranking["prune-50"].zeros >= 0.5
+
+
+def test_results_of_a_network_without_a_version_are_not_stored(tmp_path):
+    init, apply = plain()
+    with pytest.raises(InvalidInput, match="expected a version"):
+        rank("digits", ["sign"], model=Functions(init=init, apply=apply), out=tmp_path, **TINY)
+    with jax.numpy_rank_promotion("allow"):
+        for version in ("1", "1", "2"):
+            rank(
+                "digits",
+                ["sign"],
+                model=Functions(init=init, apply=apply, version=version),
+                out=tmp_path,
+                replace=True,
+                **TINY,
+            )
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", sorted(set(MODELS) - {"mlp", "resnet-18"}))
+def test_images_are_ranked_by_networks_that_take_them(name):
+    small = {"width": 4} if name == "resnet-8" else {}
+    ranking = rank("digits", ["uniform-3"], model=name, **small, **TINY | {"steps": 6, "attacks": "lira,whitebox"})
+    assert ranking.about["spec"]["model"]["name"] == name
+    assert np.isfinite(ranking.advantages).all()
+    assert 0.0 < ranking["full"].retained_ensemble.value <= 1.0
+
+
+def test_every_attack_that_can_be_served_is_in_the_ranking_by_name():
+    small = TINY | {"attacks": "all", "steps": 40, "folds": 3, "depth": 0}
+    ranking = rank("breast-cancer", ["sign"], **small)
+    assert set(ranking["sign"].attacks) == {*ATTACKS, "whitebox", "combined"}
+    regression = rank("linear", ["sign"], dim=3, num_heldout=64, **small)
+    assert set(regression["sign"].attacks) == {
+        *(name for name in ATTACKS if served(name, None)),
+        "whitebox",
+        "combined",
+    }
+    assert not served("gap", None)
+    assert served("influence", None)
+    # Random release has no cells, and says so before it is asked for much.
+    with pytest.raises(ValueError, match="where the release is random a weight has no cell"):
+        rank("breast-cancer", ["stochastic-2"], **small | {"attacks": "cell_ratio"})
+
+
+def test_a_new_attack_takes_one_registration(monkeypatch):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class FirstLogit(Attack):
+        """The first logit."""
+
+        @property
+        def needs(self):
+            return {"target_logits": Input("T N C")}
+
+        def evaluate(self, *, target_logits):
+            return target_logits[..., 0]
+
+    monkeypatch.setitem(evidence.ATTACKS, "first_logit", Ranked(attack=FirstLogit()))
+    assert measure.ATTACKS is evidence.ATTACKS
+    monkeypatch.setattr(run, "ATTACKS", (*run.ATTACKS, "first_logit"))
+    row = rank("breast-cancer", ["sign"], **TINY | {"attacks": "first_logit"})["sign"]
+    assert set(row.attacks) == {"first_logit"}
