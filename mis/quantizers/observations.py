@@ -120,8 +120,8 @@ class Hat(Observation):
     Examples
     --------
     >>> hat = Hat(lower=np.array(-1.0), centre=np.array(0.0), upper=np.array(1.0))
-    >>> round(float(np.exp(hat.log_likelihood(0.0, 1.0))), 4), float(hat.posterior_mean(0.0, 1.0))
-    (0.3687, 0.0)
+    >>> round(float(np.exp(hat.log_likelihood(0.0, 1.0))), 4), round(float(hat.posterior_mean(0.5, 1.0)), 4)
+    (0.3687, 0.0741)
     """
 
     lower: Any
