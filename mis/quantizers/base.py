@@ -6,7 +6,8 @@ spell its name by themselves); add it to ``QUANTIZERS`` in ``__init__.py``; add 
 
 Precision, once and everywhere: grids are fitted and weights released in float32, or in float64 if the weights
 have more digits than float32, never in less: a level is a code times a scale, and which levels half precision
-could tell apart depends on the weights, while a type may not. Integers are taken for the same floats.
+could tell apart depends on the weights, while a type may not. Integers are taken for the same floats. Nothing
+overflows up to a quarter of the largest number of that precision.
 """
 
 import abc

@@ -122,8 +122,8 @@ class Hat(Observation):
     Examples
     --------
     >>> hat = Hat(lower=np.array(-1.0), centre=np.array(0.0), upper=np.array(1.0))
-    >>> round(float(np.exp(hat.log_likelihood(0.0, 1.0))), 4), float(hat.posterior_mean(0.0, 1.0))
-    (0.3687, 0.0)
+    >>> round(float(np.exp(hat.log_likelihood(0.0, 1.0))), 4), round(float(hat.posterior_mean(0.5, 1.0)), 4)
+    (0.3687, 0.0741)
     """
 
     lower: Any
@@ -136,17 +136,20 @@ class Hat(Observation):
     def posterior_mean(self, mean: Any, sd: Any) -> Any:
         xp = _namespace(self.centre, mean)
         unit = xp.where(sd > 0, sd, 1.0)
-        inside = mean + unit * self._moments(mean, unit)[1]
+        inside = self._moments(mean, unit)[1]
         return xp.clip(xp.where(sd > 0, inside, mean), self.lower, self.upper)
 
     def _moments(self, mean, sd):
-        """Log probability, and the mean of the standardised weight given the release."""
+        """Log probability, and the mean of the weight, given the release."""
         xp = _namespace(self.centre, mean)
         a, c, b = ((end - mean) / sd for end in (self.lower, self.centre, self.upper))
-        below, above = c - a, b - c
+        # Not differences of these, which round differently for each mean.
+        below, above = (self.centre - self.lower) / sd, (self.upper - self.centre) / sd
         small = xp.maximum(below, above) * (1 + xp.abs(c)) < SMALL
-        narrow, wide = _narrow_hat(xp, c, below, above, small), _wide_hat(xp, a, c, b)
-        return tuple(xp.where(small, n, w) for n, w in zip(narrow, wide, strict=True))
+        log_narrow, excess = _narrow_hat(xp, c, below, above, small)
+        log_wide, standard = _wide_hat(xp, a, c, b)
+        posterior = xp.where(small, self.centre + sd * excess, mean + sd * standard)
+        return xp.where(small, log_narrow, log_wide), posterior
 
     def check(self, where: str) -> None:
         _refuse_masks(where, self)
@@ -231,7 +234,7 @@ def _narrow_hat(xp, c, below, above, small):
     solid = prob > 0
     prob = xp.where(solid, prob, 1.0)
     log_prob = xp.where(solid, xp.log(prob) - c**2 / 2 - LOG_ROOT_2_PI, -xp.inf)
-    return log_prob, c + xp.clip(moment / prob, -below, above)
+    return log_prob, xp.clip(moment / prob, -below, above)
 
 
 def _namespace(*arrays):

@@ -48,12 +48,14 @@ class LocalFit:
 
     def advantage(self, quantizer: Quantizer, level: float) -> Interval:
         """Return the predicted advantage of the best attack on released networks, conditional on the pool."""
+        is_sharp = all(quantizer.fit(weights).is_sharp for weights in self.mean)
         return theory.local(
             influence=2.0 * self.influence,
             covariance=self.covariance,
             mean=self.mean,
             quantizer=quantizer,
             n=len(self.influence),
+            method="linear" if is_sharp else "diagonal",
             level=level,
         )
 

@@ -91,8 +91,7 @@ def local(
     n
         Sample size.
     method
-        ``"diagonal"``, ``"linear"``, ``"cells"``; by default linear where V is a matrix and every weight is released
-        as its cell or as it is, else diagonal.
+        ``"diagonal"``, ``"linear"``, ``"cells"``; by default linear where V is a matrix, else diagonal.
     level
         Confidence level of the bounds.
     num_samples, seed
@@ -136,13 +135,12 @@ def local(
     if len(psi) < 2:
         raise refuse(WHERE, "influence", "of at least two examples", psi.shape)
     variance, correlation = _covariance(covariance, psi.shape[1])
-    tensors = _tensors(mean, psi.shape[1])
-    channels = [quantizer.fit(w) for w in tensors]
-    is_sharp = all(channel.is_sharp for channel in channels)
-    default = "linear" if is_sharp and correlation is not None else "diagonal"
-    method = known(WHERE, "method", method or default, ("diagonal", "linear", "cells"))
+    methods = ("diagonal", "linear", "cells")
+    method = known(WHERE, "method", method or ("diagonal" if correlation is None else "linear"), methods)
     if correlation is None and method == "linear":
         raise UnsupportedSetting(WHERE, "method='linear' needs the full covariance; use 'diagonal'.")
+    tensors = _tensors(mean, psi.shape[1])
+    channels = [quantizer.fit(w) for w in tensors]
     sd = np.sqrt(variance / n)
     # Beyond this everything is told, and squares overflow.
     shift = np.clip(psi / (n * sd), -1e100, 1e100)
@@ -151,10 +149,8 @@ def local(
             [c.information(w, sd[part].reshape(w.shape)).ravel() for w, part, c in parts(tensors, channels)]
         )
         return _gaussian(np.square(shift) @ shares, _details(shares, shift), level)
-    if not is_sharp:
-        raise UnsupportedSetting(
-            WHERE, f"method={method!r} needs sharp cells; use 'diagonal' for {quantizer.name}."
-        )
+    if not all(channel.is_sharp for channel in channels):
+        raise UnsupportedSetting(WHERE, f"method={method!r} needs sharp cells; use 'diagonal'.")
     cells = CellScores.of(tensors, channels, sd)
     if method == "linear" and correlation is not None:
         scores = LinearScore(WHERE, cells, correlation, shift)

@@ -128,18 +128,21 @@ def check_same(weights, there, here):
 
 
 SIZES = [1e-36, 1e-30, 1e-8, 1e8, 1e30, 1e37]
+# Of both signs, from one end to the other: nearly half of what float32 holds.
+WHOLE = 8e37
 CONSTANTS = [0.0, 0.3, -2.0, 1e-30, 1e30, -3e38]
 
 
 def extremes(rng):
     drawn = [draw(rng, (20, 6), size).clip(-3.4e38, 3.4e38) for size in SIZES]
-    return np.stack([*drawn, *(np.full((20, 6), value) for value in CONSTANTS)]).astype(np.float32)
+    line = np.linspace(-WHOLE, WHOLE, 120).reshape(20, 6)
+    return np.stack([*drawn, line, *(np.full((20, 6), value) for value in CONSTANTS)]).astype(np.float32)
 
 
 def check_extremes(name, stack, releases):
     """Sums, ranges and midpoints neither overflow nor vanish; what JAX takes for zero is below 1.2e-38."""
     quantizer = parse(name)
-    for size, weights, release in zip([*SIZES, *np.abs(CONSTANTS)], stack, releases, strict=True):
+    for size, weights, release in zip([*SIZES, WHOLE, *np.abs(CONSTANTS)], stack, releases, strict=True):
         check_release(name, weights, release, rtol=1e-6 + 2.4e-38 / max(size, 1e-36))
         if name in tagged("fixed") + tagged("random") or not weights.any():
             continue
@@ -350,6 +353,14 @@ def test_codebooks_of_about_as_many_levels_as_weights(levels, size, xp, rng):
     assert grid.levels.shape == (levels,)
     if size <= levels:
         assert np.array_equal(released, weights)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(("levels", "size"), [(64, 80), (64, 300), (256, 300), (256, 600)])
+def test_levels_of_codebooks_ascend_for_heavy_tails(levels, size, seed):
+    rng = np.random.default_rng(seed)
+    for weights in (rng.standard_t(1, size=size), rng.gamma(0.1, size=size)):
+        check_release(f"codebook-{levels}", weights, rtol=1e-14)
 
 
 @pytest.mark.parametrize(("num", "xp"), [(1, np), (3, np), (16, np), (16, jnp)])

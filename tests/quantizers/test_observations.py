@@ -68,6 +68,22 @@ def test_hats(mean, sd, below, above):
     assert hat.posterior_mean(mean, sd) == pytest.approx(posterior, abs=sd * 3e-12 * distance**4, rel=1e-12)
 
 
+@pytest.mark.parametrize(("mean", "sd"), LAWS)
+@pytest.mark.parametrize("width", [1e-3, 1e-6, 1e-9, 1e-12])
+def test_posterior_means_stay_relative_to_the_width_of_narrow_hats(mean, sd, width):
+    """To first order ``E[w - c] = h**2 / 6 * (d log density / dw)`` of a symmetric hat of half width h."""
+    hat = Hat(lower=-width * sd, centre=0.0, upper=width * sd)
+    slope = mean / sd
+    expected = sd * width**2 / 6 * slope
+    assert hat.posterior_mean(mean, sd) == pytest.approx(
+        expected, rel=1e-3, abs=1e-15 * sd * (1 + abs(slope))
+    )
+    log_density = -(slope**2) / 2 - np.log(2 * np.pi) / 2 + np.log(width)
+    assert hat.log_likelihood(mean, sd) == pytest.approx(
+        log_density, rel=1e-12, abs=width**2 * (1 + slope**2)
+    )
+
+
 @pytest.mark.parametrize(("mean", "sd"), [law for law in LAWS if law != (9.0, 0.1)])
 @pytest.mark.parametrize("side", [-1, 1])
 def test_hats_of_outermost_levels(mean, sd, side):

@@ -97,7 +97,9 @@ def test_stochastic_rounding_repeats_by_network_and_differs_between_networks(net
     assert np.abs(rounded.mean(axis=0) - flat(equal)[0]).max() < 5 * error
 
 
-@pytest.mark.parametrize("name", ["full", "sign", "uniform-3-channel", "stochastic-2"])
+@pytest.mark.parametrize(
+    "name", ["full", "sign", "uniform-3-channel", "stochastic-2", "prune-90+uniform-3", "noise-10"]
+)
 def test_a_network_is_released_as_the_quantizer_does_it(networks, name):
     quantizer = quantizers.parse(name)
     released, _, cells = release(networks, quantizer)
