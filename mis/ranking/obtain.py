@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mis.models import Functions
 from mis.numerics.checks import InvalidInput
 from mis.populations import Split
 from mis.provenance import code, settings, versions
@@ -53,7 +54,9 @@ def obtain(
 ) -> Obtained:
     """Train what the store lacks, chunk by chunk, then load everything; arguments as in ``rank``."""
     x, y = split.pool.features, split.pool.targets
-    key = _key(spec, split)
+    # Of what is not kept nobody asks for the name, and a network of a user's own may have none.
+    nameless = out is None and isinstance(spec.model, Functions) and not spec.model.version
+    key = "" if nameless else _key(spec, split)
     folder = None if out is None else Path(out) / "runs" / key
     store = Store(folder, fresh=fresh)
     chunk, runs, snapshots = _sizes(spec)
