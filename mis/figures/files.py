@@ -124,15 +124,25 @@ class RecordedRanking:
         return ranking_figure(self.document["rows"], self.document["agreement"], self.document, **looks)
 
 
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row with its intervals spread over columns, as ``ranking.csv`` has them."""
+    flat = dict(row)
+    for name, value in row.items():
+        if isinstance(value, dict) and {"lower", "value", "upper"} <= set(value):
+            flat |= {name: value["value"], f"{name}_lower": value["lower"], f"{name}_upper": value["upper"]}
+    return flat
+
+
 def recorded_ranking(path: Path) -> RecordedRanking:
     """Read ``ranking.json``, or refuse what is none."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        rows, _ = document["rows"], document["agreement"]
+        rows, _ = [_flat(row) for row in document["rows"]], document["agreement"]
+        document["rows"] = rows
         complete = bool(rows) and all({"quantizer", "advantage"} <= set(row) for row in rows)
     except OSError as error:
         raise InvalidInput(f"figure: {path}: {error.strerror}.") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         complete = False
     if not complete:
         raise InvalidInput(f"figure: expected a ranking.json written by `mis rank`, got {str(path)!r}.")

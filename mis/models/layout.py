@@ -48,7 +48,7 @@ class Group:
         return math.prod(self.shape) // self.num_channels, len(self.leaves) - 1
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class Layout:
     """Parameters as a list of matrices: after training, quantizers, theory and attacks see nothing else.
 

@@ -17,7 +17,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mis.numerics.checks import unmasked
 from mis.quantizers.channels import Channel
 from mis.quantizers.fields import check, written
 from mis.quantizers.weights import floats, traced, wide
@@ -88,5 +87,4 @@ class Quantizer(abc.ABC):
 
     def __call__(self, weights: Any, *, key: Any = None) -> Any:
         """Fit a grid to ``weights`` and release them on it."""
-        unmasked(self.name, "weights", weights)
         return self.fit(weights).apply(weights, key=key)

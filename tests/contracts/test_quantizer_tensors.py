@@ -1,17 +1,21 @@
 """What every quantizer promises for tensors of any rank, precision and size, and for what is no tensor of weights."""
 
 import itertools
+import pathlib
+import runpy
 
 import jax
 import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
-from test_quantizers import CASES, KEY, names, tagged
 
 from mis.numerics.checks import InvalidInput
 from mis.quantizers import Codebook, Grid, Sign, Ternary, parse, quantize
 
+# Test files are no modules that others could import.
+CONTRACT = runpy.run_path(str(pathlib.Path(__file__).with_name("test_quantizers.py")))
+CASES, KEY, names, tagged = (CONTRACT[name] for name in ("CASES", "KEY", "names", "tagged"))
 NAMES = [*CASES, "codebook-256", "uniform-8-asymmetric", "power-of-two-6"]
 MORE = NAMES[len(CASES) :]
 GRIDS = names("continuous") + MORE

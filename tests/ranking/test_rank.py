@@ -124,7 +124,7 @@ def test_files_say_what_the_ranking_says(made):
     assert (out / "ranking.pdf").read_bytes().startswith(b"%PDF")
     assert (out / "ranking.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (out / "ranking.svg").read_text(encoding="utf-8")
-    assert "on modes: 4 releases" in (out / "ranking.txt").read_text(encoding="utf-8")
+    assert "on modes: 5 releases" in (out / "ranking.txt").read_text(encoding="utf-8")
     assert not list(out.glob(".*"))
 
 
