@@ -660,7 +660,9 @@ def test_many_classes_get_a_word_before_and_after(capsys, tmp_path, rng):
     assert code == 0
     assert "mis: " not in errors
     assert " R2 " in printed
-    assert "expected no options, got regression" in refused(capsys, "rank", "digits", "--regression")
+    assert "expected option one of images, got option='regression'" in refused(
+        capsys, "rank", "digits", "--regression"
+    )
     both = ["--regression", "--classification"]
     assert "regression or classification, got both" in refused(capsys, *tokens, *both)
 

@@ -97,7 +97,11 @@ def test_results_of_a_network_without_a_version_are_not_stored(tmp_path):
 def test_images_are_ranked_by_networks_that_take_them(name):
     small = {"width": 4} if name == "resnet-8" else {}
     ranking = rank(
-        "digits", ["uniform-3"], model=name, **small, **TINY | {"steps": 6, "attacks": "lira,whitebox"}
+        "digits",
+        ["uniform-3"],
+        model=name,
+        **small,
+        **TINY | {"steps": 6, "folds": 3, "attacks": "lira,whitebox"},
     )
     assert ranking.about["spec"]["model"]["name"] == name
     assert np.isfinite(ranking.advantages).all()
