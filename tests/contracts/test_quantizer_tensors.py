@@ -37,6 +37,15 @@ every = pytest.mark.parametrize("name", NAMES)
 celled = pytest.mark.parametrize("name", GRIDS)
 
 
+def few(known):
+    """Each costs a compilation: those that compute most differently first, the others are the expensive end."""
+    slow = pytest.mark.slow
+    return pytest.mark.parametrize("name", [n if n in FEW else pytest.param(n, marks=slow) for n in known])
+
+
+celled_quickly, every_quickly = few(GRIDS), few(NAMES)
+
+
 def mostly_numpy(every_name, few=FEW):
     """All names in NumPy, a few in JAX, the others there only in the slow sweep."""
     in_jax = [
@@ -102,7 +111,7 @@ def test_tensors_of_any_rank(name, shape, dtype, rng):
     check_release(name, np.asarray(draw(rng, shape), dtype), rtol=1e-6 if dtype == np.float32 else 1e-14)
 
 
-@celled
+@celled_quickly
 @pytest.mark.parametrize(
     "shape", [(3, 3, 2, 4), *(pytest.param(s, marks=pytest.mark.slow) for s in SHAPES[:-1])], ids=str
 )
@@ -166,7 +175,7 @@ def test_weights_of_any_size(name, rng):
     check_extremes(name, stack, [released_by(name, weights) for weights in stack])
 
 
-@celled
+@celled_quickly
 def test_weights_of_any_size_in_jax(name, rng):
     stack = extremes(rng)
     together = jax.jit(jax.vmap(lambda w: released_by(name, w)))(stack)
@@ -289,7 +298,7 @@ def test_refuses_weights_that_are_not_finite(name, xp, rng):
             channel.apply(broken, key=KEY)
 
 
-@every
+@every_quickly
 def test_under_jit_no_level_is_released_for_what_is_not_finite(name, rng):
     quantizer = parse(name)
     weights = rng.standard_normal((3, 4)).astype(np.float32)

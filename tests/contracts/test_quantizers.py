@@ -60,6 +60,19 @@ def tagged(tag):
 
 
 every = pytest.mark.parametrize("name", CASES)
+# A compilation each: those that compute most differently, the others are the expensive end.
+FEW = (
+    "sign",
+    "ternary-90",
+    "uniform-3-asymmetric",
+    "uniform-4-channel",
+    "nf4",
+    "stochastic-4",
+    "codebook-16",
+)
+every_quickly = pytest.mark.parametrize(
+    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
 celled = pytest.mark.parametrize("name", names("continuous"))
 at_home = pytest.mark.parametrize("name", names("continuous", "outside"))
 sharp = pytest.mark.parametrize("name", names("continuous", "random"))
@@ -218,7 +231,7 @@ def test_float32_under_jit_and_vmap_agrees_with_float64_numpy(name, rng):
         assert (not grid.is_sharp) or np.all(distance_to_edges(grid, weights)[different] < 2e-6)
 
 
-@every
+@every_quickly
 def test_vmap_is_a_loop(name, rng):
     quantizer = parse(name)
     stack = jnp.asarray(rng.standard_normal((3, 40, 2)), jnp.float32)
@@ -252,7 +265,7 @@ def test_degenerate_tensors_stay_finite(name, weights):
         assert np.all(np.abs(once) <= np.maximum(2 * np.abs(weights), 0.25) + 1e-6)
 
 
-@every
+@every_quickly
 def test_degenerate_tensors_stay_finite_in_jax(name):
     quantizer = parse(name)
     stack = np.stack([np.zeros((4, 3)), np.full((4, 3), 0.3), np.full((4, 3), -2.0)]).astype(np.float32)

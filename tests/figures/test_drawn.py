@@ -18,7 +18,9 @@ from mis.figures.shadows import shadows
 from mis.figures.theory import predicted_against_empirical
 
 RESULTS = Path(__file__).parents[2] / "benchmarks/results"
-BOTH = pytest.mark.parametrize(("width", "inches"), [("single", 3.4), ("double", 7.0)])
+BOTH = pytest.mark.parametrize(
+    ("width", "inches"), [("single", 3.4), pytest.param("double", 7.0, marks=pytest.mark.slow)]
+)
 
 
 def read(name):
@@ -51,7 +53,9 @@ def test_recorded_rankings(record, width, inches, check_drawn):
     assert expected in figure.axes[1].get_title(loc="left")
 
 
-@pytest.mark.parametrize("width", [2.5, 3.4, 5.5, 7.0, 12.0])
+@pytest.mark.parametrize(
+    "width", [2.5, *(pytest.param(w, marks=pytest.mark.slow) for w in (3.4, 5.5, 7.0, 12.0))]
+)
 @pytest.mark.parametrize("columns", [("performance",), ("performance", "indicator", "predicted", "local")])
 def test_a_ranking_of_any_width_and_names(width, columns, check_drawn):
     names = [

@@ -69,7 +69,9 @@ def broadcasting():
 
 
 @pytest.mark.usefixtures("broadcasting")
-@pytest.mark.parametrize("library", [plain, with_nnx, with_linen, with_equinox])
+@pytest.mark.parametrize(
+    "library", [plain, with_nnx, pytest.param(with_linen, marks=pytest.mark.slow), with_equinox]
+)
 def test_a_network_of_any_library_is_ranked(library):
     init, apply = library()
     model = Functions(init=init, apply=apply, title="mine")
@@ -108,10 +110,15 @@ def test_images_are_ranked_by_networks_that_take_them(name):
     assert 0.0 < ranking["full"].retained_ensemble.value <= 1.0
 
 
-def test_every_attack_that_can_be_served_is_in_the_ranking_by_name():
-    small = TINY | {"attacks": "all", "steps": 40, "folds": 3, "depth": 0}
+SOME = ("gap", "trained", "influence", "optimal", "cell_ratio", "gradient_norm")
+
+
+@pytest.mark.parametrize("asked", [SOME, pytest.param("all", marks=pytest.mark.slow)], ids=["some", "all"])
+def test_every_attack_that_can_be_served_is_in_the_ranking_by_name(asked):
+    small = TINY | {"attacks": asked, "steps": 40, "folds": 3, "depth": 0}
     ranking = rank("breast-cancer", ["sign"], **small)
-    assert set(ranking["sign"].attacks) == {*ATTACKS, "whitebox", "combined"}
+    expected = {*ATTACKS, "whitebox", "combined"} if asked == "all" else set(SOME)
+    assert set(ranking["sign"].attacks) == expected
     assert not served("gap", None)
     assert served("influence", None)
     # Random release has no cells, and says so before it is asked for much.
