@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mis.attacks import ATTACKS as VARIANTS
-from mis.attacks import RMIA, Attack, CellRatio, LiRA
+from mis.attacks import RMIA, Attack, LiRA
 from mis.numerics.checks import UnsupportedSetting, known
 from mis.ranking.release import Published, example_losses, example_scores
 
@@ -54,8 +54,6 @@ def ranked() -> dict[str, Ranked]:
     """
     own = {
         "rmia": Ranked(attack=RMIA(online=False)),
-        # Counts of each example's shadows are too few for a mean shift in every weight: all share the example's.
-        "cell_ratio": Ranked(attack=CellRatio(covariance="diagonal")),
         "lira_loss": _lira("negative_losses"),
         "lira_decoded": _lira("decoded_scores"),
     }
