@@ -35,7 +35,7 @@ SETTINGS = (
 SILENT_FLAGS = ("--xla_force_host_platform_device_count", "--xla_dump", "--xla_cpu_multi_thread_eigen")
 
 # Rooms whose code shows results and computes none of them.
-SHOWING = ("cli.py", "figures", "studies", "verify", "version.py")
+SHOWING = ("cli", "figures", "studies", "verify", "version.py")
 
 
 @functools.cache

@@ -540,12 +540,12 @@ def test_output_that_the_terminal_cannot_write(environment, losses):
     assert (code, errors) == (0, b"")
     assert b"competitors of plain" in out
     # A number and its sign survive.
-    from mis.cli import _plain
+    from mis.cli.plain import plain
 
     assert "R² = .5 ± .1…".encode("ascii", errors="mis-plain") == b"R2 = .5 +- .1..."
     assert "🙂\udc80".encode("ascii", errors="mis-plain") == b"??"
     with pytest.raises(UnicodeDecodeError):
-        _plain(UnicodeDecodeError("ascii", b"\xff", 0, 1, "no"))
+        plain(UnicodeDecodeError("ascii", b"\xff", 0, 1, "no"))
 
 
 def test_a_table_in_ascii(tmp_path, table, monkeypatch):
@@ -624,12 +624,12 @@ def test_a_config_among_the_results_is_not_written_to(capsys, tmp_path):
 
 
 def test_folders_by_default_tell_runs_apart():
-    from mis.cli import _default_folder
+    from mis.cli.rank import default_folder
 
-    assert _default_folder("solubility", {}) == "results/solubility"
-    assert _default_folder("data/my.npz", {"quick": True}) == "results/my-quick"
-    assert _default_folder("digits", {"seed": 3, "quick": True}) == "results/digits-quick-seed3"
-    assert _default_folder("digits", {"seed": 0}) == "results/digits"
+    assert default_folder("solubility", {}) == "results/solubility"
+    assert default_folder("data/my.npz", {"quick": True}) == "results/my-quick"
+    assert default_folder("digits", {"seed": 3, "quick": True}) == "results/digits-quick-seed3"
+    assert default_folder("digits", {"seed": 0}) == "results/digits"
 
 
 def test_another_ranking_in_the_way_is_one_line(capsys, tmp_path, table):
