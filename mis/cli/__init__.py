@@ -1,7 +1,8 @@
 """The command line: one file a command, loaded when it is called; this one reports what goes wrong.
 
 To add a command: write ``mis/cli/NAME.py`` with one function of that name, which parses and prints and nothing else;
-add the name to ``COMMANDS``. Heavy imports wait inside the function: ``mis --help`` and ``mis NAME --help`` do without them.
+add the name to ``COMMANDS``. Heavy imports wait inside the function: ``mis --help`` and ``mis NAME --help`` do
+without them.
 """
 
 import ast
