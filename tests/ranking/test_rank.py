@@ -111,7 +111,8 @@ def test_files_say_what_the_ranking_says(made):
     assert document["answer"]["text"] == ranking.answer()
     assert document["answer"]["least"] == ranking.choice().least
     assert document["agreement"] == json.loads(json.dumps(ranking.agreement()))
-    assert {"task", "models", "versions", "device", "seconds", "hash", "excluded"} <= set(document)
+    assert {"task", "models", "device", "seconds", "hash", "excluded"} <= set(document)
+    assert document["versions"]["mis"] == mis.__version__
     assert document["spec"]["population"] == {"name": "modes", **dataclasses.asdict(Modes(**LAW))}
     assert document["spec"]["learner"] == dataclasses.asdict(Learner(rate=3e-3, steps=24, batch=8))
     assert {**{k: document["spec"][k] for k in ("pool", "seed")}, **document["spec"]["model"]} == {
