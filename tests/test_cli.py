@@ -38,6 +38,17 @@ def table(tmp_path, rng):
     return path
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures take longer than the tiny rankings here, and are drawn in the test of what ``mis rank`` writes."""
+
+    def empty(_, folder, name):
+        for suffix in (".pdf", ".png", ".svg", ".txt"):
+            (folder / f"{name}{suffix}").touch()
+
+    monkeypatch.setattr("mis.figures.save", empty)
+
+
 def test_rank_writes_all_it_promises(capsys, tmp_path, table):
     out = tmp_path / "out"
     code, printed, errors = run(capsys, "rank", table, *SMALL, "--within", "0.5", "--out", out)
@@ -61,6 +72,7 @@ def test_rank_writes_all_it_promises(capsys, tmp_path, table):
     assert document["spec"]["learner"]["initialisation"] == "fixed"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_config_is_read_and_the_command_line_wins(capsys, tmp_path, table):
     config = tmp_path / "c.toml"
     config.write_text(
@@ -74,14 +86,15 @@ def test_config_is_read_and_the_command_line_wins(capsys, tmp_path, table):
     assert document["spec"]["learner"]["steps"] == 20
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_shards_in_turn(capsys, tmp_path, table):
     out = tmp_path / "out"
-    models = [*SMALL, "--models", "64"]
-    code, printed, _ = run(capsys, "rank", table, *models[2:], "--shard", "1/2", "--out", out)
+    models = [*SMALL[2:-2], "--models", "64", "--quantizers", "sign"]
+    code, printed, _ = run(capsys, "rank", table, *models, "--shard", "1/2", "--out", out)
     assert code == 0
     assert "shard 1/2 is done" in printed
     assert not (out / "ranking.csv").exists()
-    code, printed, _ = run(capsys, "rank", table, *models[2:], "--shard", "2/2", "--out", out)
+    code, printed, _ = run(capsys, "rank", table, *models, "--shard", "2/2", "--out", out)
     assert code == 0
     assert (out / "ranking.csv").exists()
 
@@ -328,18 +341,16 @@ def test_numbers_of_an_audit_are_written_before_its_plot(capsys, monkeypatch):
     assert not Path("roc.png").exists()
 
 
-def test_numbers_of_a_ranking_are_written_before_its_figure(tmp_path, table):
-    """In a process of its own: a warning is no error there."""
+@pytest.mark.filterwarnings("default::RuntimeWarning")
+def test_numbers_of_a_ranking_are_written_before_its_figure(capsys, tmp_path, table, monkeypatch):
     out = tmp_path / "out"
-    broken = "import mis.figures.ranking as r\nr.label_points = lambda *_: 1 / 0\n"
-    command = f"{broken}import sys\nfrom mis.cli import main\nmain(sys.argv[1:])"
-    arguments = ["rank", str(table), *SMALL, "--out", str(out)]
-    done = subprocess.run([sys.executable, "-c", command, *arguments], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "uniform-3" in done.stdout
-    assert done.stdout.splitlines()[-1] == f"Written to {out}: ranking.csv, ranking.json"
-    assert sum(line.startswith("mis: ") for line in done.stderr.splitlines()) == 1
-    assert "the figure could not be drawn (ZeroDivisionError: division by zero). ranking.csv" in done.stderr
+    monkeypatch.setattr("mis.figures.ranking.label_points", lambda *_: 1 / 0)
+    code, printed, errors = run(capsys, "rank", table, *SMALL, "--out", out)
+    assert code == 1
+    assert "uniform-3" in printed
+    assert printed.splitlines()[-1] == f"Written to {out}: ranking.csv, ranking.json"
+    assert sum(line.startswith("mis: ") for line in errors.splitlines()) == 1
+    assert "the figure could not be drawn (ZeroDivisionError: division by zero). ranking.csv" in errors
     with open(out / "ranking.csv", newline="") as file:
         assert len(list(csv.DictReader(file))) == 3
     assert json.loads((out / "ranking.json").read_text())["rows"]
@@ -515,6 +526,7 @@ def test_errors_show_what_was_typed(word, capsys, tmp_path, monkeypatch):
     assert word in refused(capsys, "rank", "digits", f"--{word}")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_task_with_brackets_in_its_name(capsys, tmp_path, table, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table.rename(tmp_path / "a[red]:smile:.npz")
@@ -528,8 +540,8 @@ def test_a_task_with_brackets_in_its_name(capsys, tmp_path, table, monkeypatch):
     "environment",
     [
         {"PYTHONIOENCODING": "ascii"},
-        {"PYTHONIOENCODING": "iso-8859-15"},
-        {"PYTHONIOENCODING": "cp1252:strict"},
+        pytest.param({"PYTHONIOENCODING": "iso-8859-15"}, marks=pytest.mark.slow),
+        pytest.param({"PYTHONIOENCODING": "cp1252:strict"}, marks=pytest.mark.slow),
         {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"},
     ],
     ids=str,
@@ -548,6 +560,7 @@ def test_output_that_the_terminal_cannot_write(environment, losses):
         plain(UnicodeDecodeError("ascii", b"\xff", 0, 1, "no"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_table_in_ascii(tmp_path, table, monkeypatch):
     narrow = io.TextIOWrapper(io.BytesIO(), "ascii")
     monkeypatch.setattr(sys, "stdout", narrow)
@@ -556,7 +569,10 @@ def test_a_table_in_ascii(tmp_path, table, monkeypatch):
     assert b" +-." in narrow.buffer.getvalue()
 
 
-@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "byte order mark"])
+@pytest.mark.parametrize(
+    "mark",
+    [pytest.param("", marks=pytest.mark.slow, id="plain"), pytest.param("\ufeff", id="byte order mark")],
+)
 def test_a_config_is_utf8_in_any_locale(mark, tmp_path):
     config = tmp_path / "c.toml"
     config.write_text(f'{mark}# größer — 大\nquantizers = "sgn"\n', encoding="utf-8")
@@ -570,11 +586,11 @@ def test_a_config_is_utf8_in_any_locale(mark, tmp_path):
 @pytest.mark.parametrize(
     "environment",
     [
-        {"JAX_PLATFORMS": "tpu"},
+        pytest.param({"JAX_PLATFORMS": "tpu"}, marks=pytest.mark.slow),
         {"JAX_PLATFORMS": "cuda"},
         {"JAX_PLATFORMS": "nothing"},
         {"JAX_ENABLE_X64": "maybe"},
-        {"JAX_DEFAULT_MATMUL_PRECISION": "much"},
+        pytest.param({"JAX_DEFAULT_MATMUL_PRECISION": "much"}, marks=pytest.mark.slow),
     ],
     ids=str,
 )
@@ -632,6 +648,7 @@ def test_folders_by_default_tell_runs_apart():
     assert default_folder("digits", {"seed": 0}) == "results/digits"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_another_ranking_in_the_way_is_one_line(capsys, tmp_path, table):
     out = tmp_path / "out"
     assert run(capsys, "rank", table, *SMALL, "--out", out)[0] == 0
@@ -645,14 +662,15 @@ def test_another_ranking_in_the_way_is_one_line(capsys, tmp_path, table):
     assert (out / "ranking.csv").read_bytes() != before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_many_classes_get_a_word_before_and_after(capsys, tmp_path, rng):
-    features = rng.normal(size=(120, 3))
+    features = rng.normal(size=(80, 3))
     np.savez(tmp_path / "mine.npz", features=features, target=(10 * features[:, 0]).astype(int))
     tokens = ["rank", tmp_path / "mine.npz", *SMALL, "--out", tmp_path / "out"]
     code, printed, errors = run(capsys, *tokens)
     assert code == 0
     for text in (printed, errors):
-        assert " classes in 120 examples? If they are values: a regression by --regression" in " ".join(
+        assert " classes in 80 examples? If they are values: a regression by --regression" in " ".join(
             text.split()
         )
     assert sum(line.startswith("mis: ") for line in errors.splitlines()) == 1

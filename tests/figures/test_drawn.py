@@ -41,7 +41,7 @@ def test_recorded_studies(draw, width, inches, check_drawn):
 
 
 @BOTH
-@pytest.mark.parametrize("record", ["solubility", "linear-depth0"])
+@pytest.mark.parametrize("record", ["solubility", pytest.param("linear-depth0", marks=pytest.mark.slow)])
 def test_recorded_rankings(record, width, inches, check_drawn):
     about = json.loads((RESULTS / "ranking-solubility.json").read_text(encoding="utf-8"))
     figure = ranking_figure(read(f"ranking-{record}"), about["agreement"], about, width=width)

@@ -141,7 +141,7 @@ def check_ranking(rows, width, about=None):
     return figure
 
 
-@pytest.mark.parametrize("width", ["single", "double"])
+@pytest.mark.parametrize("width", ["single", pytest.param("double", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task(task, width):
     figure = check_ranking(TASKS[task], width)

@@ -74,7 +74,14 @@ def test_decodes_what_has_no_cells_by_its_own_observation(weights, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["sign", "uniform-4", "codebook-4", "prune-60+uniform-3", "prune-60+codebook-3"]
+    "name",
+    [
+        "sign",
+        "uniform-4",
+        pytest.param("codebook-4", marks=pytest.mark.slow),
+        "prune-60+uniform-3",
+        pytest.param("prune-60+codebook-3", marks=pytest.mark.slow),
+    ],
 )
 def test_codes_are_told_by_the_released_levels(weights, name):
     released, cells = release(name, weights)

@@ -83,7 +83,7 @@ def by_hand(model, learner, start, batches):
     ("model", "learner"),
     [
         (REGRESSION, LEARNER),
-        (CLASSES, LEARNER),
+        pytest.param(CLASSES, LEARNER, marks=pytest.mark.slow),
         (REGRESSION, Learner(optimiser="momentum", rate=0.02, steps=25, batch=4, weight_decay=0.5)),
         (CLASSES, Learner(optimiser="sgd", rate=0.2, steps=25, batch=4, initialisation="random")),
     ],
