@@ -9,6 +9,10 @@ from mis.cli.inputs import TOO_LARGE
 __all__ = ["read_config", "read_shard"]
 
 
+# As on the command line.
+ALIASES = {"quantizers": "releases", "networks": "models"}
+
+
 def read_config(path: Path, types: dict[str, type]) -> dict[str, Any]:
     """Return the options in a file, of these names and types."""
     from mis.numerics.checks import InvalidInput, known
@@ -19,7 +23,8 @@ def read_config(path: Path, types: dict[str, type]) -> dict[str, Any]:
         raise InvalidInput(f"{path}: not a TOML file: {error}.") from None
     read: dict[str, Any] = {}
     for written, value in options.items():
-        key = known(str(path), "key", written.replace("-", "_"), types)
+        plain = written.replace("-", "_")
+        key = known(str(path), "key", ALIASES.get(plain, plain), types)
         kind = types[key]
         if key in read:
             raise InvalidInput(f"{path}: expected {key} once, got it also as {written}.")

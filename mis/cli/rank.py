@@ -18,7 +18,7 @@ def rank(
     task: str,
     /,
     *,
-    quantizers: str | None = None,
+    releases: Annotated[str | None, Parameter(name=["--releases", "--quantizers"])] = None,
     models: Annotated[int | None, Parameter(name=["--networks", "--models"])] = None,
     seed: int | None = None,
     out: str | None = None,
@@ -48,8 +48,10 @@ def rank(
         A name from `mis list`, or the path of an .npz file with features (N, d), or images (N, H, W) or (N, H, W, C),
         and target (N,): integers are classes, floats a regression, unless --regression or --classification says
         otherwise.
-    quantizers
-        Names with commas between, e.g. sign,ternary-90,uniform-4; full precision is always added.
+    releases
+        What is published: names from `mis list` with commas between, e.g. sign,ternary-90,uniform-4; with words before
+        a colon, e.g. qat:uniform-4, tune-100:prune-90, exact-vectors:sign, stop-150; sign/uniform-4 is both of each
+        network. Full precision is always added.
     models
         Number of networks [512; 64 with --quick].
     seed

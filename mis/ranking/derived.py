@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 
 from mis.attacks.crossfit import mean_over_models
-from mis.quantizers import Quantizer
 from mis.ranking.compare import given_performance, pairwise, tied
 from mis.ranking.early import early
-from mis.ranking.measure import Measurement
+from mis.ranking.measure import Measurement, told
 from mis.ranking.networks import Networks
+from mis.ranking.releases import Release, Several
 from mis.ranking.row import Row
 from mis.results import Interval
 from mis.theory import predicted_advantage
@@ -29,7 +29,9 @@ def stopped(row: Row, stops: Sequence[tuple[int, Measurement]]) -> Row:
     return replace(row, early=found[0], early_steps=found[1])
 
 
-def predicted(measured: Sequence[Measurement], networks: Networks, chosen: Sequence[Quantizer]) -> list[Row]:
+def predicted(
+    measured: Sequence[Measurement], networks: Networks, chosen: Sequence[Release | Several]
+) -> list[Row]:
     """Add the level that the retained information predicts from the full-precision advantage."""
     # Two intervals that hold together (Bonferroni): each errs half as often.
     level = (1.0 + networks.level) / 2.0
@@ -37,10 +39,18 @@ def predicted(measured: Sequence[Measurement], networks: Networks, chosen: Seque
     found = mean_over_models(measured[0].advantages, networks.num_folds, level)
     lower, value, upper = (min(max(end, 0.0), 1.0) for end in (found.lower, found.value, found.upper))
     full = replace(found, lower=lower, value=value, upper=upper)
-    return [
-        replace(one.row, predicted=predicted_advantage(networks.retained(quantizer, level), full))
-        for one, quantizer in zip(measured, chosen, strict=True)
-    ]
+
+    def one(row, release):
+        if not all(part.post_training for part in release.parts):
+            why = "its networks were trained otherwise than those whose full precision was attacked"
+            return replace(row, missing={**row.missing, "predicted": why})
+        if row.retained_ensemble is None:
+            why = row.missing["retained_ensemble"]
+            return replace(row, missing={**row.missing, "predicted": why})
+        of = told([part.published for part in release.parts])
+        return replace(row, predicted=predicted_advantage(networks.retained(of, level), full))
+
+    return [one(found.row, release) for found, release in zip(measured, chosen, strict=True)]
 
 
 def compared(rows: Sequence[Row], advantages: np.ndarray, folds: int, level: float) -> list[Row]:

@@ -1,6 +1,6 @@
 """Functions: the networks of a ranking, trained where the store lacks them, in shards if asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -51,8 +51,12 @@ def obtain(
     fresh: bool,
     shard: tuple[int, int],
     progress: bool,
+    base: Networks | None = None,
 ) -> Obtained:
-    """Train what the store lacks, chunk by chunk, then load everything; arguments as in ``rank``."""
+    """Train what the store lacks, chunk by chunk, then load everything; arguments as in ``rank``.
+
+    Fine-tuning starts from the networks of ``base``.
+    """
     x, y = split.pool.features, split.pool.targets
     # Of what is not kept nobody asks for the name, and a network of a user's own may have none.
     nameless = out is None and isinstance(spec.model, Functions) and not spec.model.version
@@ -61,14 +65,21 @@ def obtain(
     store = Store(folder, fresh=fresh)
     chunk, runs, snapshots = _sizes(spec)
     numbers = {f"networks-{c:05d}": np.arange(c * chunk, (c + 1) * chunk) for c in range(-(-models // chunk))}
+    if base is not None:
+        kept = base.ensemble.indices
+        numbers = {name: all_of[np.isin(all_of, kept)] for name, all_of in numbers.items()}
+        numbers = {name: some for name, some in numbers.items() if len(some)}
     part, parts = shard
     own = dict(list(numbers.items())[part - 1 :: parts])
     for name, indices in track(own.items(), "networks", progress):
-        _train(store, name, indices, spec, x, y)
+        _train(store, name, indices, spec, x, y, start=None if base is None else base.ensemble)
+    run_numbers = np.arange(runs) if base is None else base.trajectories.indices
     if part == 1:
-        _train(store, "trajectories", np.arange(runs), spec, x, y, min(snapshots, spec.learner.steps))
+        steps = spec.tuning_steps if spec.tuning else spec.learner.steps
+        ends = None if base is None else _last(base.trajectories)
+        _train(store, "trajectories", run_numbers, spec, x, y, min(snapshots, steps), start=ends)
     found = [_stored(store, name, indices, spec) for name, indices in numbers.items()]
-    found.append(_stored(store, "trajectories", np.arange(runs), spec))
+    found.append(_stored(store, "trajectories", run_numbers, spec))
     loaded = [ensemble for ensemble in found if ensemble is not None]
     missing = len(found) - len(loaded)
     if missing:
@@ -77,7 +88,8 @@ def obtain(
         raise ShardsMissing(
             f"shard {part}/{parts} is done; {missing} parts of the other shards are not yet{hint}."
         )
-    ensemble, trajectories = joined(loaded[:-1])[np.arange(models)], loaded[-1]
+    ensemble, trajectories = joined(loaded[:-1]), loaded[-1]
+    ensemble = ensemble[ensemble.indices < models]
     diverged = ensemble.indices[ensemble.diverged]
     ensemble, trajectories = ensemble[~ensemble.diverged], trajectories[~trajectories.diverged]
     if len(ensemble.indices) < max(FEWEST_MODELS, 2 * num_folds) or len(trajectories.indices) == 0:
@@ -115,13 +127,31 @@ def _key(spec: RankingSpec, split: Split) -> str:
         **settings(),
     }
     parts = {"sizes": _sizes(spec), "seed": spec.seed}
-    return fingerprint(spec.model, spec.learner, parts, below, *arrays_of(split))
+    tuned = [] if spec.tuning is None else [spec.tuning, {"steps": spec.tuning_steps}]
+    return fingerprint(spec.model, spec.learner, *tuned, parts, below, *arrays_of(split))
 
 
-def _train(store, name, indices, spec, x, y, num_snapshots=0) -> None:
+def _last(trajectories: Ensemble) -> Ensemble:
+    """Return the last iterates."""
+    return replace(trajectories, params=[layer[:, -1] for layer in trajectories.params])
+
+
+def _train(store, name, indices, spec, x, y, num_snapshots=0, start: Ensemble | None = None) -> None:
     if _stored(store, name, indices, spec) is None:
+        learner, further = spec.learner, {}
+        if start is not None:
+            learner = replace(learner, steps=spec.tuning_steps)
+            place = np.searchsorted(start.indices, indices)
+            further = {"begin": [layer[place] for layer in start.params], "tuning": spec.tuning}
         trained = train_chunk(
-            spec.model, spec.learner, x, y, seed=spec.seed, indices=indices, num_snapshots=num_snapshots
+            spec.model,
+            learner,
+            x,
+            y,
+            seed=spec.seed,
+            indices=indices,
+            num_snapshots=num_snapshots,
+            **further,
         )
         layers = {f"layer{i}": p for i, p in enumerate(trained.params)}
         # Who was trained on what is stored, not drawn again: NumPy may change its permutations one day.

@@ -45,13 +45,13 @@ class Row:
     performance: Interval
     train_performance: float
     indicator: Interval | None
-    num_candidates: int
+    num_candidates: int | None
     indicator_naive: float | None
-    retained: Interval
-    retained_ensemble: Interval
+    retained: Interval | None
+    retained_ensemble: Interval | None
     local: Interval | None
-    weight_error: float
-    code_entropy: float
+    weight_error: float | None
+    code_entropy: float | None
     attacks: Mapping[str, Interval]
     advantage: Interval
     tpr_at_fpr_01: Interval

@@ -1,6 +1,7 @@
 """Functions: train once, quantize many ways, attack, compare with theory; every part stored as soon as it is done."""
 
 import csv
+import functools
 import json
 import os
 import platform
@@ -8,7 +9,7 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
@@ -44,9 +45,11 @@ from mis.ranking.early import early_stops
 from mis.ranking.evidence import ATTACKS as SINGLE
 from mis.ranking.evidence import refuse_unserved, served
 from mis.ranking.measure import JOINED, Measurement, measure
+from mis.ranking.networks import Networks
 from mis.ranking.obtain import FEWEST_MODELS, Obtained, ShardsMissing, arrays_of, obtain
 from mis.ranking.performance import Performance
 from mis.ranking.progress import track
+from mis.ranking.releases import Release, Several, all_parts, parse
 from mis.ranking.row import Row
 from mis.ranking.saving import refuse_replacing
 from mis.ranking.spec import RATES, RankingSpec
@@ -211,7 +214,7 @@ class Ranking(Sequence[Row]):
 
 def rank(
     task: str | os.PathLike[str] | Population,
-    quantizers: Sequence[str | Quantizer] | None = None,
+    releases: Sequence[str | Quantizer | Release | Several] | None = None,
     *,
     models: int | None = None,
     seed: int = 0,
@@ -246,8 +249,11 @@ def rank(
     ----------
     task
         Name of a population, path of an ``.npz`` file with ``features`` (N, d) and ``target`` (N,), or a population.
-    quantizers
-        Names or specs; the default set if None. Full precision is always measured too: predictions start from it.
+    releases
+        What is published: names, quantizers or ``Release``; the default set if None. ``qat:uniform-4`` is trained
+        through the quantizer, ``tune-100:prune-90`` fine-tuned after it, ``stop-150`` full precision stopped early,
+        ``exact-vectors:sign`` leaves biases as they are, ``sign/uniform-4`` publishes both of each network; see
+        ``mis.ranking.releases``. Full precision is always measured too: predictions start from it.
     models
         Number of networks, at least 32; 512 if None, 64 if ``quick``.
     seed
@@ -326,7 +332,7 @@ def rank(
     if models_.takes_images(model):
         population = population.as_images()
     network = models_.get(model, population.shape, population.num_classes, **of_model)
-    chosen = _quantizers(quantizers)
+    chosen = _releases(releases)
     named = _attacks(attacks, population)
     if models is None:
         models = QUICK_MODELS if quick else MODELS
@@ -358,6 +364,8 @@ def rank(
     )
     split = population.split(seed, spec.pool)
     models_.check(network, split.pool.features)
+    for release in chosen:
+        release.check(network)
     split = split.reshaped(network.take)
     if len(split.heldout) < FEWEST_HELDOUT:
         raise InvalidInput(
@@ -372,7 +380,7 @@ def rank(
         **{name: getattr(spec, name) for name in ("pool", "seed")},
         **asdict(learner),
         **{"models": models, "folds": folds, "level": level, "attacks": named, "early": early},
-        "quantizers": [quantizer.name for quantizer in chosen],
+        "quantizers": [release.name for release in chosen],
         **settings(),
     }
     if out is not None:
@@ -392,11 +400,12 @@ def rank(
         progress=progress,
     )
     main = obtained(spec)
+    all_of = _trained(spec, main, all_parts(chosen), obtained)
     trained = time.time()
-    measured = list(_measured(main, chosen, progress))
+    measured = list(_measured(main, chosen, progress, all_of))
     stops = _stops(spec, measured[0], obtained) if early else ()
     advantages = np.stack([found.advantages for found in measured])
-    rows = compared(predicted(measured, main.networks, chosen), advantages, folds, level)
+    rows = compared(predicted(measured, all_of[chosen[0].parts[0]], chosen), advantages, folds, level)
     rows = [stopped(row, stops) for row in rows]
     order = np.argsort([row.advantage.value for row in rows], kind="stable")
     about = {
@@ -440,16 +449,45 @@ def rank(
     return ranking
 
 
-def _quantizers(asked: Sequence[str | Quantizer] | None) -> list[Quantizer]:
+def _releases(asked: Sequence[Any] | None) -> list[Release | Several]:
     if isinstance(asked, str):
         asked = asked.split(",")
-    specs = [
-        zoo.parse(q.strip()) if isinstance(q, str) else q for q in (zoo.DEFAULT if asked is None else asked)
-    ]
-    if not specs:
-        raise InvalidInput("rank: expected at least one quantizer, got none.")
+    found = [parse(one) for one in (zoo.DEFAULT if asked is None else asked)]
+    if not found:
+        raise InvalidInput("rank: expected at least one release, got none.")
     # Once each, in the order given, full precision first.
-    return list(dict.fromkeys([zoo.Full(), *specs]))
+    chosen = list(dict.fromkeys([Release(), *found]))
+    names = [release.name for release in chosen]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput(f"rank: expected releases of different names, got {name} for two that differ.")
+    return chosen
+
+
+def _trained(
+    spec: RankingSpec, main: Obtained, parts: Sequence[Release], obtained: Callable[..., Obtained]
+) -> dict[Release, Networks]:
+    """Return the networks of every release: those of the ranking, or others trained or fine-tuned for it.
+
+    All of the same numbers: where one diverged in one training, it takes part in none.
+    """
+    of_training: dict[tuple, Networks] = {(spec.learner, None, 0): main.networks}
+    found = {}
+    for part in parts:
+        learner = part.trained_by(spec.learner)
+        # Not sharded: only the process that makes the table gets here.
+        if (learner, None, 0) not in of_training:
+            own = obtained(replace(spec, learner=learner), shard=(1, 1))
+            of_training[learner, None, 0] = own.networks
+        asked = learner, part.tuning, part.tuning_steps
+        if asked not in of_training:
+            tuned = replace(spec, learner=learner, tuning=part.tuning, tuning_steps=part.tuning_steps)
+            base = of_training[learner, None, 0]
+            of_training[asked] = obtained(tuned, shard=(1, 1), base=base).networks
+        found[part] = asked
+    common = functools.reduce(np.intersect1d, [one.ensemble.indices for one in of_training.values()])
+    kept = {asked: networks.only(common) for asked, networks in of_training.items()}
+    return {part: kept[asked] for part, asked in found.items()}
 
 
 def _attacks(asked: Sequence[str] | None, population: Population) -> tuple[str, ...]:
@@ -467,9 +505,14 @@ def _attacks(asked: Sequence[str] | None, population: Population) -> tuple[str, 
     return names
 
 
-def _measured(obtained: Obtained, chosen: Sequence[Quantizer], progress: bool) -> Iterator[Measurement]:
-    """Measure quantizers in turn, or read what an earlier call with these networks measured."""
-    networks, store = obtained.networks, obtained.store
+def _measured(
+    obtained: Obtained,
+    chosen: Sequence[Release | Several],
+    progress: bool,
+    all_of: Mapping[Release, Networks],
+) -> Iterator[Measurement]:
+    """Measure releases in turn, or read what an earlier call with these networks measured."""
+    networks, store = all_of[chosen[0].parts[0]], obtained.store
     asked = {
         "folds": networks.num_folds,
         "level": networks.level,
@@ -481,12 +524,12 @@ def _measured(obtained: Obtained, chosen: Sequence[Quantizer], progress: bool) -
     indices = networks.ensemble.indices
     arrays = ("advantages", "of_networks", "of_examples")
 
-    def one(quantizer):
-        safe = re.sub("[^a-zA-Z0-9.-]", "_", quantizer.name)
-        name = f"row-{safe}-{fingerprint(quantizer, asked, below, indices)}"
+    def one(release):
+        safe = re.sub("[^a-zA-Z0-9.-]", "_", release.name)
+        name = f"row-{safe}-{fingerprint(release, asked, below, indices)}"
         stored = store.read(name, ["row", *arrays])
         if stored is None:
-            found = measure(networks, quantizer)
+            found = measure([all_of[part] for part in release.parts], release)
             values = (found.advantages, found.performance.of_networks, found.performance.of_examples)
             stored = {"row": np.array(json.dumps(found.row.to_json(), default=float))}
             stored |= dict(zip(arrays, values, strict=True))
@@ -500,7 +543,7 @@ def _measured(obtained: Obtained, chosen: Sequence[Quantizer], progress: bool) -
     # Two at a time: one compiles or fits on the host while the other computes.
     workers, wait = ThreadPoolExecutor(max_workers=2), True
     try:
-        both = zip(track(chosen, "quantizers", progress), workers.map(one, chosen), strict=True)
+        both = zip(track(chosen, "releases", progress), workers.map(one, chosen), strict=True)
         yield from (result for _, result in both)
     except KeyboardInterrupt:
         # Who interrupts does not wait for what has begun.
@@ -516,5 +559,6 @@ def _stops(spec, full: Measurement, obtained) -> tuple[tuple[int, Measurement], 
     for learner in early_stops(spec.learner):
         # Not sharded: only the process that makes the table gets here.
         networks = obtained(replace(spec, learner=learner), shard=(1, 1))
-        found.append((learner.steps, next(_measured(networks, [zoo.Full()], False))))
+        full_only = {Release(): networks.networks}
+        found.append((learner.steps, next(_measured(networks, [Release()], False, full_only))))
     return (*found, (spec.learner.steps, full))

@@ -10,6 +10,7 @@ import numpy as np
 from mis.models import Model
 from mis.numerics.checks import InvalidInput, integer, unmasked
 from mis.numerics.seeds import jax_key
+from mis.training.compression import Compression
 from mis.training.devices import in_one_program, num_devices
 from mis.training.learner import Learner
 from mis.training.loops import fit_compiled, fit_stepwise
@@ -21,7 +22,7 @@ CHUNK = 32
 
 # One seed, several streams that must not meet: data are drawn from JAX's stream 1 and from NumPy's ``[seed]``, which
 # is also ``[seed, 0, 0]``. So no stream here is 0, and initial points do not have 1.
-HALVES, BATCHES, START = 1, 2, 2
+HALVES, BATCHES, START, TUNING = 1, 2, 2, 3
 
 # On standardised features a weight beyond this fits nothing, and squares of its outputs overflow in float32.
 LARGEST = 1e6
@@ -84,9 +85,11 @@ def memberships(seed: int, indices: np.ndarray, num_pool: int) -> np.ndarray:
     return halves
 
 
-def _batches(seed: int, index: int, members: np.ndarray, learner: Learner) -> np.ndarray:
+def _batches(
+    seed: int, index: int, members: np.ndarray, learner: Learner, stream: int = BATCHES
+) -> np.ndarray:
     epochs = -(-learner.steps * learner.batch // len(members))
-    order = np.random.default_rng([seed, index, BATCHES]).permuted(np.tile(members, (epochs, 1)), axis=1)
+    order = np.random.default_rng([seed, index, stream]).permuted(np.tile(members, (epochs, 1)), axis=1)
     rows = order.ravel()[: learner.steps * learner.batch].reshape(learner.steps, learner.batch)
     return rows.astype(np.int32)
 
@@ -114,6 +117,8 @@ def train_chunk(
     seed: int,
     indices: np.ndarray,
     num_snapshots: int = 0,
+    begin: Sequence[np.ndarray] | None = None,
+    tuning: Compression | None = None,
 ) -> Ensemble:
     """Train the networks with these numbers, all at once.
 
@@ -129,6 +134,11 @@ def train_chunk(
         Numbers of the networks, shape ``(M,)``.
     num_snapshots
         If positive, return this many equally spaced iterates of each network, the last iterate among them.
+    begin
+        Where each network starts, by layer ``(M, rows, channels)``, instead of at an initial point; its batches are
+        then others than those it was trained with.
+    tuning
+        Fine-tuning: ``begin`` is released by this first, and no step leaves what that released.
 
     Returns
     -------
@@ -154,19 +164,25 @@ def train_chunk(
     membership = memberships(seed, padded, len(features))
     batches = np.stack(
         [
-            _batches(seed, int(i), np.flatnonzero(half), learner)
+            _batches(seed, int(i), np.flatnonzero(half), learner, BATCHES if begin is None else TUNING)
             for i, half in zip(padded, membership, strict=True)
         ]
     )
+    if begin is None:
+        initial = _initial(seed, padded, model, learner)
+    else:
+        extra = len(padded) - len(indices)
+        initial = [np.concatenate([layer, np.repeat(layer[-1:], extra, axis=0)]) for layer in begin]
     fit = fit_compiled if in_one_program(model) else fit_stepwise
     params = fit(
         np.asarray(features, np.float32),
         np.asarray(targets),
-        _initial(seed, padded, model, learner),
+        initial,
         batches,
         model=model,
         learner=learner,
         num_snapshots=num_snapshots,
+        tuning=tuning,
     )
     keep = slice(0, len(indices))
     return Ensemble(

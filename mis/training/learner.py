@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import optax
 
-from mis.numerics.checks import InvalidInput, integer, known, number
+from mis.numerics.checks import InvalidInput, UnsupportedSetting, integer, known, number
+from mis.training.compression import Compression
 
 __all__ = ["OPTIMISERS", "Learner"]
 
@@ -35,6 +36,9 @@ class Learner:
         Decoupled decay: each step also subtracts ``rate * weight_decay * params``.
     initialisation
         ``fixed``: all networks of an ensemble start at one point, known to the attacker. ``random``: each at its own.
+    forward
+        Quantization-aware training: what the weights go through before every step's loss, whose gradient is that of
+        the weights behind it (straight through). None trains in full precision.
 
     Examples
     --------
@@ -48,6 +52,7 @@ class Learner:
     batch: int = 64
     weight_decay: float = 0.0
     initialisation: str = "fixed"
+    forward: Compression | None = None
 
     def __post_init__(self):
         known("Learner", "optimiser", self.optimiser, OPTIMISERS)
@@ -55,6 +60,12 @@ class Learner:
         number("Learner", "rate", self.rate, above=0.0)
         integer("Learner", "steps", self.steps, at_least=1)
         integer("Learner", "batch", self.batch, at_least=1)
+        if self.forward is not None and (self.forward.is_random or self.forward.quantizer.num_calibration):
+            name = self.forward.quantizer.name
+            raise UnsupportedSetting(
+                "Learner",
+                f"{name} is random or calibrated, so no training can go through it; choose another.",
+            )
         if number("Learner", "weight_decay", self.weight_decay) < 0.0:
             raise InvalidInput(
                 f"Learner: expected weight_decay >= 0, got weight_decay={self.weight_decay!r}."
