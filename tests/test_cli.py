@@ -58,7 +58,7 @@ def test_rank_writes_all_it_promises(capsys, tmp_path, table):
     assert "within 0.5" in printed
     # Without a terminal: lines of 80, and progress in lines of its own.
     assert max(map(len, printed.splitlines()[:-1])) <= 80
-    assert errors.splitlines()[-1].startswith("quantizers: 3 of 3, 100%, ")
+    assert errors.splitlines()[-1].startswith("releases: 3 of 3, 100%, ")
     written = {f"ranking.{suffix}" for suffix in ("csv", "json", "pdf", "png", "svg", "txt")}
     assert written | {"runs"} <= set(os.listdir(out))
     assert all(name in printed.splitlines()[-1] for name in written)

@@ -23,7 +23,7 @@ from mis.ranking.whitebox import layer_scores
 from mis.results import Interval
 from mis.training import Compression
 
-__all__ = ["Measurement", "measure", "told"]
+__all__ = ["Measurement", "indicator_columns", "measure", "told"]
 
 # Attacks that join others; the rest are in ``mis.ranking.evidence``.
 JOINED = ("whitebox", "combined")
@@ -145,13 +145,8 @@ def _theory_columns(
             missing[name] = "several releases have no one loss and no one error"
     else:
         losses = example_losses(published[0].candidates, networks.split.heldout.targets)
-        columns["num_candidates"] = len(np.unique(losses, axis=0))
-        try:
-            estimate = theory.indicator(theory.SampledLosses(losses=losses), level=networks.level)
-            columns["indicator"], columns["indicator_naive"] = estimate, estimate.details["naive"]
-            columns["num_candidates"] = estimate.details["num_candidates"]
-        except UnsupportedSetting as refused:
-            missing["indicator"] = refused.reason.rstrip(".")
+        found, missing = indicator_columns(losses, networks.level)
+        columns |= found
     try:
         of = _told(published, release)
     except UnsupportedSetting as refused:
@@ -172,6 +167,17 @@ def _theory_columns(
                 else local.rstrip(".")
             )
     return columns, missing
+
+
+def indicator_columns(losses: np.ndarray, level: float) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the columns of the indicator from the candidates' losses ``(K, N)``, and why one is missing."""
+    columns: dict[str, Any] = {"num_candidates": len(np.unique(losses, axis=0))}
+    try:
+        estimate = theory.indicator(theory.SampledLosses(losses=losses), level=level)
+    except UnsupportedSetting as refused:
+        return columns, {"indicator": refused.reason.rstrip(".")}
+    naive, count = (estimate.details[name] for name in ("naive", "num_candidates"))
+    return columns | {"indicator": estimate, "indicator_naive": naive, "num_candidates": count}, {}
 
 
 def _told(published: Sequence[Published], release: Release | Several) -> Compression:

@@ -211,7 +211,14 @@ def parse(asked: str | Quantizer | Release | Several) -> Release | Several:
     if not isinstance(asked, str):
         raise refuse("rank", "releases", "names, quantizers or releases", asked)
     names = [name.strip() for name in asked.split("/")]
-    releases = [_one(name) for name in names]
+    if not all(names):
+        raise InvalidInput(f"rank: expected a release, or several with a slash between, got {asked!r}.")
+    try:
+        releases = [_one(name) for name in names]
+    except InvalidInput as error:
+        if len(names) == 1:
+            raise
+        raise InvalidInput(f"{error} It is part of {asked!r}, which stands for several.") from None
     return releases[0] if len(releases) == 1 else Several(releases=tuple(releases))
 
 

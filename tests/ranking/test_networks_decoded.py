@@ -39,7 +39,7 @@ def test_decodes_every_network_in_its_own_cells(weights, name):
     """Where edges are in proportion to the largest level, they are the network's own."""
     released, cells = release(name, weights)
     full = jnp.asarray(weights)
-    found = posterior_mean(full, codes(released, cells), cells, jnp.asarray(SHADOWS))
+    found = posterior_mean(full, [(codes(released, cells), cells)], jnp.asarray(SHADOWS))
     shadows = weights[SHADOWS].astype(float)
     mean, spread = shadows.mean(axis=0), shadows.std(axis=0, ddof=1)
     if name == "uniform-3-asymmetric":
@@ -64,7 +64,7 @@ def test_decodes_what_has_no_cells_by_its_own_observation(weights, name):
     released, channels = jax.vmap(one)(jnp.asarray(weights), keys)
     seen = codes(released, channels)
     assert np.array_equal(seen, released)
-    found = posterior_mean(jnp.asarray(weights), seen, channels, jnp.asarray(SHADOWS))
+    found = posterior_mean(jnp.asarray(weights), [(seen, channels)], jnp.asarray(SHADOWS))
     shadows = weights[SHADOWS].astype(float)
     mean, spread = shadows.mean(axis=0), shadows.std(axis=0, ddof=1)
     for m in range(MODELS):
@@ -94,12 +94,12 @@ def test_codes_are_told_by_the_released_levels(weights, name):
 def test_uses_of_others_only_what_they_released(weights, name):
     released, cells = release(name, weights)
     full = jnp.asarray(weights)
-    found = posterior_mean(full, codes(released, cells), cells, jnp.asarray(SHADOWS))
+    found = posterior_mean(full, [(codes(released, cells), cells)], jnp.asarray(SHADOWS))
     other = cells._replace(edges=cells.edges.at[10].add(0.3))
     np.testing.assert_array_equal(
-        posterior_mean(full.at[10].add(5.0), codes(released, cells), other, jnp.asarray(SHADOWS)), found
+        posterior_mean(full.at[10].add(5.0), [(codes(released, cells), other)], jnp.asarray(SHADOWS)), found
     )
-    moved = posterior_mean(full.at[3].add(5.0), codes(released, cells), cells, jnp.asarray(SHADOWS))
+    moved = posterior_mean(full.at[3].add(5.0), [(codes(released, cells), cells)], jnp.asarray(SHADOWS))
     assert not np.array_equal(moved, found)
     assert np.mean((found - weights) ** 2) < np.mean((released - weights) ** 2)
 
@@ -121,5 +121,5 @@ def test_far_cells_have_no_nan(weights):
     released, cells = release("sign", weights)
     full = jnp.asarray(weights)
     # Codes that no shadow's law expects.
-    found = posterior_mean(100.0 + 0.01 * full, 1 - codes(released, cells), cells, jnp.asarray(SHADOWS))
+    found = posterior_mean(100.0 + 0.01 * full, [(1 - codes(released, cells), cells)], jnp.asarray(SHADOWS))
     assert np.isfinite(np.asarray(found)).all()

@@ -347,7 +347,9 @@ def test_another_spec_never_reuses(tmp_path, monkeypatch):
     # Whatever defines learner and networks is here, so that a new option cannot be forgotten.
     fields = {f.name for spec in (Learner, RankingSpec) for f in dataclasses.fields(spec)}
     fields |= set(MLP(input_shape=(1,)).options())
-    assert fields == others.keys() | {"learner", "population", "model"}
+    # Releases decide the last three, which tests/ranking/test_releases.py tells apart.
+    by_release = {"forward", "tuning", "tuning_steps"}
+    assert fields == others.keys() | {"learner", "population", "model"} | by_release
     found = set(base)
     for i, (name, value) in enumerate(others.items(), start=2):
         found = folder_of(tmp_path, monkeypatch, "breast-cancer", ["sign"], **{name: value})
@@ -383,9 +385,9 @@ def test_jaxs_default_generator_changes_nothing():
 def test_rows_of_other_code_are_computed_again(made, copy, monkeypatch):
     measured = []
 
-    def again(networks, quantizer):
-        measured.append(quantizer.name)
-        found = measure(networks, quantizer)
+    def again(networks, release):
+        measured.append(release.name)
+        found = measure(networks, release)
         return dataclasses.replace(found, row=dataclasses.replace(found.row, bits=99.0))
 
     monkeypatch.setattr(obtaining, "train_chunk", None)
@@ -541,7 +543,7 @@ BAD = [
     (("solubilty",), {}, InvalidInput, "name='solubilty'. Nearest: solubility"),
     (("digits", ["sgn"]), {}, InvalidInput, "sgn.*Nearest: sign"),
     (("digits", ["uniform-9"]), {}, InvalidInput, "bits"),
-    (("digits", []), {}, InvalidInput, "at least one quantizer, got none"),
+    (("digits", []), {}, InvalidInput, "at least one release, got none"),
     (("nowhere.npz",), {}, InvalidInput, "nowhere.npz: cannot be read"),
     (("digits",), {"models": 31}, InvalidInput, "models an integer >= 32, got models=31"),
     (("digits",), {"models": 0}, InvalidInput, "models an integer >= 32, got models=0"),
