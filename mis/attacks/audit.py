@@ -158,8 +158,8 @@ class Audit:
     def records(self) -> dict[str, np.ndarray]:
         """Return one row a record, as columns.
 
-        ``target`` and ``example`` (its position in the input, or that of its id), ``member``, ``score``, and whether the
-        threshold ``called`` it a member; ``id`` where it is known.
+        ``target`` and ``example`` (its position in the input, or that of its id among the sorted ones), ``member``,
+        ``score``, and whether the threshold ``called`` it a member; ``id`` where it is known.
         """
         rows, examples, scores = (
             np.concatenate([getattr(side, name) for side in self.samples])

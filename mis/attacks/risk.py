@@ -1,5 +1,7 @@
 """Functions: which records an attack betrays, over several target models that some trained on and some did not."""
 
+import itertools
+
 import numpy as np
 from scipy import special
 
@@ -37,9 +39,10 @@ def record_risks(samples, called, ids, level):
     Notes
     -----
     Assumes that target models are independent given the records, and that no score is missing because of its value.
-    Each limit of each of ``R`` rows is wrong with probability ``(1 - level) / (2 R)`` at most, see ``least_difference``:
-    exact by the union bound, conservative. Sorted by the lower limit, then by the advantage itself: a record
-    with few targets comes after one that is as bad for sure. An attack with a threshold for each record may do better.
+    Each limit of each of ``R`` rows is wrong with probability ``(1 - level) / (2 R)`` at most, see
+    ``least_difference``: exact by the union bound, conservative. That the thresholds of the two halves of the targets
+    differ a little is neglected. Sorted by the lower limit, then by the advantage itself: a record with few targets
+    comes after one that is as bad for sure. An attack with a threshold for each record may do better.
 
     References
     ----------
@@ -73,8 +76,8 @@ def record_risks(samples, called, ids, level):
 def least_difference(hits, sizes, false_hits, false_sizes, error):
     r"""Return a lower limit of the difference of two binomial probabilities, wrong with probability ``error`` at most.
 
-    Counts of independent trials, arrays of one shape. For every size of the samples, unlike Newcombe's limit, which with
-    a few trials and a small error is wrong far more often.
+    Counts of independent trials, arrays of one shape. It holds for every number of trials; Newcombe's limit does not,
+    and with a few trials and a small error is wrong far more often.
 
     Notes
     -----
@@ -95,7 +98,7 @@ def least_difference(hits, sizes, false_hits, false_sizes, error):
     log_product = 1 + float(special.lambertw(-error / np.e, -1).real)
     grid = np.exp(np.linspace(log_product, 0, CELLS + 1))
     least = np.ones(len(counts))
-    for below, above in zip(grid, grid[1:], strict=False):
+    for below, above in itertools.pairwise(grid):
         low = clopper_pearson(hits, sizes, below)[0]
         high = clopper_pearson(false_hits, false_sizes, grid[0] / above)[1]
         least = np.minimum(least, low - high)
@@ -126,7 +129,7 @@ def risk_table(risks, top, *, level):
 
 
 def with_risks(records, risks):
-    """Return the columns of all scores with those of their record beside them, most at risk first; NaN where unknown."""
+    """Return all scores with the columns of their record beside them, most at risk first; NaN where unknown."""
     if not risks:
         return records
     rank = {name: i for i, name in enumerate(risks["id"].tolist())}

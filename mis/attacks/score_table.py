@@ -136,32 +136,39 @@ def _score(table, name, value, row):
 
 def _members(table, name, rows):
     column = table.columns[name]
-    found = []
-    for row in rows:
-        value = column[row]
-        truth = TRUTH.get(value.lower()) if isinstance(value, str) else None
-        if isinstance(value, bool | int | float) and value in (0, 1):
-            truth = bool(value)
-        if truth is None:
-            _refuse(table, name, "0, 1, true or false", row)
-        found.append(truth)
+    # Each value that occurs is read once.
+    truth = {value: _truth(value) for value in set(column)}
+    found = [truth[column[row]] for row in rows]
+    if None in found:
+        _refuse(table, name, "0, 1, true or false", rows[found.index(None)])
     return found
+
+
+def _truth(value):
+    if isinstance(value, str):
+        return TRUTH.get(value.lower())
+    return bool(value) if isinstance(value, bool | int | float) and value in (0, 1) else None
 
 
 def _labels(table, name):
     column = table.columns[name]
-    for row, value in enumerate(column):
-        text = value if isinstance(value, str) else str(value)
-        whole = isinstance(value, str | int) and not isinstance(value, bool)
-        if _missing(value) or not whole or not text.isprintable() or not text.strip():
-            _refuse(table, name, "printable text or an integer", row)
-    return _numbered([str(value) for value in column])
+    wrong = {value for value in set(column) if not _is_label(value)}
+    if wrong:
+        row = next(row for row, value in enumerate(column) if value in wrong)
+        _refuse(table, name, "printable text or an integer", row)
+    return _numbered(list(map(str, column)))
+
+
+def _is_label(value):
+    if isinstance(value, str):
+        return bool(value.strip()) and value.isprintable()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _numbered(labels):
     """Return labels as integers where all are, so that 10 comes after 9; else as text."""
-    if all(INTEGER.fullmatch(label) for label in labels):
-        return np.array([int(label) for label in labels])
+    if all(INTEGER.fullmatch(label) for label in set(labels)):
+        return np.array(labels).astype(np.int64)
     return np.array(labels)
 
 

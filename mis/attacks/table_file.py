@@ -46,7 +46,7 @@ def _read_text(path: str | os.PathLike[str], delimiter: str) -> Table:
     lines: list[int] = []
     try:
         for row in reader:
-            if not any(field.strip() for field in row) and len(row) < 2:
+            if len(row) < 2 and not "".join(row).strip():
                 continue
             if not header:
                 header = row
@@ -85,7 +85,11 @@ def _read_parquet(path: str | os.PathLike[str]) -> Table:
     content = _bytes(path, os.fspath(path), text=False)
     try:
         table = parquet.read_table(io.BytesIO(content))
-        values = [column.to_pylist() for column in table.columns]
+        # A list is no score and no name: as text it is refused like any other.
+        values = [
+            [str(value) if isinstance(value, list | dict) else value for value in column.to_pylist()]
+            for column in table.columns
+        ]
     # pyarrow's errors are those of Python, of many kinds.
     except (OSError, ValueError, TypeError, NotImplementedError, KeyError, RuntimeError) as error:
         said = " ".join(str(error).split()).rstrip(".")
