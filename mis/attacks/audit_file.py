@@ -28,12 +28,12 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Examples
     --------
-    >>> import tempfile
+    >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "scores.npz")
-    ...     np.savez(path, member=[1.0, 2.0], nonmember=[0.0, 1.0])
-    ...     sorted(load(path))
-    ['member', 'nonmember']
+    ...     path = pathlib.Path(folder, "scores.csv")
+    ...     _ = path.write_text("score,member\\n2.5,1\\n0.5,0\\n")
+    ...     load(path)
+    {'scores': [2.5, 0.5], 'membership': array([ True, False])}
     """
     kind = os.path.splitext(path)[1].lower() if os.fspath(path) != "-" else ".csv"
     if kind in READERS:
