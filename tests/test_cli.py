@@ -120,6 +120,13 @@ BAD = {
     "figures without a folder": (["figure", "boundary", "--out", "/dev/null/x"], "can be written"),
     "two numbers": (["audit", "s.npz", "--level", "0.9", "--level", "0.8"], "multiple times"),
     "two names of one option": (["rank", "digits", "--n", "64", "--pool", "64"], "multiple times"),
+    "no table": (["audit", "nowhere.csv"], "nowhere.csv: cannot be read"),
+    "an option for a path": (["audit", "--levl"], "Unknown option: --levl"),
+    "negative top": (["audit", "s.npz", "--top", "-1"], "top an integer >= 0"),
+    "top of what cannot be told apart": (
+        ["audit", "s.npz", "--top", "3"],
+        "expected with --top several target models",
+    ),
     "no value": (["audit", "s.npz", "--level"], "--level requires an argument"),
     "one more path": (["audit", "s.npz", "t.npz"], "t.npz"),
     "empty path": (["audit", ""], "expected a value"),
@@ -309,6 +316,29 @@ def test_audit_writes_what_the_issue_of_a_user_needs(capsys, tmp_path, rng):
     assert found["advantage"]["lower"] < 0.3829 < found["advantage"]["upper"]
     assert len(paths["csv"].read_text().splitlines()) == 4001
     assert paths["png"].stat().st_size > 1000
+
+
+def test_audit_of_a_table_lists_the_records_most_at_risk(capsys, tmp_path, rng, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [(t, i, int(rng.random() < 0.5)) for t in range(12) for i in range(15)]
+    text = "target,id,member,score\n" + "".join(f"{t},r{i},{m},{i * m / 4 + 1e-3 * t}\n" for t, i, m in rows)
+    Path("s.csv").write_text(text)
+    code, printed, errors = run(capsys, "audit", "s.csv", "--top", "3", "--csv", "out.csv")
+    assert (code, errors) == (0, "")
+    listed = printed.partition("Records most at risk first, 3 of 15")[2].splitlines()[2:-1]
+    with open("out.csv") as file:
+        written = list(csv.DictReader(file))
+    assert len(written) == len(rows)
+    assert [line.split()[0] for line in listed] == list(dict.fromkeys(row["id"] for row in written))[:3]
+    assert f"{float(written[0]['advantage_lower']):.4f}" == listed[0].split()[2]
+    whole = run(capsys, "audit", "s.csv")[1]
+    assert "Records most at risk first, 10 of 15" in whole
+    assert "Records" not in run(capsys, "audit", "s.csv", "--top", "0")[1]
+    with open("s.csv") as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        assert run(capsys, "audit", "-")[1] == whole
+    assert "never written to" in refused(capsys, "audit", "s.csv", "--csv", "s.csv")
+    assert Path("s.csv").read_text() == text
 
 
 @pytest.mark.usefixtures("scores")
