@@ -147,6 +147,10 @@ class Coding:
         Whether the weights are released as they are, but for rounding in their type.
     is_pruned
         The same, but for those that are exactly zero.
+    is_weights
+        Whether it is counted: not where it holds indices, text, or codes in a packing that is not decoded.
+    is_scaled
+        Whether released values are known, not only up to scales that the file lacks.
     levels
         Of its units; None at full precision, or where weights have no cells of their own.
     read
@@ -162,6 +166,8 @@ class Coding:
     stored: float
     is_full: bool = False
     is_pruned: bool = False
+    is_weights: bool = True
+    is_scaled: bool = True
     levels: Levels | None = None
     read: Callable[[int, int], np.ndarray] | None
     note: str = ""
