@@ -20,8 +20,8 @@ __all__ = ["blocks"]
 class _Type:
     """Where the codes of a type stand, and between which levels.
 
-    ``width`` weights share the levels of ``table``; ``codes`` are the bytes with their codes, from one to another, which
-    are all ``low`` where all weights are at the first level of the table and all ``high`` where they are at its last.
+    ``width`` weights share the levels of ``table``; ``codes`` are the bytes with their codes, from one to another,
+    all ``low`` where all weights are at the first level of the table and all ``high`` at its last.
     """
 
     width: int
@@ -90,7 +90,9 @@ def blocks(where: str, tensor: Tensor) -> Coding:
             for begin, end in found.codes:
                 constant[:, begin:end] = code
             # All weights of a unit are at one level now: the first tells it.
-            ends.append(values(constant).reshape(-1, units, found.width)[back, asked % units, 0].astype(np.float64))
+            ends.append(
+                values(constant).reshape(-1, units, found.width)[back, asked % units, 0].astype(np.float64)
+            )
         first, last = found.table[0], found.table[-1]
         scale = (ends[1] - ends[0]) / (last - first)
         return ends[0] - first * scale, scale

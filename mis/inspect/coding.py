@@ -101,7 +101,11 @@ class Levels:
         layout = self.layout
         if layout.num_units == 1:
             return self.parameters(np.zeros(1, np.int64))
-        first, last = (0, layout.num_units - 1) if layout.strided else (start // layout.width, (stop - 1) // layout.width)
+        first, last = (
+            (0, layout.num_units - 1)
+            if layout.strided
+            else (start // layout.width, (stop - 1) // layout.width)
+        )
         offset, scale = self.parameters(np.arange(first, last + 1))
         unit = layout.unit(np.arange(start, stop)) - first
         return offset[unit], scale[unit]
@@ -140,7 +144,8 @@ class Coding:
     per
         Which weights share a scale; empty where there is none.
     bits
-        Least bits a weight that publish the same: of its code, with scales, zero points and codebooks. NaN where unknown.
+        Least bits a weight that publish the same: of its code, with scales, zero points and codebooks; NaN where
+        unknown.
     stored
         Bits a weight that the file spends, with those.
     is_full

@@ -1,6 +1,6 @@
 """Values: the grids that are looked for, their levels up to an offset and a scale.
 
-To add one: a ``Family`` in ``FAMILIES``, finer ones after those they contain; a row in ``tests/inspect/test_recognise.py``.
+To add one: a ``Family`` in ``_families``; a row in ``tests/inspect/test_recognise.py``.
 """
 
 import math
@@ -73,7 +73,9 @@ def _families() -> tuple[Family, ...]:
 
     def two_complement(bits):
         m = 2.0 ** (bits - 1)
-        return Family(name=f"uniform-{bits}-asymmetric", table=np.arange(-m, m), anchor="largest", code_bits=bits)
+        return Family(
+            name=f"uniform-{bits}-asymmetric", table=np.arange(-m, m), anchor="largest", code_bits=bits
+        )
 
     def affine(bits):
         return Family(name=f"uniform-{bits}-asymmetric", table=np.arange(2.0**bits), anchor="both",
@@ -87,8 +89,12 @@ def _families() -> tuple[Family, ...]:
     )  # fmt: skip
     floats = (
         Family(name="nf4", table=np.array(NORMAL_FLOAT), anchor="largest", code_bits=4.0),
-        Family(name="fp4-e2m1", table=6 * levels_of(ml_dtypes.float4_e2m1fn), anchor="largest", code_bits=4.0),
-        Family(name="fp8-e4m3", table=448 * levels_of(ml_dtypes.float8_e4m3fn), anchor="largest", code_bits=8.0),
+        Family(
+            name="fp4-e2m1", table=6 * levels_of(ml_dtypes.float4_e2m1fn), anchor="largest", code_bits=4.0
+        ),
+        Family(
+            name="fp8-e4m3", table=448 * levels_of(ml_dtypes.float8_e4m3fn), anchor="largest", code_bits=8.0
+        ),
     )
     uniform = [make(bits) for bits in range(2, 9) for make in (symmetric, two_complement, affine) if bits > 2 or
                make is not symmetric]  # fmt: skip
@@ -126,7 +132,7 @@ def by_levels(distinct: np.ndarray, rounding: float, *, few: bool) -> Found | No
     """
     top = float(np.abs(distinct).max())
     if len(distinct) == 1:
-        return Found(name="constant", table=distinct, code_bits=0.0)
+        return Found(name="constant", table=distinct, code_bits=0.0, halfway=False)
     if len(distinct) == 2 and few and -distinct[0] == distinct[1]:
         return Found(name="sign", table=np.array([-1.0, 1.0]), scale=top, code_bits=1.0)
     if len(distinct) == 3 and few and distinct[1] == 0 and -distinct[0] == distinct[2]:
@@ -154,7 +160,9 @@ def _powers(distinct: np.ndarray, top: float, rounding: float) -> Found | None: 
     powers = 2.0 ** np.arange(-(2 ** (bits - 1) - 2), 1)
     table = np.concatenate([-powers[::-1], [0.0], powers])
     # Fitted is an exponent, of eight bits.
-    return Found(name=f"power-of-two-{bits}", table=table, scale=top, code_bits=math.log2(len(table)), side_bits=8.0)
+    return Found(
+        name=f"power-of-two-{bits}", table=table, scale=top, code_bits=math.log2(len(table)), side_bits=8.0
+    )
 
 
 def _evenly_spaced(distinct: np.ndarray, top: float, rounding: float) -> Found | None:

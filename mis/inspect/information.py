@@ -14,7 +14,7 @@ from mis.results import Interval
 __all__ = ["Shares", "Weights", "shares", "total"]
 
 # Cell edges looked at in one tensor, and the weights that are looked at whatever the number of edges.
-EDGES, FEWEST = 2**21, 2**12
+EDGES, FEWEST = 2**20, 2**12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def shares(codings: Sequence[Coding], weights: Weights, *, seed: int) -> Shares 
     weights
         The tensor before.
     seed
-        Decides which weights are looked at where they are many: as many as make two million cell edges.
+        Decides which weights are looked at where they are many: as many as make a million cell edges.
 
     Returns
     -------
@@ -114,8 +114,8 @@ def _pruned(coding: Coding, weights: Weights) -> Shares | None:
     for start, stop in chunks(coding.tensor.size):
         found = through_dead_zone(*weights.at(slice(start, stop)), below / 2 + above / 2)
         total, square = total + float(found.sum()), square + float(np.square(found).sum())
-    size, mean = coding.tensor.size, total / coding.tensor.size
-    return Shares(size=size, seen=size, mean=mean, variance=max(square / size - mean**2, 0.0))
+    count, mean = coding.tensor.size, total / coding.tensor.size
+    return Shares(size=count, seen=count, mean=mean, variance=max(square / count - mean**2, 0.0))
 
 
 def total(found: Sequence[Shares], level: float) -> Interval:
@@ -134,11 +134,17 @@ def total(found: Sequence[Shares], level: float) -> Interval:
     """
     sizes = np.array([one.size for one in found], np.float64)
     part, means = sizes / sizes.sum(), np.array([one.mean for one in found])
-    variances, seen = (np.array([getattr(one, name) for one in found], np.float64) for name in ("variance", "seen"))
+    variances, seen = (
+        np.array([getattr(one, name) for one in found], np.float64) for name in ("variance", "seen")
+    )
     value = float(part @ means)
     other_weights = float(part @ (variances + np.square(means - value))) / sizes.sum()
     sampling = float(np.square(part) @ (variances * np.maximum(1 / seen - 1 / sizes, 0.0)))
     margin = float(stats.norm.isf((1 - level) / 2)) * math.sqrt(other_weights + sampling)
     return Interval(
-        lower=max(value - margin, 0.0), value=value, upper=min(value + margin, 1.0), kind="bootstrap", level=level
+        lower=max(value - margin, 0.0),
+        value=value,
+        upper=min(value + margin, 1.0),
+        kind="bootstrap",
+        level=level,
     )

@@ -63,8 +63,8 @@ def integers(tensor: Tensor, beside: dict[str, Tensor], unknown: Coding) -> Codi
                        is_scaled=False,
                        read=_reader(tensor.open(), None), note="no scales beside it")  # fmt: skip
     scale = beside["scale"]
-    layout = _layout(tensor.shape, scale.shape)
-    if layout is None:
+    fitting = _layout(tensor.shape, scale.shape)
+    if fitting is None:
         return replace(unknown, quantizer=_title(tensor.kind), bits=stored, stored=stored,
                        note=f"scales of shape {scale.shape} that do not fit {tensor.shape}")  # fmt: skip
     scales = scale.open().reshape(-1).astype(np.float64)
@@ -77,8 +77,8 @@ def integers(tensor: Tensor, beside: dict[str, Tensor], unknown: Coding) -> Codi
         return replace(unknown, quantizer=_title(tensor.kind), bits=stored, stored=stored,
                        note="scales or zero points that do not fit")  # fmt: skip
     offsets = np.broadcast_to(-zero_points * scales, scales.shape)
-    levels = Levels(layout=layout, table=table, parameters=lambda units: (offsets[units], scales[units]))
-    return Coding(tensor=tensor, quantizer=_title(tensor.kind), per=layout.name, bits=stored, stored=stored,
+    levels = Levels(layout=fitting, table=table, parameters=lambda units: (offsets[units], scales[units]))
+    return Coding(tensor=tensor, quantizer=_title(tensor.kind), per=fitting.name, bits=stored, stored=stored,
                   levels=levels, read=_reader(tensor.open(), levels))  # fmt: skip
 
 

@@ -9,11 +9,11 @@ from scipy import stats
 
 from mis.inspect.coding import Coding, Levels, chunks
 
-__all__ = ["Measured", "against", "measure"]
+__all__ = ["ROUNDING", "Measured", "against", "measure"]
 
 # Cells whose ends are looked for among the weights.
 MOST_CELLS = 2**20
-# Share of weights outside up to which the rounding of scales may explain them.
+# Share of weights outside their cells up to which the rounding of published scales may explain them.
 ROUNDING = 0.01
 
 
@@ -49,10 +49,10 @@ def measure(coding: Coding) -> Measured:
     for start, stop in chunks(size):
         if coding.is_full:
             # No need of float64 to see a zero.
-            zeros += stop - start - np.count_nonzero(coding.tensor.open().reshape(-1)[start:stop])
+            zeros += stop - start - int(np.count_nonzero(coding.tensor.open().reshape(-1)[start:stop]))
             continue
         values = coding.read(start, stop)
-        zeros += stop - start - np.count_nonzero(values)
+        zeros += stop - start - int(np.count_nonzero(values))
         if levels is not None:
             counts += np.bincount(levels.codes(values, start), minlength=len(counts))
     share = zeros / size
@@ -82,7 +82,12 @@ def against(
     weights
         Reads them, finite.
     """
-    if coding.read is None or not coding.is_scaled or not coding.is_weights or coding.note.endswith("infinite"):
+    if (
+        coding.read is None
+        or not coding.is_scaled
+        or not coding.is_weights
+        or coding.note.endswith("infinite")
+    ):
         return measured, coding
     size, levels = coding.tensor.size, coding.levels
     error = norm = 0.0
@@ -98,6 +103,12 @@ def against(
         ends.see(levels.layout.unit(np.arange(start, stop)), codes, given)
     if levels is None or ends is None:
         return replace(measured, error=error, norm=norm), coding
+    if len(levels.table) == 1:
+        # Released as it is, if the weights given are constant too; else nothing of them passes.
+        measured = replace(measured, error=error, norm=norm)
+        if error == 0:
+            return measured, replace(coding, is_full=True, levels=None, bits=coding.stored)
+        return measured, replace(coding, levels=replace(levels, halfway=True))
     share = outside / size
     measured = replace(measured, error=error, norm=norm, outside=share if levels.halfway else None)
     if levels.halfway and share == 0:
@@ -114,8 +125,6 @@ def against(
 
 
 def _count_outside(levels: Levels, codes: np.ndarray, given: np.ndarray, start: int) -> int:
-    if len(levels.table) < 2:
-        return 0
     middles = np.concatenate([[-np.inf], levels.middles, [np.inf]])
     x = levels.standardised(given, start)
     # A weight on an edge belongs to either side, and rounding may move it there.

@@ -71,7 +71,7 @@ def _floats(tensor: Tensor, flat: np.ndarray, stored: float) -> Coding:
     found = _one_unit(tensor, flat, rounding)
     if found is None:
         for layout in _layouts(tensor.shape, tensor.size):
-            found = _several_units(tensor, flat, layout, rounding)
+            found = _several_units(flat, layout, rounding)
             if found is not None:
                 break
     if found is None:
@@ -107,7 +107,7 @@ def _full(tensor: Tensor, kind: str, flat: np.ndarray, stored: float, read: Any)
 
 
 def _count_zeros(flat: np.ndarray) -> int:
-    return len(flat) - sum(np.count_nonzero(flat[start:stop]) for start, stop in chunks(len(flat)))
+    return len(flat) - sum(int(np.count_nonzero(flat[start:stop])) for start, stop in chunks(len(flat)))
 
 
 def _narrowest(kind: str, flat: np.ndarray) -> str:
@@ -132,7 +132,11 @@ def _one_unit(tensor: Tensor, flat: np.ndarray, rounding: float) -> tuple[str, L
         return None
     zeros = _count_zeros(flat)
     # Zeros may have been pruned: they are no evidence of levels.
-    some = (np.count_nonzero(distinct), tensor.size - zeros) if len(distinct) > 3 else (len(distinct), tensor.size)
+    some = (
+        (int(np.count_nonzero(distinct)), tensor.size - zeros)
+        if len(distinct) > 3
+        else (len(distinct), tensor.size)
+    )
     few = some[0] * WEIGHTS_A_LEVEL <= some[1]
     found = by_levels(distinct, rounding, few=few)
     if found is None:
@@ -171,7 +175,7 @@ def _layouts(shape: tuple[int, ...], size: int) -> Iterator[Layout]:
 
 
 def _several_units(
-    tensor: Tensor, flat: np.ndarray, layout: Layout, rounding: float
+    flat: np.ndarray, layout: Layout, rounding: float
 ) -> tuple[str, Levels, float, float] | None:
     """Return the same where each unit of a layout has levels of its own."""
     chosen = np.unique(np.linspace(0, layout.num_units - 1, UNITS).astype(np.int64))
@@ -184,7 +188,9 @@ def _several_units(
     if np.count_nonzero(np.diff(sample, axis=1), axis=1).max() >= MOST_LEVELS:
         return None
     low, high = sample[:, 0], sample[:, -1]
-    candidates = [family for family in FAMILIES if width < layout.width or _fits(family, sample, low, high, rounding)]
+    candidates = [
+        family for family in FAMILIES if width < layout.width or _fits(family, sample, low, high, rounding)
+    ]
     if not candidates:
         return None
     low, high = unit_extremes(flat, layout)
@@ -196,7 +202,9 @@ def _several_units(
             parameters=lambda units, offset=offset, scale=scale: (offset[units], scale[units]),  # type: ignore[misc]
             halfway=family.halfway,
         )
-        tolerance = np.maximum(np.abs(low), np.abs(high)) * rounding / np.where(scale == 0, 1.0, np.abs(scale))
+        tolerance = (
+            np.maximum(np.abs(low), np.abs(high)) * rounding / np.where(scale == 0, 1.0, np.abs(scale))
+        )
         if tolerance.max() <= family.closest / 4 and _all_fit(flat, levels, tolerance):
             return family.name, levels, family.code_bits, family.side_bits
     return None
@@ -206,7 +214,9 @@ def _fits(family: Family, sample: np.ndarray, low: np.ndarray, high: np.ndarray,
     """Return whether whole units, sorted, fall on the levels of a family, and by no accident."""
     offset, scale = (x[:, None] for x in family.parameters(low, high))
     x = (sample - offset) / np.where(scale == 0, 1.0, scale)
-    tolerance = np.maximum(np.abs(low), np.abs(high))[:, None] * rounding / np.where(scale == 0, 1.0, np.abs(scale))
+    tolerance = (
+        np.maximum(np.abs(low), np.abs(high))[:, None] * rounding / np.where(scale == 0, 1.0, np.abs(scale))
+    )
     if (tolerance > family.closest / 4).any() or not (family.distance(x) <= tolerance).all():
         return False
     # Each further value that is none of the extremes, nor repeats one, had so little room.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mis.inspect.information import Shares
-from mis.inspect.measure import Measured
+from mis.inspect.measure import ROUNDING, Measured
 from mis.ranking.text import fit, grid, terminal_width
 from mis.results import Interval
 
@@ -100,7 +100,9 @@ class Release:
     def mean(self, value: Callable[[Row], float | None]) -> float | None:
         """Return a number's mean over the weights of the tensors of which it is known, None where of none."""
         known = [(row.size, number) for row in self.weights if (number := value(row)) is not None]
-        return sum(size * number for size, number in known) / sum(size for size, _ in known) if known else None
+        return (
+            sum(size * number for size, number in known) / sum(size for size, _ in known) if known else None
+        )
 
     @property
     def error(self) -> float | None:
@@ -112,7 +114,9 @@ class Release:
         """Names of quantizers and their shares of the weights, the largest first."""
         counts: Counter = Counter()
         for row in self.weights:
-            counts[f"{row.quantizer} per {row.per}" if row.per not in ("", "tensor") else row.quantizer] += row.size
+            counts[f"{row.quantizer} per {row.per}" if row.per not in ("", "tensor") else row.quantizer] += (
+                row.size
+            )
         return [(name, count / self.num_weights) for name, count in counts.most_common()]
 
     @property
@@ -212,7 +216,9 @@ class Inspection:
             parts.append("\n".join([release.path, "", _table(release, width)]))
             parts.append("\n".join(fit(f"- {line}", width, hanging=2) for line in self._lines(k)))
         if self.together is not None:
-            parts.append("\n".join(fit(f"- {line}", width, hanging=2) for line in self._lines_together(self.together)))
+            parts.append(
+                "\n".join(fit(f"- {line}", width, hanging=2) for line in self._lines_together(self.together))
+            )
         return "\n\n".join(parts)
 
     def _lines(self, k: int) -> list[str]:
@@ -229,7 +235,11 @@ class Inspection:
     def _lines_of_information(self, release: Release, predicted: Interval | None) -> list[str]:
         passed = release.information
         assert passed is not None
-        rest = "" if release.share_known == 1 else f", of the {_percent(release.share_known)} of them that it is known of"
+        rest = (
+            ""
+            if release.share_known == 1
+            else f", of the {_percent(release.share_known)} of them that it is known of"
+        )
         lines = [
             f"Of the information about each weight its code passes {_interval(passed)} on average{rest}: a shift that "
             f"full precision shows shrinks to {math.sqrt(passed.value):.3g} of it. Scales and codebooks tell more."
@@ -243,8 +253,8 @@ class Inspection:
             full = self.full_advantage
             known = full.value if isinstance(full, Interval) else full
             lines.append(
-                f"Where the best attack on full precision reaches {known:g}, this predicts {_interval(predicted)} here: "
-                "a level that theory predicts, no bound."
+                f"Where the best attack on full precision reaches {known:g}, this predicts {_interval(predicted)} "
+                "here: a level that theory predicts, no bound."
             )
         return lines
 
@@ -253,23 +263,29 @@ class Inspection:
         names = [release.path for release in self.releases]
         for (i, j), value in together.inside.items():
             if value:
-                lines.append(f"Each cell of {names[i]} lies inside a cell of {names[j]}, which tells nothing more.")
+                lines.append(
+                    f"Each cell of {names[i]} lies inside a cell of {names[j]}, which tells nothing more."
+                )
         for i in range(len(names)):
             for j in range(i):
                 both = {together.inside.get((i, j)), together.inside.get((j, i))}
                 if both == {False}:
-                    lines.append(f"{names[j]} and {names[i]} are not nested: together they tell more than either.")
+                    lines.append(
+                        f"{names[j]} and {names[i]} are not nested: together they tell more than either."
+                    )
                 elif True not in both:
                     lines.append(f"Whether {names[j]} and {names[i]} are nested does not show.")
-        if together.apart:
+        if together.apart is not None and together.apart > ROUNDING:
             lines.append(
-                f"The cells of {_percent(together.apart)} of the weights do not meet: these are no releases of the same "
-                "weights."
+                f"The cells of {_percent(together.apart)} of the weights do not meet: these are no releases of "
+                "the same weights."
             )
         if together.entropy is not None:
             lines.append(f"Together their codes have an entropy of {together.entropy:.3g} bits a weight.")
         if together.information is not None:
-            lines.append(f"Together they pass {_interval(together.information)} of the information about each weight.")
+            lines.append(
+                f"Together they pass {_interval(together.information)} of the information about each weight."
+            )
             if self.full_advantage is not None:
                 from mis.theory import predicted_advantage
 
@@ -307,7 +323,7 @@ def _record(row: Row) -> dict[str, Any]:
         "quantizer": row.quantizer,
         "per": row.per,
         "bits": row.bits if row.is_weights else None,
-        "stored": row.stored,
+        "stored": row.stored if row.is_weights else None,
         "zeros": row.zeros,
         "entropy": row.entropy,
         "error": row.error,

@@ -53,8 +53,8 @@ def inspect(
     Returns
     -------
     Inspection
-        Its information is that about the weights given their levels, as of `mis.theory.retained_information`: scales and
-        codebooks tell more, and a tensor at full precision passes all, its rounding not counted.
+        Its information is that about the weights given their levels, as of `mis.theory.retained_information`: scales
+        and codebooks tell more, and a tensor at full precision passes all, its rounding not counted.
 
     Raises
     ------
@@ -80,7 +80,9 @@ def inspect(
     if full_advantage is not None and not isinstance(full_advantage, Interval):
         full_advantage = number(WHERE, "full_advantage", full_advantage, above=-1.0)
         if full_advantage > 1:
-            raise InvalidInput(f"{WHERE}: expected full_advantage at most 1, got full_advantage={full_advantage!r}.")
+            raise InvalidInput(
+                f"{WHERE}: expected full_advantage at most 1, got full_advantage={full_advantage!r}."
+            )
     sources = [*([] if full is None else [full]), *spread]
     if spread and len(sources) < 2:
         raise InvalidInput(
@@ -114,7 +116,11 @@ def inspect(
 
 
 def _predict(information: Interval | None, full_advantage: float | Interval | None) -> Interval | None:
-    return None if information is None or full_advantage is None else predicted_advantage(information, full_advantage)
+    return (
+        None
+        if information is None or full_advantage is None
+        else predicted_advantage(information, full_advantage)
+    )
 
 
 def _distinct(paths: Sequence[Any]) -> None:
@@ -156,7 +162,9 @@ class _Before:
             if not set(tensors) & set(coded):
                 raise InvalidInput(f"{source}: expected tensors of the names of {path}, got none of them.")
         if self.spread and not self.moved:
-            raise InvalidInput(f"{self.paths[-1]}: expected weights that differ from those of the other files.")
+            raise InvalidInput(
+                f"{self.paths[-1]}: expected weights that differ from those of the other files."
+            )
 
     def full_of(self, tensor: Tensor) -> np.ndarray | None:
         return None if self.full is None else self._array(self.full, tensor)
@@ -175,7 +183,9 @@ class _Before:
         if not self.moved:
             first = present[0].reshape(-1)
             self.moved = any(
-                bool((other.reshape(-1)[a:b] != first[a:b]).any()) for other in present[1:] for a, b in chunks(tensor.size)
+                bool((other.reshape(-1)[a:b] != first[a:b]).any())
+                for other in present[1:]
+                for a, b in chunks(tensor.size)
             )
         return weights
 
@@ -231,7 +241,9 @@ def _together(codings: list[dict[str, Coding]], before: _Before, level: float, s
     """Return what the tensors that all releases have tell together."""
     names = [name for name in codings[0] if all(name in coded for coded in codings[1:])]
     if not names:
-        raise InvalidInput(f"{WHERE}: expected releases of one network, got no name of a tensor in all of them.")
+        raise InvalidInput(
+            f"{WHERE}: expected releases of one network, got no name of a tensor in all of them."
+        )
     weights_seen, passed, entropies, apart = 0, [], [], []
     inside: dict[tuple[int, int], list[bool | None]] = {}
     for name in names:

@@ -42,8 +42,8 @@ class Union:
 def union(codings: Sequence[Coding]) -> Union:
     """Return what releases of one tensor, two or more, tell together.
 
-    Cells are compared by their edges. Where a release's edges do not show, because its levels do not tell its threshold,
-    by its codes: the second is a function of the first on all weights of this tensor.
+    Cells are compared by their edges. Where a release's edges do not show, because its levels do not tell its
+    threshold, by its codes: the second is a function of the first on all weights of this tensor.
     """
     counts = _joint_codes(codings)
     inside = {
@@ -115,7 +115,9 @@ def _edges_inside(one: Levels, other: Levels, size: int) -> bool:
         pairs = np.unique(np.stack([one.layout.unit(place), other.layout.unit(place)]), axis=1)
         step = max(1, COMPARED // (len(one.table) * len(other.table)))
         for first in range(0, pairs.shape[1], step):
-            mine, theirs = (x.edges_of(units[first : first + step]) for x, units in zip((one, other), pairs, strict=True))
+            mine, theirs = (
+                x.edges_of(units[first : first + step]) for x, units in zip((one, other), pairs, strict=True)
+            )
             if not _contained(theirs, mine):
                 return False
     return True
@@ -137,7 +139,9 @@ def _contained(edges: np.ndarray, among: np.ndarray) -> bool:
 
 def _apart(codings: Sequence[Coding]) -> float | None:
     known = [
-        coding for coding in codings if coding.is_scaled and coding.levels is not None and coding.levels.halfway
+        coding
+        for coding in codings
+        if coding.is_scaled and coding.levels is not None and coding.levels.halfway
     ]
     if len(known) < 2:
         return None

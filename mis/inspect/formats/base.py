@@ -82,7 +82,9 @@ def shown(name: Any) -> str:
     >>> shown("a" + chr(27) + "[2Jb"), shown("x" * 99)[-4:]
     ('a?[2Jb', 'x...')
     """
-    text = "".join(character if character.isprintable() else "?" for character in str(name)[: LONGEST_NAME + 1])
+    text = "".join(
+        character if character.isprintable() else "?" for character in str(name)[: LONGEST_NAME + 1]
+    )
     return text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 3] + "..."
 
 

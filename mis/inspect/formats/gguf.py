@@ -132,7 +132,9 @@ def _entry(at: _Cursor) -> tuple[str, tuple[int, ...], int, int]:
     name = at.text().decode("utf-8", "replace")
     num_axes = at.number(4)
     if num_axes > MOST_AXES:
-        raise InvalidInput(f"{at.path}: tensor {shown(name)}: expected at most {MOST_AXES} axes, got {num_axes}.")
+        raise InvalidInput(
+            f"{at.path}: tensor {shown(name)}: expected at most {MOST_AXES} axes, got {num_axes}."
+        )
     shape = tuple(at.number(8) for _ in range(num_axes))[::-1]
     return name, shape, at.number(4), at.number(8)
 
@@ -145,7 +147,9 @@ def _tensor(path: Any, data: np.ndarray, name: str, shape: tuple[int, ...], kind
         title, per_block, block_bytes = _block_type(where, kind)
     size = math.prod(shape)
     if per_block > 1 and (not shape or shape[-1] % per_block):
-        raise InvalidInput(f"{where}: expected rows of whole {title} blocks of {per_block}, got shape {shown(shape)}.")
+        raise InvalidInput(
+            f"{where}: expected rows of whole {title} blocks of {per_block}, got shape {shown(shape)}."
+        )
     num_bytes = size // per_block * block_bytes
     if start + num_bytes > len(data):
         raise InvalidInput(

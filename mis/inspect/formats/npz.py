@@ -15,7 +15,15 @@ __all__ = ["read"]
 
 # What one byte can unpack to, and what an array that has to be unpacked may take in memory.
 DEFLATE, LARGEST_UNPACKED = 1032, 2**32
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, NotImplementedError, struct.error)
+DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+    struct.error,
+)
 
 
 def read(path: Any) -> list[Tensor]:
@@ -35,7 +43,10 @@ def read(path: Any) -> list[Tensor]:
             names = [info.filename for info in members]
             if len(set(names)) < len(names):
                 raise InvalidInput(f"{path}: expected names that differ, got one twice.")
-            spans = [(info.header_offset, info.header_offset + info.compress_size, info.filename) for info in members]
+            spans = [
+                (info.header_offset, info.header_offset + info.compress_size, info.filename)
+                for info in members
+            ]
             apart(path, spans)
             return [_tensor(path, data, archive, info) for info in members]
     except InvalidInput:
@@ -52,7 +63,9 @@ def _tensor(path: Any, data: np.ndarray, archive: zipfile.ZipFile, info: zipfile
     name = info.filename.removesuffix(".npy")
     where = f"{path}: array {shown(name)}"
     if info.file_size > DEFLATE * info.compress_size + 1024:
-        raise InvalidInput(f"{where}: claims {info.file_size} bytes, more than its {info.compress_size} can unpack to.")
+        raise InvalidInput(
+            f"{where}: claims {info.file_size} bytes, more than its {info.compress_size} can unpack to."
+        )
     with archive.open(info) as file:
         version = np.lib.format.read_magic(file)
         header = {
@@ -109,4 +122,6 @@ def _unpacked(where: str, path: Any, info: zipfile.ZipInfo) -> np.ndarray:
         with zipfile.ZipFile(path) as archive:
             return np.frombuffer(archive.read(info), np.uint8)
     except DAMAGE as error:
-        raise InvalidInput(f"{where}: the file is damaged: {shown(error).rstrip('.') or 'it ends early'}.") from None
+        raise InvalidInput(
+            f"{where}: the file is damaged: {shown(error).rstrip('.') or 'it ends early'}."
+        ) from None

@@ -57,7 +57,9 @@ def read(path: Any) -> list[Tensor]:
     apart(path, spans)
     claimed, there = sum(stop - start for start, stop, _ in spans), len(data) - body
     if claimed != there:
-        raise InvalidInput(f"{path}: expected tensors that fill its {there} bytes, got {claimed} bytes of them.")
+        raise InvalidInput(
+            f"{path}: expected tensors that fill its {there} bytes, got {claimed} bytes of them."
+        )
     return [tensor for _, tensor in sorted(tensors, key=lambda pair: pair[0])]
 
 
