@@ -15,6 +15,8 @@ from mis.quantizers.nf4 import LEVELS as NORMAL_FLOAT
 __all__ = ["FAMILIES", "Family", "Found", "by_levels"]
 
 SCALE_BITS = 32.0
+# Least evidence in bits that distinct values are evenly spaced by no accident.
+EVIDENCE = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,28 +177,32 @@ def _evenly_spaced(distinct: np.ndarray, top: float, rounding: float) -> Found |
         steps += [top / (2 ** (bits - 1) - 1), span / (2**bits - 1)]
     for step in steps:
         count = round(span / step)
-        if not 2 <= count < 256:
+        if not 2 <= count < 256 or 2 * top * rounding * count > span / 4:
             continue
         # Rounding of a gap spreads over all steps: the span tells the step.
         step = span / count
         tolerance = 2 * top * rounding / step
         x = (distinct - distinct[0]) / step
-        if tolerance <= 0.25 and (np.abs(x - np.rint(x)) <= tolerance).all():
+        evidence = (len(distinct) - 2) * -math.log2(2 * tolerance)
+        if evidence >= EVIDENCE and (np.abs(x - np.rint(x)) <= tolerance).all():
             return _uniform(distinct, step, count + 1, tolerance)
     return None
 
 
 def _uniform(distinct: np.ndarray, step: float, num_levels: int, tolerance: float) -> Found:
-    zero = -distinct[0] / step
-    largest = round(max(-distinct[0], distinct[-1]) / step)
-    centred = abs(zero - round(zero)) <= tolerance
+    zero, largest = -distinct[0] / step, round(float(np.abs(distinct).max()) / step)
+    has_zero = abs(zero - round(zero)) <= tolerance
     bits = math.ceil(math.log2(num_levels))
-    if centred and num_levels != 2**bits and largest in {2**b - 1 for b in range(1, 8)}:
-        bits = round(math.log2(largest + 1)) + 1
-        return Found(name=f"uniform-{bits}", table=np.arange(-largest, largest + 1.0), scale=step,
-                     code_bits=math.log2(2 * largest + 1))  # fmt: skip
-    return Found(name=f"uniform-{bits}-asymmetric", table=np.arange(float(num_levels)), offset=float(distinct[0]),
-                 scale=step, code_bits=bits, side_bits=SCALE_BITS + bits)  # fmt: skip
+    # An affine grid is fitted to both ends, hence full; of a symmetric one its ends may not be seen.
+    if has_zero and 0 < round(zero) < num_levels - 1 and num_levels != 2**bits and largest < 128:
+        bits = math.ceil(math.log2(largest + 1)) + 1
+        m = 2 ** (bits - 1) - 1
+        return Found(
+            name=f"uniform-{bits}", table=np.arange(-m, m + 1.0), scale=step, code_bits=math.log2(2 * m + 1)
+        )
+    offset = -round(zero) * step if has_zero else float(distinct[0])
+    return Found(name=f"uniform-{bits}-asymmetric", table=np.arange(float(num_levels)), offset=offset, scale=step,
+                 code_bits=bits, side_bits=SCALE_BITS + bits)  # fmt: skip
 
 
 def _scaled(distinct: np.ndarray, top: float, rounding: float) -> Found | None:

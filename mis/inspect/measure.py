@@ -40,10 +40,10 @@ class Measured:
     outside: float | None = None
 
 
-def measure(coding: Coding) -> Measured:
-    """Return what a release tells by itself."""
-    if coding.read is None or not coding.is_weights or coding.note.endswith("infinite"):
-        return Measured()
+def measure(coding: Coding) -> tuple[Measured, Coding]:
+    """Return what a release tells by itself; where it holds NaN or infinite values, a coding that says so."""
+    if coding.read is None or not coding.is_weights:
+        return Measured(), coding
     size, levels = coding.tensor.size, coding.levels
     zeros, counts = 0, np.zeros(0 if levels is None else len(levels.table), np.int64)
     for start, stop in chunks(size):
@@ -52,6 +52,8 @@ def measure(coding: Coding) -> Measured:
             zeros += stop - start - int(np.count_nonzero(coding.tensor.open().reshape(-1)[start:stop]))
             continue
         values = coding.read(start, stop)
+        if not np.isfinite(values).all():
+            return Measured(), replace(coding, read=None, levels=None, note="NaN or infinite values")
         zeros += stop - start - int(np.count_nonzero(values))
         if levels is not None:
             counts += np.bincount(levels.codes(values, start), minlength=len(counts))
@@ -63,7 +65,7 @@ def measure(coding: Coding) -> Measured:
         entropy = coding.bits
     elif coding.is_pruned:
         entropy = float(stats.entropy([share, 1 - share], base=2)) + coding.bits * (1 - share)
-    return Measured(zeros=share, entropy=entropy)
+    return Measured(zeros=share, entropy=entropy), coding
 
 
 def against(
@@ -82,12 +84,7 @@ def against(
     weights
         Reads them, finite.
     """
-    if (
-        coding.read is None
-        or not coding.is_scaled
-        or not coding.is_weights
-        or coding.note.endswith("infinite")
-    ):
+    if coding.read is None or not coding.is_scaled or not coding.is_weights:
         return measured, coding
     size, levels = coding.tensor.size, coding.levels
     error = norm = 0.0

@@ -43,7 +43,7 @@ def recognise(where: str, tensor: Tensor, companions: dict[str, Tensor]) -> Codi
     companions
         What is published with it, by role: ``scale``, ``zero_point``.
     """
-    size, stored = max(tensor.size, 1), 8 * tensor.num_bytes / max(tensor.size, 1)
+    stored = 8 * tensor.num_bytes / max(tensor.size, 1)
     unknown = Coding(tensor=tensor, quantizer="not recognised", bits=math.nan, stored=stored, read=None)
     if tensor.size == 0:
         return replace(unknown, quantizer="empty", bits=0.0)
@@ -51,8 +51,7 @@ def recognise(where: str, tensor: Tensor, companions: dict[str, Tensor]) -> Codi
         array = tensor.open()
         flat = array.reshape(-1)
         if not _all_finite(flat):
-            count = sum(int(np.sum(~np.isfinite(flat[a:b].astype(np.float32)))) for a, b in chunks(size))
-            return replace(unknown, read=plain(flat), note=f"{count} NaN or infinite")
+            return replace(unknown, note="NaN or infinite values")
         return _floats(tensor, flat, stored)
     if tensor.kind in GGUF_BLOCKS or tensor.kind.startswith(("IQ", "Q", "TQ")):
         return blocks(where, tensor)

@@ -72,7 +72,7 @@ def inspect(
     ...     found = inspect(f"{folder}/sign.npz", full=f"{folder}/full.npz")
     >>> row = found.releases[0].rows[0]
     >>> row.quantizer, round(row.error, 2), row.outside
-    ('sign', 0.37, 0.0)
+    ('sign', 0.36, 0.0)
     """
     if not releases:
         raise InvalidInput(f"{WHERE}: expected a file, got none.")
@@ -209,7 +209,7 @@ class _Before:
 
 def _row(coding: Coding, before: _Before, level: float, seed: int) -> tuple[Row, Coding]:
     """Return the numbers of one tensor, and its coding with the cells that were seen."""
-    measured, passed = measure(coding), None
+    (measured, coding), passed = measure(coding), None
     if coding.is_weights and coding.tensor.size:
         full = before.full_of(coding.tensor)
         if full is not None:
