@@ -122,6 +122,8 @@ def against(
 
 
 def _count_outside(levels: Levels, codes: np.ndarray, given: np.ndarray, start: int) -> int:
+    if len(levels.table) < 2:
+        return 0
     middles = np.concatenate([[-np.inf], levels.middles, [np.inf]])
     x = levels.standardised(given, start)
     # A weight on an edge belongs to either side, and rounding may move it there.
@@ -166,7 +168,7 @@ class _Ends:
         seen = np.isfinite(below) & np.isfinite(above)
         between = np.where(seen, np.where(seen, below, 0.0) / 2 + np.where(seen, above, 0.0) / 2, middles)
         edges = np.where((below < middles) & (middles <= above), middles, between)
-        # Where a side has no weight, no further than the other one.
-        edges = np.maximum(edges, np.where(np.isfinite(above), -np.inf, below))
-        edges = np.minimum(edges, np.where(np.isfinite(below), np.inf, above))
+        # Beyond all weights an edge stays halfway, unless weights are there: then the level beyond it is no level.
+        edges = np.where(np.isfinite(above) | (below < middles), edges, np.inf)
+        edges = np.where(np.isfinite(below) | (middles <= above), edges, -np.inf)
         return np.where(scale == 0, np.inf, np.maximum.accumulate(edges, axis=1))

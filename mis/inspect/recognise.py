@@ -68,10 +68,12 @@ def _floats(tensor: Tensor, flat: np.ndarray, stored: float) -> Coding:
     # Twice the rounding of the type, for a value and its scale, and what computing them adds.
     rounding = 2 * FLOATS[kind] + 8 * min(FLOATS[kind], FLOATS["float32"])
     found = _one_unit(tensor, flat, rounding)
-    if found is None:
+    # The levels of a few rows together look like a codebook.
+    if found is None or found[0].startswith("codebook"):
         for layout in _layouts(tensor.shape, tensor.size):
-            found = _several_units(flat, layout, rounding)
-            if found is not None:
+            several = _several_units(flat, layout, rounding)
+            if several is not None:
+                found = several
                 break
     if found is None:
         return _full(tensor, kind, flat, stored, read)

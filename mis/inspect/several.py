@@ -42,8 +42,8 @@ class Union:
 def union(codings: Sequence[Coding]) -> Union:
     """Return what releases of one tensor, two or more, tell together.
 
-    Cells are compared by their edges. Where a release's edges do not show, because its levels do not tell its
-    threshold, by its codes: the second is a function of the first on all weights of this tensor.
+    Cells are compared by their edges. Where these are not halfway between levels, and so not known exactly, by codes:
+    the second is a function of the first on all weights of this tensor.
     """
     counts = _joint_codes(codings)
     inside = {
@@ -74,7 +74,8 @@ def _inside(one: Coding, other: Coding, i: int, j: int, counts: Counter) -> bool
     if other.is_full:
         return one.is_full and one.bits >= other.bits and _same_values(one, other)
     if one.levels is not None and other.levels is not None:
-        if one.levels.halfway and other.levels.halfway and one.is_scaled and other.is_scaled:
+        exact = all(levels.halfway and levels.edges is None for levels in (one.levels, other.levels))
+        if exact and one.is_scaled and other.is_scaled:
             return _edges_inside(one.levels, other.levels, one.tensor.size)
         if counts and one.levels.layout.num_units == other.levels.layout.num_units == 1:
             pairs = {(codes[i], codes[j]) for codes in counts}
