@@ -16,6 +16,9 @@ SCALES = ("_scale", "_scales", ".scale", ".scales", ".weight_scale", ".SCB")
 ZERO_POINTS = ("_zero_point", "_zero_points", ".zero_point", ".zero_points", ".weight_zero_point")
 # Of bitsandbytes: the largest magnitude, at code 127.
 LARGEST, LARGEST_CODE = ".SCB", 127.0
+# Beside codes of which several share a number: of bitsandbytes, GPTQ, AWQ.
+PACKING = (".absmax", ".quant_map", ".qzeros", ".g_idx")
+PACKED_IN = {"int32", "uint8", "int8"}
 CODES = {"int8", "uint8", "float8_e4m3fn", "float8_e5m2"}
 
 
@@ -31,6 +34,11 @@ def companions(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     """
     found: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
+        stems = (name, name.removesuffix(".weight"), name.removesuffix(".qweight"))
+        packing = [tensors[stem + ending] for stem in stems for ending in PACKING if stem + ending in tensors]
+        if tensor.kind in PACKED_IN and packing and not any(name.endswith(ending) for ending in PACKING):
+            found[name] = {"packing": packing[0]}
+            continue
         if tensor.kind not in CODES:
             continue
         roles = {}
@@ -46,6 +54,10 @@ def companions(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
 
 def integers(tensor: Tensor, beside: dict[str, Tensor], unknown: Coding) -> Coding:
     """Return what codes were released as: levels where scales of a shape that fits stand beside them."""
+    if "packing" in beside:
+        return replace(
+            unknown, quantizer="packed codes", is_weights=False, note="several share a number: not decoded"
+        )
     if tensor.kind not in CODES:
         packed = tensor.kind.startswith(("int", "uint"))
         note = "indices, or codes that are packed" if packed else "not decoded"

@@ -225,6 +225,10 @@ class Inspection:
         release = self.releases[k]
         shares = "; ".join(f"{name} ({_percent(share)} of the weights)" for name, share in release.quantizers)
         lines = [f"Released as {shares}." if shares else "No weights."]
+        hidden = sum(row.size * row.stored for row in release.rows if not row.is_weights)
+        share = hidden / max(sum(row.size * row.stored for row in release.rows), 1)
+        if share > 0.01:
+            lines.append(f"{_percent(share)} of the bytes are not decoded: nothing here counts them.")
         lines += sorted({f"{row.quantizer}: {row.note}." for row in release.rows if row.note})
         if any(row.quantizer.startswith("ternary") for row in release.rows):
             lines.append("ternary: uniform-2 has the same levels.")

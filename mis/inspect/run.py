@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -89,6 +90,10 @@ def inspect(
             f"{WHERE}: expected two files that differ at least to give a spread, --against among them, got one."
         )
     _distinct(sources)
+    if full_advantage is not None and not spread:
+        raise InvalidInput(
+            f"{WHERE}: expected files that give the spread (--spread) where full_advantage is given."
+        )
     before = _Before(full, spread)
     codings = [_codings(path) for path in releases]
     found = []
@@ -212,6 +217,9 @@ def _row(coding: Coding, before: _Before, level: float, seed: int) -> tuple[Row,
     (measured, coding), passed = measure(coding), None
     if coding.is_weights and coding.tensor.size:
         full = before.full_of(coding.tensor)
+        if before.full is not None and full is None:
+            missing = "not among the weights given"
+            coding = replace(coding, note="; ".join(filter(None, (coding.note, missing))))
         if full is not None:
             measured, coding = against(coding, measured, plain(full))
         weights = before.weights_of(coding.tensor)
@@ -242,7 +250,8 @@ def _together(codings: list[dict[str, Coding]], before: _Before, level: float, s
     names = [name for name in codings[0] if all(name in coded for coded in codings[1:])]
     if not names:
         raise InvalidInput(
-            f"{WHERE}: expected releases of one network, got no name of a tensor in all of them."
+            f"{WHERE}: expected releases of one network, got no name of a tensor in all of them; "
+            "inspect the parts of one network one by one."
         )
     weights_seen, passed, entropies, apart = 0, [], [], []
     inside: dict[tuple[int, int], list[bool | None]] = {}

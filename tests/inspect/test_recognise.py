@@ -288,3 +288,14 @@ def test_codes_alone_and_what_is_no_weight(rng):
     assert not found(np.arange(9)).is_weights
     assert not found(np.ones(3, bool)).is_weights
     assert not found(np.ones(3, complex)).is_weights
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"), [(("a.weight", "a.weight.absmax"), np.uint8), (("a.qweight", "a.qzeros"), np.int32)]
+)
+def test_codes_that_share_a_number(names, kind):
+    tensors = {name: tensor_of(np.ones((4, 4), kind), name) for name in names}
+    beside = companions(tensors)
+    assert set(beside) == {names[0]}
+    coding = recognise("here", tensors[names[0]], beside[names[0]])
+    assert (coding.quantizer, coding.is_weights) == ("packed codes", False)

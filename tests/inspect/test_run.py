@@ -294,6 +294,7 @@ REFUSED = {
     "codes": ({"full": "codes"}, "tensor a: expected weights that are floats, got int8"),
     "level": ({"level": 1.0}, "level a finite number"),
     "advantage": ({"full_advantage": 1.5}, "full_advantage at most 1"),
+    "advantage of nothing": ({"full_advantage": 0.5}, "give the spread"),
     "seed": ({"seed": -1}, "seed an integer >= 0"),
 }
 
@@ -408,3 +409,12 @@ def test_names_of_strangers_are_printed_plainly(tmp_path, capsys):
     assert "a?[2Jb" in printed
     assert "[red]" in printed
     assert "\x1b" not in printed
+
+
+def test_what_is_not_counted_is_said(files, tmp_path):
+    np.savez(tmp_path / "w.npz", w=np.ones((9, 9)) * np.arange(9), table=np.arange(1000))
+    said = " ".join(inspect(tmp_path / "w.npz").table().split())
+    assert "92.5% of the bytes are not decoded" in said
+    assert "int64: indices, or codes that are packed" in said
+    found = inspect(files.released("sign"), full=files.write("part", {"a": files.weights["a"]}))
+    assert [row.note for row in found.releases[0].rows] == ["", "not among the weights given"]
