@@ -22,7 +22,6 @@ MOST_LEVELS, WEIGHTS_A_LEVEL = 256, 4
 # Of the sample that rules out what cannot be, in runs and units: exact, it only ever rules out.
 RUNS, RUN, UNITS, WIDEST = 16, 256, 64, 4096
 GROUPS = (256, 128, 64, 32, 16)
-NARROWEST = 8
 # Evidence that values fall on levels by no accident, in bits.
 EVIDENCE = 40.0
 # Share of zeros from which on weights count as pruned.
@@ -170,7 +169,7 @@ def _distinct(flat: np.ndarray) -> np.ndarray | None:
 def _layouts(shape: tuple[int, ...], size: int) -> Iterator[Layout]:
     if len(shape) > 1:
         for layout in (Layout.rows(shape), Layout.columns(shape)):
-            if layout.width >= NARROWEST and layout.num_units > 1:
+            if layout.width > 1 and layout.num_units > 1:
                 yield layout
     yield from (Layout.groups(size, width) for width in GROUPS if size % width == 0 and size > width)
 

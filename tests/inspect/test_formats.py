@@ -383,7 +383,7 @@ def test_a_bomb_is_not_unpacked(tmp_path):
         struct.pack("<I", len(npy_bytes(F4 | {"shape": (2**22,)})) + 2**24), b"\xf0" * 4
     )
     path.write_bytes(claimed)
-    with pytest.raises(InvalidInput, match=r"more than its|damaged"):
+    with pytest.raises(InvalidInput, match="more than its"):
         read(path)
 
 

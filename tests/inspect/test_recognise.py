@@ -150,6 +150,14 @@ def test_narrow_full_precision_is_no_grid(shape, rng):
         assert found((scale * rng.normal(size=shape)).astype(np.float32)).is_full
 
 
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+@pytest.mark.parametrize("shape", [(2, 6), (3, 8), (12, 2), (2, 32)])
+def test_short_floats_are_on_no_grid_by_accident(shape, dtype, rng):
+    """Few digits put some weights on some grid; it takes many to believe it."""
+    for _ in range(100):
+        assert found(rng.normal(size=shape).astype(dtype)).is_full
+
+
 def test_one_level_among_many_is_enough_to_refuse(weights):
     released = np.asarray(quantizers.parse("uniform-4-channel")(weights)).copy()
     released[50, 7] *= 1.01

@@ -167,6 +167,14 @@ def test_without_the_weights_before(files):
     assert release.information.value == pytest.approx(np.concatenate(shares).mean(), abs=1e-5)
     assert release.rows[0].error is None
     assert inspect(files.released("ternary-50"), spread=files.spread).releases[0].information is None
+    (row,) = inspect(ternary_rows(files), spread=files.spread).releases[0].rows
+    assert (row.quantizer, row.per, row.information) == ("ternary", "row", None)
+
+
+def ternary_rows(files):
+    """Write one tensor with a ternary grid of its own for each row."""
+    rows = np.stack([np.asarray(quantizers.parse("ternary-50")(row)) for row in files.weights["a"]])
+    return files.write("rows", {"a": rows})
 
 
 def test_full_precision_passes_all(files):
