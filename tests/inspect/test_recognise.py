@@ -158,6 +158,13 @@ def test_short_floats_are_on_no_grid_by_accident(shape, dtype, rng):
         assert found(rng.normal(size=shape).astype(dtype)).is_full
 
 
+@pytest.mark.parametrize("count", [4, 5, 6])
+def test_a_codebook_is_on_no_grid_by_accident(count, rng):
+    for _ in range(100):
+        levels = np.unique(rng.normal(size=count).astype(ml_dtypes.bfloat16))
+        assert found(rng.permutation(np.repeat(levels, 10))).quantizer == f"codebook-{len(levels)}"
+
+
 def test_one_level_among_many_is_enough_to_refuse(weights):
     released = np.asarray(quantizers.parse("uniform-4-channel")(weights)).copy()
     released[50, 7] *= 1.01
