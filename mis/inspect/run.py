@@ -14,7 +14,8 @@ from mis.inspect.information import Shares, Weights, shares, total
 from mis.inspect.integers import companions
 from mis.inspect.measure import Measured, against, measure
 from mis.inspect.recognise import FLOATS, recognise
-from mis.inspect.report import Inspection, Release, Row, Together
+from mis.inspect.released import Release, Row, Together
+from mis.inspect.report import Inspection
 from mis.inspect.several import union
 from mis.numerics.checks import InvalidInput, confidence, integer, number
 from mis.results import Interval
