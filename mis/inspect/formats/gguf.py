@@ -39,7 +39,7 @@ def package(where: Any) -> Any:
         import gguf
     except ImportError:
         raise InvalidInput(
-            f'{where}: quantized GGUF blocks need the package gguf: python -m pip install "mis[formats]".'
+            f'{where}: quantized GGUF blocks need the package gguf: python -m pip install "mis[formats]", or gguf.'
         ) from None
     return gguf
 
