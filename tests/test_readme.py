@@ -88,7 +88,7 @@ def test_columns_of_the_first_table_are_explained():
 
 
 def test_the_answer_is_the_record():
-    [answer] = [body for language, body in BLOCKS if language == "text"]
+    answer = next(body for language, body in BLOCKS if language == "text")
     sentences = json.loads(pathlib.Path(f"{RECORD}.json").read_text())["answer"]["text"].splitlines()
     assert answer.split() == " ".join(f"- {sentence}" for sentence in sentences).split()
 
