@@ -13,7 +13,7 @@ FORMS = (("member", "nonmember"), ("scores", "membership"))
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the arrays of one of the forms that ``audit`` takes, by name; others are ignored.
+    r"""Return the arrays of one of the forms that ``audit`` takes, by name; others are ignored.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Any]:
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "scores.csv")
-    ...     _ = path.write_text("score,member\\n2.5,1\\n0.5,0\\n")
+    ...     _ = path.write_text("score,member\n2.5,1\n0.5,0\n")
     ...     load(path)
     {'scores': [2.5, 0.5], 'membership': array([ True, False])}
     """

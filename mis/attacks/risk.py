@@ -89,7 +89,7 @@ def least_difference(hits, sizes, false_hits, false_sizes, error):
     Examples
     --------
     >>> float(least_difference(np.array([8]), np.array([8]), np.array([0]), np.array([8]), 0.025)[0].round(3))
-    0.377
+    0.408
     """
     counts, which = np.unique(
         np.stack([hits, sizes, false_hits, false_sizes], -1), axis=0, return_inverse=True
