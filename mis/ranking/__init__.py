@@ -2,6 +2,7 @@
 
 from mis.ranking.agreement import agreement, kendall, partial
 from mis.ranking.answer import Answer
+from mis.ranking.releases import Release, Several
 from mis.ranking.row import Row
 from mis.ranking.run import Ranking, ShardsMissing, rank
 from mis.ranking.spec import RankingSpec
@@ -10,7 +11,9 @@ __all__ = [
     "Answer",
     "Ranking",
     "RankingSpec",
+    "Release",
     "Row",
+    "Several",
     "ShardsMissing",
     "agreement",
     "kendall",
