@@ -54,7 +54,7 @@ def read(path: Any) -> list[Tensor]:
 
     References
     ----------
-    https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+    the GGUF specification of ggml
     """
     data = mapped(path)
     if bytes(data[:4]) != MAGIC:
