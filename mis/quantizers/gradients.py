@@ -107,7 +107,9 @@ def release(quantizer: Quantizer, gradient: Sequence[Any], key: Any = None) -> R
         channels = [shared] * len(tensors)
     else:
         channels = [quantizer.fit(tensor) for tensor in tensors]
-    values = [channel.apply(tensor, key=k) for channel, tensor, k in zip(channels, tensors, keys, strict=True)]
+    values = [
+        channel.apply(tensor, key=k) for channel, tensor, k in zip(channels, tensors, keys, strict=True)
+    ]
     sharp = [isinstance(channel, Grid) and not isinstance(channel, StochasticGrid) for channel in channels]
     return Released(
         values=values,

@@ -63,7 +63,9 @@ class Laplacian(Channel):
         if key is None:
             raise refuse("Laplacian.apply", "key", "a JAX key, because the noise is random", key)
         xp = weights.__array_namespace__()
-        released = weights + self.scale * xp.asarray(jax.random.laplace(key, weights.shape), dtype=weights.dtype)
+        released = weights + self.scale * xp.asarray(
+            jax.random.laplace(key, weights.shape), dtype=weights.dtype
+        )
         return xp.where(xp.isfinite(weights), released, np.nan) if traced(weights) else released
 
     def observation(self, released: Any) -> "DoubleExponential":
@@ -95,7 +97,7 @@ class DoubleExponential(Observation):
     --------
     >>> seen = DoubleExponential(centre=np.array([1.0]), scale=np.array([1.0]))
     >>> seen.posterior_mean(0.0, 1.0).round(4), seen.log_likelihood(0.0, 1.0).round(4)
-    (array([0.4908]), array([-1.4989]))
+    (array([0.4968]), array([-1.5965]))
     """
 
     centre: Any

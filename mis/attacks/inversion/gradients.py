@@ -12,7 +12,14 @@ from mis.models import Model
 from mis.models.convolution import as_products
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, unmasked
 
-__all__ = ["MOST_IMAGES", "check_gradient", "classifier", "first_layer_input", "shared_gradient", "soft_gradient"]
+__all__ = [
+    "MOST_IMAGES",
+    "check_gradient",
+    "classifier",
+    "first_layer_input",
+    "shared_gradient",
+    "soft_gradient",
+]
 
 MOST_IMAGES = 8
 WHERE = "inversion"
@@ -69,7 +76,9 @@ def shared_gradient(model: Model, layers: Sequence[Any], images: Any, targets: A
         )
     check_batch(images.shape[1])
     if targets.min() < 0 or targets.max() >= classes:
-        raise InvalidInput(f"{WHERE}: expected targets in 0..{classes - 1}, got {targets.min()}..{targets.max()}.")
+        raise InvalidInput(
+            f"{WHERE}: expected targets in 0..{classes - 1}, got {targets.min()}..{targets.max()}."
+        )
     layers = [jnp.asarray(layer, jnp.float32) for layer in layers]
     found = _shared(layers, jnp.asarray(images), jnp.eye(classes)[targets], model=model)
     return [np.asarray(layer) for layer in found]
@@ -78,7 +87,9 @@ def shared_gradient(model: Model, layers: Sequence[Any], images: Any, targets: A
 def classifier(model: Model) -> int:
     """Return the number of classes, or refuse a network without any."""
     if model.num_classes is None:
-        raise UnsupportedSetting(WHERE, "the labels of a regression are not inferred; take a network of classes.")
+        raise UnsupportedSetting(
+            WHERE, "the labels of a regression are not inferred; take a network of classes."
+        )
     return model.num_classes
 
 

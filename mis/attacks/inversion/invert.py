@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -160,13 +160,18 @@ def invert(
     integer(WHERE, "width", width, at_least=1)
     images = np.asarray(start, np.float32)
     if images.ndim < 2 or images.shape[2:] != model.input_shape:
-        raise InvalidInput(f"{WHERE}: expected start of shape (N, B, *{model.input_shape}), got {images.shape}.")
+        raise InvalidInput(
+            f"{WHERE}: expected start of shape (N, B, *{model.input_shape}), got {images.shape}."
+        )
     num, batch = images.shape[:2]
     check_batch(batch)
     if len(check_gradient(model, target.centre)[0]) != num or np.shape(layers[0])[0] != num:
         raise InvalidInput(f"{WHERE}: expected {num} targets and networks, one for each start.")
     if objective.distance == "rounded" and not all(np.shape(rows)[-1] for rows in target.levels):
         raise InvalidInput(f"{WHERE}: expected a release on levels for distance='rounded'; use 'misfit'.")
+    if objective.distance != "rounded":
+        # Of no use, and their number would be another program's.
+        target = replace(target, levels=[np.zeros((num, 0), np.float32)] * len(target.levels))
     logits = np.zeros((num, batch, classes), np.float32)
     if labels is not None:
         logits = CERTAIN * np.eye(classes, dtype=np.float32)[_classes(labels, (num, batch), classes)]

@@ -69,7 +69,7 @@ def structural_similarity(found: Any, true: Any, *, span: float = 1.0) -> np.nda
     span = number(WHERE, "span", span, above=0.0)
     side = min(TAPS, *found.shape[-3:-1])
     side -= 1 - side % 2
-    taps = np.exp(-(np.arange(side) - side // 2) ** 2 / (2 * SIGMA**2))
+    taps = np.exp(-((np.arange(side) - side // 2) ** 2) / (2 * SIGMA**2))
     taps /= taps.sum()
 
     def local(images):

@@ -17,6 +17,10 @@ __all__ = ["Target", "adapted", "cosine_distance", "misfit", "naive", "rounded_m
 
 # A hat of half-width w has variance w^2 / 6 around its level.
 HAT = 6.0
+# Pull to the middle of a cell against what leaves it: of all gradients in the cells the middle ones err least.
+PULL = 0.02
+# Levels are filled up to one length, so that releases with other numbers of them compile to one program.
+FILLED = 256
 # An absolute value is rounded off below this share of its scale: the attack asks for a second derivative.
 CORNER = 0.1
 
@@ -52,7 +56,8 @@ class Target:
         """Whether a zero gradient lies in every cell, so that leaving the cells costs it nothing."""
         cells = zip(self.near, self.sharp, self.lower, self.upper, strict=True)
         return all(
-            not near and not sharp and bool(np.all((low <= 0) & (high >= 0))) for near, sharp, low, high in cells
+            not near and not sharp and bool(np.all((low <= 0) & (high >= 0)))
+            for near, sharp, low, high in cells
         )
 
 
@@ -100,8 +105,10 @@ def _of(values: np.ndarray, seen: Observation) -> dict[str, Any]:
         found["lower"], found["upper"] = (
             np.broadcast_to(np.asarray(end, np.float32), values.shape) for end in (seen.lower, seen.upper)
         )
-        width = _typical_width(found["lower"], found["upper"])
+        width, bounded = _typical_width(found["lower"], found["upper"])
         found["outside"] = np.float32(1 / width**2)
+        # Not to the level of an unbounded cell, which is as far from its end as from what lies within.
+        found["near"] = np.float32(PULL / width**2) if bounded else zero
         if isinstance(seen, Hat):
             # Half the width of a hat is one step.
             found["near"] = np.float32(HAT / 2 / (width / 2) ** 2)
@@ -111,7 +118,9 @@ def _of(values: np.ndarray, seen: Observation) -> dict[str, Any]:
     elif isinstance(seen, DoubleExponential):
         found["sharp"], found["unit"] = one, np.float32(_spread(seen.scale))
     else:
-        raise InvalidInput(f"{WHERE}: expected observations of a kind that is known, got a {type(seen).__name__}.")
+        raise InvalidInput(
+            f"{WHERE}: expected observations of a kind that is known, got a {type(seen).__name__}."
+        )
     return found
 
 
@@ -120,12 +129,17 @@ def _spread(sizes: Any) -> float:
     return max(float(np.max(sizes)), 1e-12)
 
 
-def _typical_width(lower: np.ndarray, upper: np.ndarray) -> float:
-    """Return the median width of the bounded cells that are no points; 1 where there are none."""
+def _typical_width(lower: np.ndarray, upper: np.ndarray) -> tuple[float, bool]:
+    """Return the median width of the bounded cells, and whether there are any; 1 where some are points.
+
+    A dead zone says nothing of how near the survivors must be matched.
+    """
     with np.errstate(invalid="ignore"):
         width = upper - lower
-    bounded = width[np.isfinite(width) & (width > 0)]
-    return float(np.median(bounded)) if bounded.size else 1.0
+    bounded = width[np.isfinite(width)]
+    if bounded.size and bounded.min() > 0:
+        return float(np.median(bounded)), True
+    return 1.0, bool(bounded.size)
 
 
 def _relative(target: Target) -> Target:
@@ -148,7 +162,10 @@ def _relative(target: Target) -> Target:
 
 def stack(targets: Sequence[Target]) -> Target:
     """Return the targets of several problems as one, levels filled up with the largest."""
-    length = [max(len(rows) for rows in layer) for layer in zip(*(t.levels for t in targets), strict=True)]
+    length = [
+        max(FILLED, len(rows)) if len(rows) else 0
+        for rows in (max(layer, key=len) for layer in zip(*(t.levels for t in targets), strict=True))
+    ]
     padded = [
         Target(
             **{name: getattr(target, name) for name in Target.__dataclass_fields__ if name != "levels"},
