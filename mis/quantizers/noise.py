@@ -8,7 +8,7 @@ from mis.quantizers.channels import Noisy
 from mis.quantizers.fields import share_field
 from mis.quantizers.scales import power_unit
 
-__all__ = ["Noise"]
+__all__ = ["Noise", "root_mean_square"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,11 @@ class Noise(Quantizer):
 
     def _fit(self, weights: Any) -> Noisy:
         """Return the noise of the tensor's size."""
-        xp = weights.__array_namespace__()
-        # In a unit in which no square overflows or vanishes.
-        unit = power_unit(weights)
-        return Noisy(sd=self.sd * unit * xp.sqrt(xp.mean(xp.square(weights / unit))))
+        return Noisy(sd=self.sd * root_mean_square(weights))
+
+
+def root_mean_square(weights: Any) -> Any:
+    """Return the root mean square, computed in a unit in which no square overflows or vanishes."""
+    xp = weights.__array_namespace__()
+    unit = power_unit(weights)
+    return unit * xp.sqrt(xp.mean(xp.square(weights / unit)))
