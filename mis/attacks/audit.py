@@ -278,7 +278,7 @@ def audit(
     >>> rng = np.random.default_rng(0)
     >>> found = audit(member=rng.normal(1, 1, 5000), nonmember=rng.normal(0, 1, 5000))
     >>> found.advantage  # the truth is 0.3829
-    Interval(0.3606 in [0.342043, 0.383369], attack, level=0.95)
+    Interval(0.3606 in [0.339803, 0.38562], attack, level=0.95)
     >>> found.unresolved
     {}
     """

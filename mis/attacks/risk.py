@@ -1,16 +1,10 @@
 """Functions: which records an attack betrays, over several target models that some trained on and some did not."""
 
-import itertools
-
 import numpy as np
-from scipy import special
 
-from mis.attacks.rates import clopper_pearson
+from mis.attacks.rates import least_difference
 
-__all__ = ["least_difference", "record_risks", "risk_table", "with_risks"]
-
-# Of the grid on which two p-values share their product: more are a little sharper.
-CELLS = 128
+__all__ = ["record_risks", "risk_table", "with_risks"]
 
 
 def record_risks(samples, called, ids, level):
@@ -71,38 +65,6 @@ def record_risks(samples, called, ids, level):
     }
     order = np.lexsort((-columns["advantage"], -columns["advantage_lower"]))
     return {name: column[order] for name, column in columns.items()}
-
-
-def least_difference(hits, sizes, false_hits, false_sizes, error):
-    r"""Return a lower limit of the difference of two binomial probabilities, wrong with probability ``error`` at most.
-
-    Counts of independent trials, arrays of one shape. It holds for every number of trials; Newcombe's limit does not,
-    and with a few trials and a small error is wrong far more often.
-
-    Notes
-    -----
-    The p-values :math:`P = P(X \ge x; p)` and :math:`Q = P(Y \le y; q)` of the true probabilities are independent and
-    no smaller than uniform, so :math:`P(P Q \le c) \le c (1 - \log c)`, which is ``error``. The limit is the least
-    :math:`p - q` with :math:`P Q > c`: at ``P = a`` the limits of Clopper and Pearson of errors ``a`` and ``c / a``. In
-    each cell of a grid of ``a`` both ends that err downwards are taken.
-
-    Examples
-    --------
-    >>> float(least_difference(np.array([8]), np.array([8]), np.array([0]), np.array([8]), 0.025)[0].round(3))
-    0.408
-    """
-    counts, which = np.unique(
-        np.stack([hits, sizes, false_hits, false_sizes], -1), axis=0, return_inverse=True
-    )
-    hits, sizes, false_hits, false_sizes = counts.T
-    log_product = 1 + float(special.lambertw(-error / np.e, -1).real)
-    grid = np.exp(np.linspace(log_product, 0, CELLS + 1))
-    least = np.ones(len(counts))
-    for below, above in itertools.pairwise(grid):
-        low = clopper_pearson(hits, sizes, below)[0]
-        high = clopper_pearson(false_hits, false_sizes, grid[0] / above)[1]
-        least = np.minimum(least, low - high)
-    return least[which.ravel()]
 
 
 def risk_table(risks, top, *, level):

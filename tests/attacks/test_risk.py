@@ -7,7 +7,8 @@ from scipy.special import xlogy
 from scipy.stats import binom
 
 from mis.attacks import audit
-from mis.attacks.risk import least_difference, risk_table, with_risks
+from mis.attacks.rates import least_difference
+from mis.attacks.risk import risk_table, with_risks
 from mis.numerics.checks import InvalidInput
 
 
