@@ -4,7 +4,7 @@ Counts come per cluster (one cluster: the records are independent). With several
 estimated by leaving out one after the other (to first order; ``T - 1`` degrees of freedom, fewer where they differ
 in size) and turned into an effective sample size for Clopper and Pearson's limits, never above the number of
 records. ``error`` is always one-sided: each limit alone is wrong with at most this probability. That is exact for a
-rate from independent records; for differences and AUC, and for clusters, it is an approximation that improves with
+rate, and holds for a difference, from independent records; for AUC, and for clusters, it is an approximation that improves with
 their number and that the tests hold to at least 94% in all at level 95%, and to 78% at level 80%. Between clusters
 no limits hold for every law: where one model in a hundred is of another kind, a few models are all alike nearly always,
 and limits that then still held it would be of no use.
@@ -12,7 +12,7 @@ and limits that then still held it would be of no use.
 References
 ----------
 Clopper, Pearson (1934), Biometrika 26. Korn, Graubard (1998), Survey Methodology 24 (effective sample size).
-Newcombe (1998), Statistics in Medicine 17 (difference of two proportions). DeLong, DeLong, Clarke-Pearson
+Fisher (1932), Statistical Methods for Research Workers, 21.1 (two p-values). DeLong, DeLong, Clarke-Pearson
 (1988), Biometrics 44, and Obuchowski (1997), Biometrics 53 (AUC, independent and clustered). Efron, Stein (1981),
 Annals of Statistics 9 (the jackknife's variance errs upwards).
 """
