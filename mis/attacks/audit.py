@@ -257,7 +257,8 @@ def audit(
     FPR is surely at most (at least) the rate, half on the TPR there, by Clopper and Pearson: exact for one row, no
     assumption on the law, no choice on the scored points; for several rows with Korn and Graubard's effective size,
     asymptotic in their number. *Advantage, recall, precision, F1*: rates at the exchanged thresholds, limits
-    of a difference from two p-values, precision and F1 from limits of both rates that hold together. Each half's decision is independent
+    of a difference from two p-values, precision and F1 from limits of both rates that hold together. Each half's
+    decision is independent
     of its choice; that the two halves choose for each other is neglected (the tests find no trace of it in the
     coverage). *AUC*: DeLong's variance as an effective size; for several rows that of pairs of two rows, leaving
     out each row. *Epsilon*: TPR bounds as above on a fixed grid of rates, for members and for non-members, and the
