@@ -5,9 +5,9 @@ estimated by leaving out one after the other (to first order; ``T - 1`` degrees 
 in size) and turned into an effective sample size for Clopper and Pearson's limits, never above the number of
 records. ``error`` is always one-sided: each limit alone is wrong with at most this probability. That is exact for a
 rate, and holds for a difference, from independent records; for AUC, and for clusters, it is an approximation that
-improves with their number and that the tests hold to at least 94% in all at level 95%, and to 78% at level 80%. Between clusters
-no limits hold for every law: where one model in a hundred is of another kind, a few models are all alike nearly always,
-and limits that then still held it would be of no use.
+improves with their number and that the tests hold to at least 94% in all at level 95%, and to 78% at level 80%. Between
+clusters no limits hold for every law: where one model in a hundred is of another kind, a few models are all alike nearly
+always, and limits that then still held it would be of no use.
 
 References
 ----------
