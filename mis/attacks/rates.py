@@ -6,8 +6,8 @@ in size) and turned into an effective sample size for Clopper and Pearson's limi
 records. ``error`` is always one-sided: each limit alone is wrong with at most this probability. That is exact for a
 rate, and holds for a difference, from independent records; for AUC, and for clusters, it is an approximation that
 improves with their number and that the tests hold to at least 94% in all at level 95%, and to 78% at level 80%. Between
-clusters no limits hold for every law: where one model in a hundred is of another kind, a few models are all alike nearly
-always, and limits that then still held it would be of no use.
+clusters no limits hold for every law: where one model in a hundred is of another kind, a few models are all alike
+nearly always, and limits that then still held it would be of no use.
 
 References
 ----------
