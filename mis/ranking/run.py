@@ -1,7 +1,6 @@
 """Functions: train once, quantize many ways, attack, compare with theory; every part stored as soon as it is done."""
 
 import csv
-import functools
 import json
 import os
 import platform
@@ -9,7 +8,7 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
@@ -46,7 +45,7 @@ from mis.ranking.evidence import ATTACKS as SINGLE
 from mis.ranking.evidence import refuse_unserved, served
 from mis.ranking.measure import JOINED, Measurement, measure
 from mis.ranking.networks import Networks
-from mis.ranking.obtain import FEWEST_MODELS, Obtained, ShardsMissing, arrays_of, obtain
+from mis.ranking.obtain import FEWEST_MODELS, Obtained, ShardsMissing, arrays_of, obtain, obtain_all
 from mis.ranking.performance import Performance
 from mis.ranking.progress import track
 from mis.ranking.releases import Release, Several, all_parts, parse
@@ -365,7 +364,9 @@ def rank(
     split = population.split(seed, spec.pool)
     models_.check(network, split.pool.features)
     for release in chosen:
-        release.check(network)
+        release.check(network, spec.pool // 2)
+    # All of them before anything is trained: what cannot be is refused here.
+    asked_of = {part: part.networks(spec) for part in all_parts(chosen)}
     split = split.reshaped(network.take)
     if len(split.heldout) < FEWEST_HELDOUT:
         raise InvalidInput(
@@ -400,7 +401,7 @@ def rank(
         progress=progress,
     )
     main = obtained(spec)
-    all_of = _trained(spec, main, all_parts(chosen), obtained)
+    all_of, excluded = obtain_all(asked_of, main, obtained)
     trained = time.time()
     measured = list(_measured(main, chosen, progress, all_of))
     stops = _stops(spec, measured[0], obtained) if early else ()
@@ -422,7 +423,7 @@ def rank(
         "folds": folds,
         "level": level,
         "hash": main.key,
-        "excluded": main.excluded,
+        "excluded": excluded,
         "classes": population.num_classes,
         "model": f"{network.name}, {network.summary}",
         "performance": "R2" if population.num_classes is None else "accuracy",
@@ -462,32 +463,6 @@ def _releases(asked: Sequence[Any] | None) -> list[Release | Several]:
         if names.count(name) > 1:
             raise InvalidInput(f"rank: expected releases of different names, got {name} for two that differ.")
     return chosen
-
-
-def _trained(
-    spec: RankingSpec, main: Obtained, parts: Sequence[Release], obtained: Callable[..., Obtained]
-) -> dict[Release, Networks]:
-    """Return the networks of every release: those of the ranking, or others trained or fine-tuned for it.
-
-    All of the same numbers: where one diverged in one training, it takes part in none.
-    """
-    of_training: dict[tuple, Networks] = {(spec.learner, None, 0): main.networks}
-    found = {}
-    for part in parts:
-        learner = part.trained_by(spec.learner)
-        # Not sharded: only the process that makes the table gets here.
-        if (learner, None, 0) not in of_training:
-            own = obtained(replace(spec, learner=learner), shard=(1, 1))
-            of_training[learner, None, 0] = own.networks
-        asked = learner, part.tuning, part.tuning_steps
-        if asked not in of_training:
-            tuned = replace(spec, learner=learner, tuning=part.tuning, tuning_steps=part.tuning_steps)
-            base = of_training[learner, None, 0]
-            of_training[asked] = obtained(tuned, shard=(1, 1), base=base).networks
-        found[part] = asked
-    common = functools.reduce(np.intersect1d, [one.ensemble.indices for one in of_training.values()])
-    kept = {asked: networks.only(common) for asked, networks in of_training.items()}
-    return {part: kept[asked] for part, asked in found.items()}
 
 
 def _attacks(asked: Sequence[str] | None, population: Population) -> tuple[str, ...]:
