@@ -9,7 +9,7 @@ from mis.models import MLP
 from mis.populations import BreastCancer, Examples, Modes, Split
 from mis.ranking.measure import indicator_columns, measure
 from mis.ranking.networks import Networks
-from mis.ranking.release import release
+from mis.ranking.published import release
 from mis.ranking.releases import Release
 from mis.ranking.spec import RankingSpec
 from mis.ranking.whitebox import layer_scores
