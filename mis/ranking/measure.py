@@ -9,7 +9,7 @@ import numpy as np
 
 from mis import theory
 from mis.attacks import linear_limit
-from mis.attacks.crossfit import STRONGEST, cross_fit, mean_over_models
+from mis.attacks.crossfit import STRONGEST, cross_fit, mean_over_networks
 from mis.numerics.checks import UnsupportedSetting
 from mis.quantizers.joint import Joint
 from mis.ranking.asymptotic import LocalFit
@@ -66,11 +66,11 @@ def measure(networks: Sequence[Networks], release: Release | Several) -> Measure
     pool, heldout, members = main.split.pool, main.split.heldout, main.ensemble.membership
     performs = performance(first.heldout_outputs, heldout.targets)
     measured = _attack(published)
-    interval = partial(mean_over_models, num_folds=main.num_folds, level=main.level)
+    interval = partial(mean_over_networks, num_folds=main.num_folds, level=main.level)
     strongest, (limit, why) = measured[STRONGEST], _limit(published)
     known, missing = _theory_columns(published, release)
     row = Row(
-        quantizer=release.name,
+        release=release.name,
         bits=release.bits(main.model),
         zeros=float(np.mean([one.zeros for one in published])),
         performance=performs.interval(main.level),

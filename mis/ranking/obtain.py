@@ -19,9 +19,9 @@ from mis.ranking.spec import RankingSpec
 from mis.store import Store, fingerprint
 from mis.training import CHUNK, Ensemble, joined, train_chunk
 
-__all__ = ["FEWEST_MODELS", "Obtained", "ShardsMissing", "arrays_of", "obtain", "obtain_all"]
+__all__ = ["FEWEST_NETWORKS", "Obtained", "ShardsMissing", "arrays_of", "obtain", "obtain_all"]
 
-FEWEST_MODELS = 32
+FEWEST_NETWORKS = 32
 
 # Networks stored at a time, runs that the indicators look at, and iterates kept of each; fewer of networks whose steps
 # are no compiled loop, which take longer to train and to evaluate.
@@ -46,7 +46,7 @@ def obtain(
     spec: RankingSpec,
     split: Split,
     *,
-    models: int,
+    num_networks: int,
     num_folds: int,
     level: float,
     attacks: tuple[str, ...],
@@ -67,7 +67,9 @@ def obtain(
     folder = None if out is None else Path(out) / "runs" / key
     store = Store(folder, fresh=fresh)
     chunk, runs, snapshots = _sizes(spec)
-    numbers = {f"networks-{c:05d}": np.arange(c * chunk, (c + 1) * chunk) for c in range(-(-models // chunk))}
+    numbers = {
+        f"networks-{c:05d}": np.arange(c * chunk, (c + 1) * chunk) for c in range(-(-num_networks // chunk))
+    }
     if base is not None:
         kept = base.ensemble.indices
         chunks = [all_of[np.isin(all_of, kept)] for all_of in numbers.values()]
@@ -79,7 +81,7 @@ def obtain(
         _train(store, name, indices, spec, x, y, start=None if base is None else base.ensemble)
     run_numbers = np.arange(runs) if base is None else base.trajectories.indices
     if part == 1:
-        steps = spec.tuning_steps if spec.tuning else spec.learner.steps
+        steps = spec.tuning_steps if spec.tuning else spec.learner.num_steps
         ends = None if base is None else _last(base.trajectories)
         _train(store, "trajectories", run_numbers, spec, x, y, min(snapshots, steps), start=ends)
     found = [_stored(store, name, indices, spec) for name, indices in numbers.items()]
@@ -93,14 +95,14 @@ def obtain(
             f"shard {part}/{parts} is done; {missing} parts of the other shards are not yet{hint}."
         )
     ensemble, trajectories = joined(loaded[:-1]), loaded[-1]
-    ensemble = ensemble[ensemble.indices < models]
+    ensemble = ensemble[ensemble.indices < num_networks]
     diverged = ensemble.indices[ensemble.diverged]
     ensemble, trajectories = ensemble[~ensemble.diverged], trajectories[~trajectories.diverged]
-    if len(ensemble.indices) < max(FEWEST_MODELS, 2 * num_folds) or len(trajectories.indices) == 0:
+    if len(ensemble.indices) < max(FEWEST_NETWORKS, 2 * num_folds) or len(trajectories.indices) == 0:
         named = f"{', '.join(map(str, diverged[:8]))}{', …' if len(diverged) > 8 else ''}"
         raise InvalidInput(
-            f"rank: expected networks that converge, but {len(diverged)} of {models} diverged (numbers {named}); "
-            f"lower the rate (rate={spec.learner.rate:g})."
+            f"rank: expected networks that converge, but {len(diverged)} of {num_networks} diverged (numbers {named}); "
+            f"lower the learning rate (learning_rate={spec.learner.learning_rate:g})."
         )
     networks = Networks(
         spec=spec,
@@ -141,10 +143,10 @@ def obtain_all(
             of_training[_training(spec)] = tuned.networks
     numbers = [one.ensemble.indices for one in of_training.values()]
     common = functools.reduce(np.intersect1d, numbers)
-    if len(common) < max(FEWEST_MODELS, 2 * main.networks.num_folds):
+    if len(common) < max(FEWEST_NETWORKS, 2 * main.networks.num_folds):
         raise InvalidInput(
             f"rank: expected networks that converge in every training that the releases ask for, but only "
-            f"{len(common)} do; lower the rate (rate={main.networks.spec.learner.rate:g})."
+            f"{len(common)} do; lower the learning rate (learning_rate={main.networks.spec.learner.learning_rate:g})."
         )
     kept = {training: networks.only(common) for training, networks in of_training.items()}
     others = np.setdiff1d(functools.reduce(np.union1d, numbers), common)
@@ -189,7 +191,7 @@ def _train(store, name, indices, spec, x, y, num_snapshots=0, start: Ensemble | 
     if _stored(store, name, indices, spec) is None:
         learner, further = spec.learner, {}
         if start is not None:
-            learner = replace(learner, steps=spec.tuning_steps)
+            learner = replace(learner, num_steps=spec.tuning_steps)
             place = np.searchsorted(start.indices, indices)
             further = {"begin": [layer[place] for layer in start.params], "tuning": spec.tuning}
         trained = train_chunk(

@@ -140,7 +140,7 @@ vectors='exact', qat=True, tuning_steps=0, num_steps=None, learner=None, title='
         """Return the learner of its networks, before any fine-tuning."""
         learner = learner if self.learner is None else self.learner
         if self.num_steps:
-            learner = replace(learner, steps=self.num_steps)
+            learner = replace(learner, num_steps=self.num_steps)
         return replace(learner, forward=self.compression) if self.qat else learner
 
     def networks(self, spec: RankingSpec) -> RankingSpec:

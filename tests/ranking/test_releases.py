@@ -27,10 +27,10 @@ from mis.ranking.spec import RankingSpec
 from mis.training import Compression, Learner
 
 SMALL: dict[str, Any] = {
-    "models": 32,
-    "steps": 40,
+    "num_networks": 32,
+    "num_steps": 40,
     "pool": 40,
-    "folds": 4,
+    "num_folds": 4,
     "width": 4,
     "attacks": "lira,lira_decoded",
 }
@@ -115,7 +115,7 @@ def ranking(tmp_path_factory):
 def test_every_kind_of_release_is_a_row(ranking):
     found, out = ranking
     names = {"full", "sign", "qat:sign", "tune-20:prune-80", "sign/uniform-3"}
-    assert {row.quantizer for row in found} == names
+    assert {row.release for row in found} == names
     # The ranking's networks, those trained through sign, and those fine-tuned after pruning.
     assert len(list((out / "runs").iterdir())) == 3
     assert found["tune-20:prune-80"].zeros == pytest.approx(0.8, abs=0.02)
@@ -229,8 +229,8 @@ def test_a_calibrated_quantizer_is_fitted_to_examples_of_the_network(rng):
 @pytest.mark.parametrize(
     ("releases", "error", "message"),
     [
-        (["stop-3"], InvalidInput, "steps an integer >= 6, got steps=3"),
-        (["sign/stop-3:qat:sign"], InvalidInput, "steps an integer >= 6, got steps=3"),
+        (["stop-3"], InvalidInput, "num_steps an integer >= 6, got num_steps=3"),
+        (["sign/stop-3:qat:sign"], InvalidInput, "num_steps an integer >= 6, got num_steps=3"),
         ([BestScale()], InvalidInput, "at least 12 examples to calibrate best-scale on, got 8"),
     ],
 )
@@ -242,7 +242,7 @@ def test_what_cannot_be_trained_is_refused_before_anything_is(releases, error, m
 
 SPEC = RankingSpec(
     population=BreastCancer(),
-    learner=Learner(steps=8, batch=8),
+    learner=Learner(num_steps=8, batch_size=8),
     model=MLP(input_shape=(30,), num_classes=2, width=2),
     pool=32,
 )
@@ -253,8 +253,8 @@ def test_fine_tuning_goes_on_with_more_networks(tmp_path):
     rest = {"num_folds": 3, "level": 0.95, "attacks": (), "fresh": False, "shard": (1, 1), "progress": False}
 
     def tuned(models, out):
-        base = obtain(SPEC, split, models=models, out=out, **rest).networks
-        return obtain(of.networks(SPEC), split, models=models, out=out, base=base, **rest).networks
+        base = obtain(SPEC, split, num_networks=models, out=out, **rest).networks
+        return obtain(of.networks(SPEC), split, num_networks=models, out=out, base=base, **rest).networks
 
     expected = tuned(48, None)
     # The last chunk has 8 networks first, then 16; a second call reads what the first one left.
@@ -292,7 +292,9 @@ def test_a_network_that_diverges_in_one_training_takes_part_in_none():
     assert found[parse("full")] is found[parse("sign")]
     # Each training once, and fine-tuning from the networks of the ranking.
     assert calls == [(True, False, False), (False, True, True)]
-    with pytest.raises(InvalidInput, match=r"converge in every training .* only 31 do; lower the rate"):
+    with pytest.raises(
+        InvalidInput, match=r"converge in every training .* only 31 do; lower the learning rate"
+    ):
         obtain_all(asked, fake(SPEC, list(range(10, 16))), obtained)
 
 
@@ -318,9 +320,9 @@ def test_a_release_that_fits_no_tensor_is_refused():
         title="vectors",
     )
     with pytest.raises(UnsupportedSetting, match="vectors has vectors only"):
-        rank("solubility", ["exact-vectors:sign"], model=model, models=32, pool=40)
+        rank("solubility", ["exact-vectors:sign"], model=model, num_networks=32, pool=40)
 
 
 def test_releases_of_one_name_that_differ_are_refused():
     with pytest.raises(InvalidInput, match="releases of different names, got x for two"):
-        rank("breast-cancer", [Release(learner=Learner(steps=9), title="x"), Release(title="x")], **SMALL)
+        rank("breast-cancer", [Release(learner=Learner(num_steps=9), title="x"), Release(title="x")], **SMALL)
