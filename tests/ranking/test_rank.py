@@ -144,7 +144,7 @@ def test_a_prediction_holds_at_the_level_of_both_its_arguments(made):
     ranking, _ = made
     row = ranking["full"]
     errors = [found.upper - found.value for found in (row.predicted, row.advantage)]
-    folds = SMALL["folds"] - 1
+    folds = SMALL["num_folds"] - 1
     assert errors[0] / errors[1] == pytest.approx(
         stats.t.isf(0.0125, folds) / stats.t.isf(0.025, folds), rel=1e-6
     )
@@ -182,7 +182,7 @@ def test_a_ranking_is_a_sequence_of_rows(made):
     assert isinstance(ranking["sign"].advantage, Interval)
     assert ranking["sign"]["lira"] is ranking["sign"].attacks["lira"]
     assert ranking["sign"]["rmia"] is None
-    with pytest.raises(InvalidInput, match=r"Ranking: expected quantizer one of .*Nearest: sign"):
+    with pytest.raises(InvalidInput, match=r"Ranking: expected release one of .*Nearest: sign"):
         ranking["sgn"]
     with pytest.raises(KeyError):
         ranking["sign"]["advantage_lower"]
@@ -219,7 +219,7 @@ def test_results_are_read_back(copy):
     row = json.loads(str(stored["row"]))
     row["advantage"] |= {"value": 0.99, "upper": 1.0}
     np.savez(parts(copy)[name], **{**stored, "row": np.array(json.dumps(row))})
-    assert rank("modes", QUANTIZERS, out=copy, **SMALL, **LAW)[-1].quantizer == "sign"
+    assert rank("modes", QUANTIZERS, out=copy, **SMALL, **LAW)[-1].release == "sign"
 
 
 def test_a_run_goes_on_where_it_was(made, copy):
@@ -461,7 +461,7 @@ def test_a_ranking_in_the_way_is_known_before_training(made, tmp_path, monkeypat
     ):
         with pytest.raises(InvalidInput, match="expected out without the results of another ranking"):
             rank(task, QUANTIZERS, out=out, **options)
-    with pytest.raises(InvalidInput, match=r"quantizers .*'ternary-90'"):
+    with pytest.raises(InvalidInput, match=r"releases .*'ternary-90'"):
         rank("modes", ["sign"], out=out, **SMALL, **LAW)
     assert {path: path.read_bytes() for path in out.glob("ranking.*")} == before
     # The same once more, from what is stored, and another where it is asked for.
@@ -554,14 +554,14 @@ BAD = [
     (("nowhere.npz",), {}, InvalidInput, "nowhere.npz: cannot be read"),
     (("digits",), {"num_networks": 31}, InvalidInput, "num_networks an integer >= 32, got num_networks=31"),
     (("digits",), {"num_networks": 0}, InvalidInput, "num_networks an integer >= 32, got num_networks=0"),
-    (("digits",), {"num_folds": 2}, InvalidInput, "folds an integer in 3..8, got folds=2"),
-    (("digits",), {"num_folds": 9}, InvalidInput, "folds an integer in 3..8, got folds=9"),
+    (("digits",), {"num_folds": 2}, InvalidInput, "num_folds an integer in 3..8, got num_folds=2"),
+    (("digits",), {"num_folds": 9}, InvalidInput, "num_folds an integer in 3..8, got num_folds=9"),
     (("digits",), {"level": 1.0}, InvalidInput, "level a finite number > 0 and < 1, got level=1.0"),
     (("digits",), {"level": 1 - 1e-10}, InvalidInput, "rank: expected level from 0.001 to 1 - 1e-09"),
     (("digits",), {"shard": (3, 2)}, InvalidInput, "shard an integer in 1..2, got shard=3"),
     (("digits",), {"shard": (1, 2), "fresh": True}, InvalidInput, "fresh without shard"),
     (("digits",), {"num_steps": 5}, InvalidInput, "num_steps an integer >= 6, got num_steps=5"),
-    (("digits",), {"learning_rate": -1.0}, InvalidInput, "rate a finite number > 0, got rate=-1.0"),
+    (("digits",), {"learning_rate": -1.0}, InvalidInput, "learning_rate a finite number > 0, got learning_rate=-1.0"),
     (("digits",), {"optimiser": "adamm"}, InvalidInput, "Nearest: adam"),
     (("digits",), {"initialisation": "fix"}, InvalidInput, "Nearest: fixed"),
     (("digits",), {"width": 0}, InvalidInput, "width an integer in 1..16384, got width=0"),
