@@ -13,13 +13,11 @@ from mis.numerics.checks import number, probability, refuse
 from mis.ranking.compare import pairwise
 from mis.ranking.early import early
 from mis.ranking.performance import Performance
+from mis.ranking.protocol import Protocol
 from mis.ranking.row import mis_of
 from mis.results import Interval
 
-__all__ = ["WITHIN", "Answer", "answer", "performance_differences"]
-
-# Loss of performance that most would accept.
-WITHIN = 0.02
+__all__ = ["Answer", "answer", "performance_differences"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +137,7 @@ def answer(
     stops: Sequence[tuple[int, float, np.ndarray]] = (),
     *,
     num_folds: int,
-    within: float = WITHIN,
+    within: float = Protocol.within,
     level: float = 0.95,
 ) -> Answer:
     """Choose among releases of the same networks, all statements together at the level.

@@ -14,14 +14,14 @@ from mis.populations import Split
 from mis.provenance import code, settings, versions
 from mis.ranking.networks import Networks
 from mis.ranking.progress import track
+from mis.ranking.protocol import FEWEST_NETWORKS
 from mis.ranking.releases import Release
 from mis.ranking.spec import RankingSpec
 from mis.store import Store, fingerprint
 from mis.training import CHUNK, Ensemble, joined, train_chunk
 
-__all__ = ["FEWEST_NETWORKS", "Obtained", "ShardsMissing", "arrays_of", "obtain", "obtain_all"]
+__all__ = ["Obtained", "ShardsMissing", "arrays_of", "obtain", "obtain_all"]
 
-FEWEST_NETWORKS = 32
 
 # Networks stored at a time, runs that the indicators look at, and iterates kept of each; fewer of networks whose steps
 # are no compiled loop, which take longer to train and to evaluate.

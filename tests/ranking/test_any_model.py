@@ -12,7 +12,7 @@ from mis.attacks import Attack, Input
 from mis.models import Functions, check
 from mis.numerics.checks import InvalidInput
 from mis.populations import Digits
-from mis.ranking import columns, evidence, measure, obtain, rank, run
+from mis.ranking import asked, columns, evidence, measure, obtain, rank, run
 from mis.ranking.evidence import ATTACKS, Ranked, served
 
 TINY = {"num_networks": 32, "num_steps": 10, "batch_size": 16, "pool": 40, "num_folds": 3, "attacks": "lira"}
@@ -151,7 +151,7 @@ def test_registered_networks_of_images_are_given_images(monkeypatch):
 
     given = []
     monkeypatch.setattr(run, "obtain", stop)
-    monkeypatch.setattr(models, "check", lambda *_: None)
+    monkeypatch.setattr(asked, "check", lambda *_: None)
     for name in ("lenet", "resnet-8", "mlp"):
         with pytest.raises(Enough):
             rank("digits", ["sign"], model=name, **TINY)
@@ -204,6 +204,6 @@ def test_a_new_attack_takes_one_registration(monkeypatch):
         monkeypatch.setitem(known, "first_logit", columns.ATTACKS["loss"])
     monkeypatch.setitem(evidence.ATTACKS, "first_logit", Ranked(attack=FirstLogit()))
     assert measure.ATTACKS is evidence.ATTACKS
-    monkeypatch.setattr(run, "ATTACKS", (*run.ATTACKS, "first_logit"))
+    monkeypatch.setattr(asked, "ATTACKS", (*asked.ATTACKS, "first_logit"))
     row = rank("breast-cancer", ["sign"], **TINY | {"attacks": "first_logit"})["sign"]
     assert set(row.attacks) == {"first_logit"}

@@ -467,7 +467,7 @@ def test_a_ranking_in_the_way_is_known_before_training(made, tmp_path, monkeypat
     # The same once more, from what is stored, and another where it is asked for.
     same(rank("modes", QUANTIZERS, out=out, **SMALL, **LAW), made[0])
     rank("modes", ["sign"], out=out, replace=True, **SMALL, **LAW)
-    assert json.loads((out / "ranking.json").read_text())["asked"]["quantizers"] == ["full", "sign"]
+    assert json.loads((out / "ranking.json").read_text())["asked"]["releases"] == ["full", "sign"]
     with pytest.raises(InvalidInput, match=r"^Ranking\.save: expected out without"):
         dataclasses.replace(
             made[0], about={"task": "modes", "num_folds": 4, "level": 0.95, "within": 0.02}
@@ -561,7 +561,12 @@ BAD = [
     (("digits",), {"shard": (3, 2)}, InvalidInput, "shard an integer in 1..2, got shard=3"),
     (("digits",), {"shard": (1, 2), "fresh": True}, InvalidInput, "fresh without shard"),
     (("digits",), {"num_steps": 5}, InvalidInput, "num_steps an integer >= 6, got num_steps=5"),
-    (("digits",), {"learning_rate": -1.0}, InvalidInput, "learning_rate a finite number > 0, got learning_rate=-1.0"),
+    (
+        ("digits",),
+        {"learning_rate": -1.0},
+        InvalidInput,
+        "learning_rate a finite number > 0, got learning_rate=-1.0",
+    ),
     (("digits",), {"optimiser": "adamm"}, InvalidInput, "Nearest: adam"),
     (("digits",), {"initialisation": "fix"}, InvalidInput, "Nearest: fixed"),
     (("digits",), {"width": 0}, InvalidInput, "width an integer in 1..16384, got width=0"),
