@@ -22,26 +22,26 @@ class Protocol:
     Parameters
     ----------
     num_networks
-        Networks, at least 32. None is 512, or 64 if ``quick``.
+        Networks, at least 32; if not given 512, or 64 if ``quick``.
     quick
-        64 networks, most of them shadows: attacks reach at least what is printed, and more networks find more; wider
-        intervals too.
+        64 networks, most of them shadows: attacks reach at least what is printed, more networks find more, and
+        intervals are wider.
     seed
         Decides everything random.
     pool
-        Examples in the pool, half of which train each network. None is 512, or of a small task as many as leave 128
-        held out, but at least half.
+        Examples in the pool, half of which train each network; if not given 512, or of a small task as many as leave
+        128 held out, but at least half.
     attacks
-        Names from ``mis list``, as a sequence or with commas between; ``whitebox`` joins those on weights and
-        ``combined`` everything, chosen on other networks; ``all`` is every attack that the task can serve, slowly. None
-        is lira, lira_loss in a regression, lira_decoded, whitebox and combined.
+        Names from ``mis list`` with commas between; ``whitebox`` joins those on weights and ``combined`` everything;
+        ``all`` is every attack that the task can serve, slowly; if not given lira, lira_loss in a regression,
+        lira_decoded, whitebox and combined. Or a sequence of names. What is joined is weighted on other networks.
     num_folds
         Folds of the cross-fitted attacks.
     level
         Level of all intervals.
     early
         Also train full precision with fewer steps, and set beside each release what a network leaks that was stopped
-        where it performs as well: column ``early``. Doubles the time.
+        where it performs as well: column ``early``; doubles the time.
     within
         Loss of performance against full precision that is accepted of a release to choose.
 

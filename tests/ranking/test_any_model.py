@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mis import models
 from mis.attacks import Attack, Input
 from mis.models import Functions, check
 from mis.numerics.checks import InvalidInput
