@@ -66,6 +66,7 @@ def audit(
     from mis.attacks.audit_file import load
     from mis.attacks.risk import risk_table, with_risks
     from mis.numerics.checks import InvalidInput
+    from mis.provenance import made
 
     if top is not None and top < 0:
         raise InvalidInput(f"audit: expected top an integer >= 0, got top={top}.")
@@ -92,7 +93,10 @@ def audit(
     if risks and top != 0:
         print(f"\n{risk_table(risks, 10 if top is None else top, level=level)}")
     if json_file is not None:
-        json_file.write_text(json.dumps(found.to_json(), indent=1) + "\n")
+        shown = {name: column[: 10 if top is None else top].tolist() for name, column in risks.items()}
+        document = {"made": made("audit"), **found.to_json(), "roc": found.roc(), "most_at_risk": shown}
+        document["num_at_risk"] = len(risks["id"]) if risks else 0
+        json_file.write_text(json.dumps(document, indent=1) + "\n")
     if csv_file is not None:
         columns = with_risks(found.records(), risks)
         with open(csv_file, "w", newline="", encoding="utf-8") as file:
