@@ -56,7 +56,9 @@ def inspect(
     found = run(*releases, full=against, spread=files, full_advantage=full_advantage, level=level, seed=seed)
     print(found.table())
     if json_file is not None:
-        json_file.write_text(json.dumps({"made": made("inspection"), **found.to_json()}, indent=1) + "\n", encoding="utf-8")
+        json_file.write_text(
+            json.dumps({"made": made("inspection"), **found.to_json()}, indent=1) + "\n", encoding="utf-8"
+        )
     if csv_file is not None:
         records = found.records()
         with open(csv_file, "w", newline="", encoding="utf-8") as file:

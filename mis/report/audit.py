@@ -5,7 +5,7 @@ from typing import Any
 
 from mis.report.page import Answers, Cell, Column, Estimate, Facts, Forest, Part, Roc, Section, Table
 from mis.report.reading import estimate, number, sentence
-from mis.report.words import correct_of_100, made_by
+from mis.report.words import ADVANTAGE, correct_of_100
 
 __all__ = ["read"]
 
@@ -36,10 +36,10 @@ def read(document: dict[str, Any]) -> Part:
                 "made the scores must add it."
             ],
             attacker=[
-                "Whoever made the scores: what that attack saw (outputs, weights, shadow models) is not in the file and "
-                "must be added.",
-                f"It gave {members} scores of members and {others} of non-members; guesses are made at thresholds chosen "
-                "on other records or target models than those they are tried on.",
+                "Whoever made the scores: what that attack saw (outputs, weights, shadow models) is not in the "
+                "file and must be added.",
+                f"It gave {members} scores of members and {others} of non-members; guesses are made at thresholds "
+                "chosen on other records or target models than those they are tried on.",
             ],
             gain=_gain(document, advantage),
             theory=["Nothing: an audit looks at scores only. mis rank and mis inspect predict."],
@@ -50,16 +50,15 @@ def read(document: dict[str, Any]) -> Part:
             Section(title="What the scores prove", blocks=_metrics(document)),
             Section(title="At every threshold", blocks=_roc(document, level)),
             *([Section(title="Records most at risk", blocks=risks)] if risks else []),
-            Section(title="What ran", blocks=[*made_by(document["made"]), Facts(_facts(document))]),
+            Section(title="What ran", blocks=[Facts(_facts(document))]),
         ],
     )
 
 
 def _gain(document: dict[str, Any], advantage: Estimate) -> list[str]:
     found = [
-        f"The advantage of this attack, its true positive rate less its false positive rate, is {sentence(advantage)}: 0 "
-        "is a coin, 1 is never wrong.",
-        f"{correct_of_100(advantage)}.",
+        f"{correct_of_100(advantage)}",
+        f"That is an advantage of {sentence(advantage)}: {ADVANTAGE}.",
     ]
     for fpr, one in document["tpr_at_fpr"].items():
         tpr = estimate(one)
@@ -81,16 +80,25 @@ def _gain(document: dict[str, Any], advantage: Estimate) -> list[str]:
 def _untested(risks: bool) -> list[str]:
     return [
         "Every other attack: an audit says what these scores prove, not whether a better attack exists.",
-        "Single records" + (": those listed are bounded one by one, all together." if risks else ", one by one."),
+        "Single records"
+        + (": those listed are bounded one by one, all together." if risks else ", one by one."),
         "Reconstruction, extraction, inference of attributes: only membership was attacked.",
     ]
 
 
-def _opinion(document: dict[str, Any], advantage: Estimate, models: str, risks: bool) -> dict[str, tuple[str, str]]:
+def _opinion(
+    document: dict[str, Any], advantage: Estimate, models: str, risks: bool
+) -> dict[str, tuple[str, str]]:
     return {
-        "membership": ("in part", f"One attack's scores on {models}: advantage {sentence(advantage)}. A lower bound."),
+        "membership": (
+            "in part",
+            f"One attack's scores on {models}: advantage {sentence(advantage)}. A lower bound.",
+        ),
         "everyone": (
-            ("in part", f"The audit bounds {document['num_at_risk']} records one by one, their intervals hold together.")
+            (
+                "in part",
+                f"The audit bounds {document['num_at_risk']} records one by one, their intervals hold together.",
+            )
             if risks
             else ("no", "The audit's numbers are averages over records.")
         ),
@@ -108,13 +116,11 @@ def _metrics(document: dict[str, Any]) -> list[Any]:
     for fpr, one in document["tpr_at_fpr"].items():
         name = f"TPR at {100 * float(fpr):g}% FPR"
         why = str(document["unresolved"].get(name, ""))
-        rows.append([name, estimate(one), why or "True positive rate where so many non-members are called members."])
+        rows.append(
+            [name, estimate(one), why or "True positive rate where so many non-members are called members."]
+        )
     columns = [Column(name="metric"), Column(name="found"), Column(name="what it is, or why it is missing")]
-    marks = [(str(row[0]), {"value": row[1]}) for row in rows if isinstance(row[1], Estimate)]
-    return [
-        Table(title="Metrics of the attack", columns=columns, rows=rows),
-        Forest(title="Metrics of the attack with their intervals", axis="share", marks=marks, reference=(0.5, "0.5")),
-    ]
+    return [Table(title="Metrics of the attack", columns=columns, rows=rows)]
 
 
 def _roc(document: dict[str, Any], level: float) -> Sequence[Any]:
@@ -122,7 +128,9 @@ def _roc(document: dict[str, Any], level: float) -> Sequence[Any]:
         (number(one["fpr"]), number(one["lower"]), number(one["value"]), number(one["upper"]))
         for one in document["roc"]
     ]
-    return [Roc(title="True against false positive rate, with its band at each point", points=points, level=level)]
+    return [
+        Roc(title="True against false positive rate, with its band at each point", points=points, level=level)
+    ]
 
 
 def _risks(document: dict[str, Any], level: float) -> list[Any]:
@@ -131,7 +139,10 @@ def _risks(document: dict[str, Any], level: float) -> list[Any]:
         return []
     rows: list[list[Cell]] = []
     for i, name in enumerate(found["id"]):
-        ends = {end: found[f"advantage{part}"][i] for end, part in (("value", ""), ("lower", "_lower"), ("upper", "_upper"))}
+        ends = {
+            end: found[f"advantage{part}"][i]
+            for end, part in (("value", ""), ("lower", "_lower"), ("upper", "_upper"))
+        }
         rows.append(
             [
                 str(name),
@@ -143,7 +154,10 @@ def _risks(document: dict[str, Any], level: float) -> list[Any]:
         )
     columns = [
         Column(name="record"),
-        Column(name="advantage", what="Share of the targets trained on it that call it a member, less that of the others."),
+        Column(
+            name="advantage",
+            what="Share of the targets trained on it that call it a member, less that of the others.",
+        ),
         Column(name="called, trained", what="Targets that call it a member, of those trained on it."),
         Column(name="called, untrained", what="Targets that call it a member, of those not trained on it."),
         Column(name="right", what="Share of all its targets in which the verdict is right.", digits=2),

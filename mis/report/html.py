@@ -6,13 +6,30 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from mis.report.page import Block, Cell, Code, Column, Estimate, Facts, Forest, Items, Part, Roc, Section, Table
+from mis.report.page import (
+    Block,
+    Cell,
+    Code,
+    Column,
+    Estimate,
+    Facts,
+    Forest,
+    Items,
+    Part,
+    Roc,
+    Section,
+    Table,
+)
 from mis.report.svg import figure
+from mis.report.words import made_by
 
 __all__ = ["GENERATOR", "QUESTIONS", "html"]
 
 # What tells a page of ours from another file of its name.
 GENERATOR = '<meta name="generator" content="mis report"/>'
+
+# Names that are not broken.
+SHORT = 30
 
 # The names of ``Answers``, as they are asked.
 QUESTIONS = {
@@ -71,6 +88,7 @@ def _answers(part: Part, *, heading: bool) -> str:
     for name, question in QUESTIONS.items():
         found.append(f"<h3>{escape(question)}</h3>")
         found += [f"<p>{escape(sentence)}</p>" for sentence in getattr(part.answers, name)]
+    found += ["<h3>What made these numbers?</h3>", *map(_block, made_by(part.made))]
     return f'<section class="answer">{"".join(found)}</section>'
 
 
@@ -106,7 +124,10 @@ def caption(shown: Forest | Roc) -> str:
     if isinstance(shown, Roc):
         return f"{shown.title} ({100 * shown.level:g}%); dashed: guessing."
     kinds = dict.fromkeys(
-        f"{series}: {found.read_as}" for _, marks in shown.marks for series, found in marks.items() if found.read_as
+        f"{series}: {found.read_as}"
+        for _, marks in shown.marks
+        for series, found in marks.items()
+        if found.read_as
     )
     dashed = f" Dashed: {shown.reference[1]}." if shown.reference else ""
     return f"{shown.title}. {'; '.join(kinds)}.{dashed}" if kinds else f"{shown.title}.{dashed}"
@@ -129,13 +150,16 @@ def _block(block: Block) -> str:
 def _table(table: Table) -> str:
     heads = "".join(_head(table, place) for place in range(len(table.columns)))
     rows = "".join(
-        f"<tr>{''.join(_cell(table, place, cell) for place, cell in enumerate(row))}</tr>" for row in table.rows
+        f"<tr>{''.join(_cell(table, place, cell) for place, cell in enumerate(row))}</tr>"
+        for row in table.rows
     )
     legend = [f"{column.name}: {column.what}" for column in table.columns if column.what]
+    # There is nothing to sort in words.
+    kind = "prose" if all(map(table.is_text, range(len(table.columns)))) else "sortable"
     below = "".join(f"<li>{escape(line)}</li>" for line in [*legend, *table.notes])
     return (
         f'<div class="wide" role="region" tabindex="0" aria-label="{escape(table.title)}">'
-        f'<table class="sortable"><caption>{escape(table.title)}</caption>'
+        f'<table class="{kind}"><caption>{escape(table.title)}</caption>'
         f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
         + (f'<ul class="legend">{below}</ul>' if below else "")
     )
@@ -147,36 +171,37 @@ def _head(table: Table, place: int) -> str:
     below = f'<span class="kind">{escape(kind)}</span>' if kind else ""
     # A place to break long names at.
     name = escape(column.name).replace("_", "_<wbr/>")
-    return f'<th scope="col">{name}{below}</th>'
+    words = ' class="text"' if table.is_text(place) else ""
+    return f'<th scope="col"{words}><span class="name">{name}</span>{below}</th>'
 
 
 def _cell(table: Table, place: int, cell: Cell) -> str:
     if place == 0:
         value = "" if isinstance(cell, str) else f' data-value="{cell!r}"'
-        return f'<th scope="row"{value}>{escape(str(cell))}</th>'
+        short = ' class="short"' if len(str(cell)) <= SHORT else ""
+        return f'<th scope="row"{short}{value}>{escape(str(cell))}</th>'
     if cell is None:
-        return '<td class="number" data-value="">–</td>'
+        return f'<td class="{"text" if table.is_text(place) else "number"}" data-value="">–</td>'
     if isinstance(cell, str):
         return f'<td class="text">{escape(cell)}</td>'
     column = table.columns[place]
     if not isinstance(cell, Estimate):
         return f'<td class="number" data-value="{cell!r}">{_signed(column.number(cell))}</td>'
-    kind = "" if table.read_as(place) or not cell.read_as else f'<span class="kind">{escape(cell.read_as)}</span>'
+    kind = (
+        ""
+        if table.read_as(place) or not cell.read_as
+        else f'<span class="kind">{escape(cell.read_as)}</span>'
+    )
     return (
-        f'<td class="number" data-value="{of_end(column, cell)!r}" data-lower="{cell.lower!r}" '
+        f'<td class="number" data-value="{column.of(cell)!r}" data-lower="{cell.lower!r}" '
         f'data-upper="{cell.upper!r}">{shown(column, cell)}{kind}</td>'
     )
-
-
-def of_end(column: Column, cell: Estimate) -> float:
-    """Return the number of an estimate that a column shows."""
-    return {"lower": cell.lower, "upper": cell.upper}.get(column.end, cell.value)
 
 
 def shown(column: Column, cell: Estimate) -> str:
     """Return an estimate with its ends behind it."""
     if column.end:
-        return f"{'≤' if column.end == 'upper' else '≥'} {_signed(column.number(of_end(column, cell)))}"
+        return f"{'≤' if column.end == 'upper' else '≥'} {_signed(column.number(column.of(cell)))}"
     value, lower, upper = (_signed(column.number(end)) for end in (cell.value, cell.lower, cell.upper))
     return f'{value} <span class="ends">[{lower}, {upper}]</span>' if cell.has_ends else value
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from mis.report.page import Answers, Cell, Column, Estimate, Facts, Forest, Part, Section, Table
 from mis.report.reading import estimate, number, sentence
-from mis.report.words import listed, made_by
+from mis.report.words import listed
 
 __all__ = ["read"]
 
@@ -16,7 +16,11 @@ COLUMNS = (
     Column(name="stored", what="Bits a weight that the file spends.", digits=2),
     Column(name="zeros", what="Share of weights that are zero."),
     Column(name="entropy", what="Entropy of the codes, bits a weight.", digits=2),
-    Column(name="error", what="Squared error over the squared norm of the weights before release.", significant=True),
+    Column(
+        name="error",
+        what="Squared error over the squared norm of the weights before release.",
+        significant=True,
+    ),
     Column(name="outside", what="Share of weights that were outside the cell they are released in."),
     Column(name="information", what="Share of the information about a weight that its code passes."),
 )
@@ -39,23 +43,30 @@ def read(document: dict[str, Any]) -> Part:
             gain=_gain(document),
             theory=_theory(document),
             untested=[
-                "Every attack: an inspection reads weights. mis rank attacks networks trained alike, mis audit says what "
-                "an attack's scores prove.",
+                "Every attack: an inspection reads weights. mis rank attacks networks trained alike, mis audit says "
+                "what an attack's scores prove.",
                 "What scales and codebooks tell besides the codes, and weights that vary together.",
             ],
         ),
         opinion=_opinion(releases),
         sections=[
+            Section(title="The files", blocks=[_files(document)]),
             *(Section(title=str(one["file"]), blocks=_blocks(one)) for one in releases),
-            Section(title="What ran", blocks=[*made_by(document["made"]), Facts(_facts(document))]),
+            Section(title="What ran", blocks=[Facts(_facts(document))]),
         ],
     )
 
 
 def _released(one: dict[str, Any]) -> str:
     whole = one["all"]
-    shares = listed(f"{name} ({100 * number(share):.3g}% of the weights)" for name, share in one["quantizers"].items())
-    bits = "" if whole["bits"] is None else f", {number(whole['bits']):.2f} bits a weight with all that is published"
+    shares = listed(
+        f"{name} ({100 * number(share):.3g}% of the weights)" for name, share in one["quantizers"].items()
+    )
+    bits = (
+        ""
+        if whole["bits"] is None
+        else f", {number(whole['bits']):.2f} bits a weight with all that is published"
+    )
     return f"{one['file']}: {number(whole['weights'])} weights, released as {shares or 'nothing'}{bits}."
 
 
@@ -112,8 +123,8 @@ def _opinion(releases: Any) -> dict[str, tuple[str, str]]:
         "membership": ("no", "The inspection ran no attack; a level that theory predicts is no test."),
         "design": (
             "in part",
-            f"How {listed(one['file'] for one in releases)} was quantized, and how much information about each weight "
-            "that lets through.",
+            f"The quantization of {listed(one['file'] for one in releases)}, and how much of the information about "
+            "each weight it lets through.",
         ),
         "documentation": (
             "in part",
@@ -121,6 +132,19 @@ def _opinion(releases: Any) -> dict[str, tuple[str, str]]:
             "to add.",
         ),
     }
+
+
+PREDICTED = Column(name="predicted", what="Advantage that theory predicts from it, a level and no bound.")
+
+
+def _files(document: dict[str, Any]) -> Table:
+    columns = [column for column in COLUMNS if column.name != "per"] + [PREDICTED]
+    rows = [(str(one["file"]), one["all"]) for one in document["releases"]]
+    if document["together"] is not None:
+        rows.append(("together", document["together"] | {"weights": document["together"]["num_weights"]}))
+    shown = [column for column in columns if any(row.get(column.name) not in (None, "") for _, row in rows)]
+    cells = [[name, *(_cell(row.get(column.name)) for column in shown)] for name, row in rows]
+    return Table(title="By file", columns=[Column(name="file"), *shown], rows=cells)
 
 
 def _blocks(one: dict[str, Any]) -> list[Any]:
@@ -135,7 +159,10 @@ def _blocks(one: dict[str, Any]) -> list[Any]:
         return [table]
     most = f", the first {LONGEST - 1} and all" if len(marks) > LONGEST else ""
     marks = marks if len(marks) <= LONGEST else [*marks[: LONGEST - 1], marks[-1]]
-    return [table, Forest(title=f"Information that passes, by tensor{most}", axis="share that passes", marks=marks)]
+    return [
+        table,
+        Forest(title=f"Information that passes, by tensor{most}", axis="share that passes", marks=marks),
+    ]
 
 
 def _cell(value: Any) -> Cell:

@@ -3,8 +3,22 @@
 import re
 from collections.abc import Sequence
 
-from mis.report.html import QUESTIONS, caption, of_end
-from mis.report.page import Block, Cell, Code, Column, Estimate, Facts, Forest, Items, Part, Roc, Section, Table
+from mis.report.html import QUESTIONS, caption
+from mis.report.page import (
+    Block,
+    Cell,
+    Code,
+    Column,
+    Estimate,
+    Facts,
+    Forest,
+    Items,
+    Part,
+    Roc,
+    Section,
+    Table,
+)
+from mis.report.words import made_by
 
 __all__ = ["GENERATOR", "markdown", "plain"]
 
@@ -27,6 +41,7 @@ def markdown(parts: Sequence[Part], closing: Sequence[Section]) -> str:
         for name, question in QUESTIONS.items():
             found.append(f"### {question}")
             found += [plain(sentence) for sentence in getattr(part.answers, name)]
+        found += ["### What made these numbers?", *map(_block, made_by(part.made))]
     found += [_section(section) for section in closing]
     for part in parts:
         if len(parts) > 1:
@@ -36,12 +51,12 @@ def markdown(parts: Sequence[Part], closing: Sequence[Section]) -> str:
 
 
 def plain(text: str) -> str:
-    """Return text that Markdown shows as it is, in one line.
+    r"""Return text that Markdown shows as it is, in one line.
 
     Examples
     --------
     >>> print(plain("a|b *c* <d> http://e"))
-    a\\|b \\*c\\* \\<d\\> http\\://e
+    a\|b \*c\* \<d\> http\://e
     """
     text = MEANS.sub(r"\\\1", " ".join(text.split()))
     text = LINKS.sub(lambda found: "\\".join(filter(None, found.groups())), text)
@@ -73,7 +88,9 @@ def _table(table: Table) -> str:
     rows = [[_cell(table, place, cell) for place, cell in enumerate(row)] for row in table.rows]
     legend = [f"- {plain(f'{column.name}: {column.what}')}" for column in table.columns if column.what]
     notes = [f"- {plain(note)}" for note in table.notes]
-    return "\n\n".join(filter(None, [f"**{plain(table.title)}**", _grid(heads, rows), "\n".join([*legend, *notes])]))
+    return "\n\n".join(
+        filter(None, [f"**{plain(table.title)}**", _grid(heads, rows), "\n".join([*legend, *notes])])
+    )
 
 
 def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -94,13 +111,11 @@ def _cell(table: Table, place: int, cell: Cell) -> str:
     column = table.columns[place]
     if not isinstance(cell, Estimate):
         return column.number(cell)
-    return _shown(column, cell) + (
-        f" ({cell.read_as})" if cell.read_as and not table.read_as(place) else ""
-    )
+    return _shown(column, cell) + (f" ({cell.read_as})" if cell.read_as and not table.read_as(place) else "")
 
 
 def _shown(column: Column, cell: Estimate) -> str:
     if column.end:
-        return f"{'≤' if column.end == 'upper' else '≥'} {column.number(of_end(column, cell))}"
+        return f"{'≤' if column.end == 'upper' else '≥'} {column.number(column.of(cell))}"
     ends = f" [{column.number(cell.lower)}, {column.number(cell.upper)}]" if cell.has_ends else ""
     return column.number(cell.value) + ends

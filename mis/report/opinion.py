@@ -13,8 +13,8 @@ QUESTIONS = {
     "extraction": (
         "How likely is it that personal data of the people in the training data are extracted from the model itself, "
         "probabilistically too?",
-        "Not measured: extraction was not tried. That a record was a member is inferred here of a record that the "
-        "attacker already holds.",
+        "Not measured: extraction was not tried. Membership inference asks of a record that the attacker already holds "
+        "whether it was in the training data.",
     ),
     "queries": (
         "How likely is it to obtain such data from queries, on purpose or not?",

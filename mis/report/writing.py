@@ -10,9 +10,10 @@ from mis.numerics.checks import InvalidInput
 from mis.report import READERS
 from mis.report.html import GENERATOR as OF_HTML
 from mis.report.html import html
+from mis.report.kinds import section as kinds
 from mis.report.markdown import GENERATOR as OF_MARKDOWN
 from mis.report.markdown import markdown
-from mis.report.opinion import section
+from mis.report.opinion import section as opinion
 from mis.report.page import Part
 from mis.report.reading import of_path, one_part
 from mis.store import make_folder
@@ -58,7 +59,7 @@ def report(path: str | os.PathLike[str], out: str | os.PathLike[str] | None = No
     make_folder("report", folder)
     for name, mark in MARKS.items():
         _refuse_other(folder / name, mark)
-    closing = [section(parts)]
+    closing = [opinion(parts), kinds(parts)]
     return [
         _write(folder / name, text)
         for name, text in (("report.html", html(parts, closing)), ("report.md", markdown(parts, closing)))
@@ -75,7 +76,9 @@ def _refuse_other(path: Path, mark: str) -> None:
     except OSError:
         ours = False
     if not ours:
-        raise InvalidInput(f"report: expected out without a file {str(path)!r} that is no report; use another out.")
+        raise InvalidInput(
+            f"report: expected out without a file {str(path)!r} that is no report; use another out."
+        )
 
 
 def _write(path: Path, text: str) -> Path:
