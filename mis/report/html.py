@@ -207,4 +207,4 @@ def shown(column: Column, cell: Estimate) -> str:
 
 
 def _signed(number: str) -> str:
-    return number.replace("-", "−", 1) if number.startswith("-") else number
+    return escape(number.replace("-", "−", 1) if number.startswith("-") else number)

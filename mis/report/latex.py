@@ -25,9 +25,8 @@ MEANS = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    "`": r"\textasciigrave{}",
-    "'": r"\textquotesingle{}",
-    '"': r"\textquotedbl{}",
+    "`": "{`}",
+    '"': "''",
     "≤": r"$\leq$",
     "≥": r"$\geq$",
     "±": r"$\pm$",
@@ -85,7 +84,7 @@ def _float(table: Table) -> str:
         [
             rf"\begin{{table{star}}}",
             r"\centering\footnotesize",
-            rf"\caption{{{caption}}}",
+            rf"\caption{{{caption}}}\medskip",
             "\n\\par\\medskip\n".join(_tabular(table, places) for _, places in blocks),
             rf"\end{{table{star}}}",
         ]

@@ -110,7 +110,7 @@ def _cell(table: Table, place: int, cell: Cell) -> str:
         return plain(cell)
     column = table.columns[place]
     if not isinstance(cell, Estimate):
-        return column.number(cell)
+        return plain(column.number(cell))
     return _shown(column, cell) + (f" ({cell.read_as})" if cell.read_as and not table.read_as(place) else "")
 
 

@@ -85,6 +85,8 @@ class Column:
         ``"lower"`` or ``"upper"`` where only that end of an interval says something: at least, at most.
     significant
         Whether ``digits`` counts significant ones.
+    small
+        Whether a positive number that has none of these digits is said to be below the last one, as a p-value is.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Column:
     digits: int = 3
     end: str = ""
     significant: bool = False
+    small: bool = False
 
     def of(self, found: Estimate) -> float:
         """Return the end of an estimate that the column shows, or its value."""
@@ -103,6 +106,8 @@ class Column:
             return str(value)
         if value in (float("inf"), float("-inf")):
             return "∞" if value > 0 else "-∞"
+        if self.small and 0 < value < 10.0**-self.digits:
+            return f"<{10.0**-self.digits:.{self.digits}f}"
         text = f"{value:.{self.digits}{'g' if self.significant else 'f'}}"
         return text.removeprefix("-") if float(text) == 0.0 else text
 
@@ -133,8 +138,9 @@ class Table:
 
     def read_as(self, place: int) -> str:
         """Return what the estimates of a column are where all are one thing, else nothing: then each says it."""
-        found = {cell.read_as for row in self.rows if isinstance(cell := row[place], Estimate)}
-        return found.pop() if len(found) == 1 else ""
+        cells = [cell for row in self.rows if isinstance(cell := row[place], Estimate)]
+        found = {cell.read_as for cell in cells if cell.has_ends} or {cell.read_as for cell in cells}
+        return found.pop() if len(found) == 1 and len({cell.kind for cell in cells}) == 1 else ""
 
 
 @dataclass(frozen=True, kw_only=True)

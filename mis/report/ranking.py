@@ -274,7 +274,7 @@ def _agreement(found: Sequence[dict[str, Any]]) -> list[Any]:
         Column(name="given", what="What is held fixed in the comparison."),
         Column(name="tau", what="Kendall's rank correlation with the advantage: +1 is the same order, -1 the reverse.",
                digits=2),
-        Column(name="p", what="Two-sided permutation p-value."),
+        Column(name="p", what="Two-sided permutation p-value.", small=True),
         Column(name="releases", what="Quantizers compared."),
     ]  # fmt: skip
     note = "Full precision takes no part. The intervals take the quantizers as a sample of such."
@@ -303,7 +303,7 @@ def _pairs(found: Sequence[dict[str, Any]], level: float) -> list[Any]:
         Column(name="first"),
         Column(name="second"),
         Column(name="difference", what="Advantage on the first less that on the second, paired by network."),
-        Column(name="p", what="p-value, by Holm for all pairs."),
+        Column(name="p", what="p-value, by Holm for all pairs.", small=True),
         Column(name="differ", what="Whether the two can be told apart, all pairs together."),
     ]
     return (

@@ -1,5 +1,6 @@
 """Function: write the page of a folder of results."""
 
+import json
 import os
 import uuid
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from mis.report import READERS
 from mis.report.html import GENERATOR as OF_HTML
 from mis.report.html import html
 from mis.report.kinds import section as kinds
+from mis.report.latex import latex
 from mis.report.markdown import GENERATOR as OF_MARKDOWN
 from mis.report.markdown import markdown
 from mis.report.opinion import section as opinion
@@ -18,7 +20,7 @@ from mis.report.page import Part
 from mis.report.reading import of_path, one_part
 from mis.store import make_folder
 
-__all__ = ["part_of", "parts_of", "report"]
+__all__ = ["latex_of", "parts_of", "report"]
 
 MARKS = {"report.html": OF_HTML, "report.md": OF_MARKDOWN}
 
@@ -28,9 +30,10 @@ def parts_of(path: str | os.PathLike[str]) -> list[Part]:
     return of_path(Path(path), READERS)
 
 
-def part_of(document: Mapping[str, Any]) -> Part:
-    """Return what one result says, as its JSON holds it."""
-    return one_part("the result", dict(document), READERS)
+def latex_of(document: Mapping[str, Any]) -> str:
+    """Return the tables of one result in LaTeX, from what its file holds."""
+    plain = json.loads(json.dumps(document, default=float))
+    return latex(one_part("the result", plain, READERS).tables())
 
 
 def report(path: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> list[Path]:
