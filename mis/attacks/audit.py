@@ -1,4 +1,4 @@
-"""Value and functions: what an attack's scores prove, with intervals that hold.
+"""What an attack's scores prove, with intervals that hold.
 
 Every number is a lower bound on what the optimal attacker reaches: another attack may do better, none of
 these intervals speaks of that.
@@ -101,8 +101,8 @@ class Audit:
         """Return what ``json.dump`` can write; what cannot be resolved is null, its reason beside it."""
         metrics = ("advantage", "balanced_accuracy", "auc", "precision", "recall", "f1")
         return {
-            **{name: _plain(getattr(self, name)) for name in metrics},
-            "tpr_at_fpr": {f"{fpr:g}": _plain(tpr) for fpr, tpr in self.tpr_at_fpr.items()},
+            **{name: _limits(getattr(self, name)) for name in metrics},
+            "tpr_at_fpr": {f"{fpr:g}": _limits(tpr) for fpr, tpr in self.tpr_at_fpr.items()},
             "epsilon_lower": self.epsilon_lower.lower,
             "delta": self.delta,
             "num_members": self.num_members,
@@ -355,10 +355,6 @@ def _interval(limits, *, level):
 
 def _limits(interval):
     return interval and {"lower": interval.lower, "value": interval.value, "upper": interval.upper}
-
-
-def _plain(interval):
-    return interval and {**_limits(interval), "kind": interval.kind, "level": interval.level}
 
 
 def _tpr_name(fpr):

@@ -95,6 +95,7 @@ def audit(
     listed = 10 if top is None else top
     document = {
         "made": made("audit"),
+        "kind": found.advantage.kind,
         **found.to_json(),
         "roc": found.roc() if latex or json_file is not None else [],
         "most_at_risk": {name: column[:listed].tolist() for name, column in risks.items()},

@@ -1,6 +1,7 @@
 """Function: what the JSON of ``mis audit`` says."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mis.report.page import Answers, Cell, Column, Estimate, Facts, Forest, Part, Roc, Section, Table
@@ -8,6 +9,8 @@ from mis.report.reading import estimate, number, sentence
 from mis.report.words import ADVANTAGE, correct_of_100
 
 __all__ = ["read"]
+
+Reader = Callable[[Any], Estimate | None]
 
 METRICS = {
     "advantage": ("advantage", "True positive rate less false positive rate."),
@@ -24,9 +27,11 @@ def read(document: dict[str, Any]) -> Part:
     targets, level = number(document["num_targets"]), number(document["level"])
     members, others = number(document["num_members"]), number(document["num_nonmembers"])
     models = f"{targets} target models" if targets > 1 else "one target model"
-    advantage = estimate(document["advantage"])
+    # All its intervals are of one kind and level.
+    found = functools.partial(estimate, kind=document["kind"], level=level)
+    advantage = found(document["advantage"])
     assert advantage is not None
-    risks = _risks(document, level)
+    risks = _risks(document, found)
     return Part(
         title=f"Audit of an attack's scores on {models}",
         made=document["made"],
@@ -41,13 +46,13 @@ def read(document: dict[str, Any]) -> Part:
                 f"It gave {members} scores of members and {others} of non-members; guesses are made at thresholds "
                 "chosen on other records or target models than those they are tried on.",
             ],
-            gain=_gain(document, advantage),
+            gain=_gain(document, advantage, found),
             theory=["Nothing: an audit looks at scores only. mis rank and mis inspect predict."],
             untested=_untested(bool(risks)),
         ),
         opinion=_opinion(document, advantage, models, bool(risks)),
         sections=[
-            Section(title="What the scores prove", blocks=_metrics(document)),
+            Section(title="What the scores prove", blocks=_metrics(document, found)),
             Section(title="At every threshold", blocks=_roc(document, level)),
             *([Section(title="Records most at risk", blocks=risks)] if risks else []),
             Section(title="What ran", blocks=[Facts(_facts(document))]),
@@ -55,13 +60,13 @@ def read(document: dict[str, Any]) -> Part:
     )
 
 
-def _gain(document: dict[str, Any], advantage: Estimate) -> list[str]:
+def _gain(document: dict[str, Any], advantage: Estimate, read_as: Reader) -> list[str]:
     found = [
         f"{correct_of_100(advantage)}",
         f"That is an advantage of {sentence(advantage)}: {ADVANTAGE}.",
     ]
     for fpr, one in document["tpr_at_fpr"].items():
-        tpr = estimate(one)
+        tpr = read_as(one)
         if tpr is not None:
             found.append(
                 f"Where {100 * float(fpr):g}% of the non-members are called members by mistake, {sentence(tpr)} of the "
@@ -69,7 +74,7 @@ def _gain(document: dict[str, Any], advantage: Estimate) -> list[str]:
             )
     found.append(
         f"At delta = {number(document['delta']):g} epsilon of differential privacy is at least "
-        f"{number(document['epsilon_lower']):.3f} (attack, {100 * number(document['level']):g}%)."
+        f"{number(document['epsilon_lower']):.3f} ({document['kind']}, {100 * number(document['level']):g}%)."
     )
     found.append("This is one attack, a lower bound on what is possible: another may gain more.")
     if document["warning"]:
@@ -110,8 +115,8 @@ def _opinion(
     }
 
 
-def _metrics(document: dict[str, Any]) -> list[Any]:
-    named = {name: (shown, what, estimate(document[name])) for name, (shown, what) in METRICS.items()}
+def _metrics(document: dict[str, Any], read_as: Reader) -> list[Any]:
+    named = {name: (shown, what, read_as(document[name])) for name, (shown, what) in METRICS.items()}
     rows: list[list[Cell]] = [[shown, found, what] for shown, what, found in named.values()]
     for fpr, one in document["tpr_at_fpr"].items():
         name = f"TPR at {100 * float(fpr):g}% FPR"
@@ -133,7 +138,7 @@ def _roc(document: dict[str, Any], level: float) -> Sequence[Any]:
     ]
 
 
-def _risks(document: dict[str, Any], level: float) -> list[Any]:
+def _risks(document: dict[str, Any], read_as: Reader) -> list[Any]:
     found = document["most_at_risk"]
     if not found or not found["id"]:
         return []
@@ -146,7 +151,7 @@ def _risks(document: dict[str, Any], level: float) -> list[Any]:
         rows.append(
             [
                 str(name),
-                estimate(ends, kind="attack", level=level),
+                read_as(ends),
                 f"{number(found['hits'][i])} of {number(found['trained'][i])}",
                 f"{number(found['false_hits'][i])} of {number(found['untrained'][i])}",
                 number(found["right"][i]),
