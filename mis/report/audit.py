@@ -10,7 +10,7 @@ from mis.report.words import ADVANTAGE, correct_of_100
 
 __all__ = ["read"]
 
-Reader = Callable[[Any], Estimate | None]
+Reader = Callable[[Any], Estimate]
 
 METRICS = {
     "advantage": ("advantage", "True positive rate less false positive rate."),
@@ -30,7 +30,6 @@ def read(document: dict[str, Any]) -> Part:
     # All its intervals are of one kind and level.
     found = functools.partial(estimate, kind=document["kind"], level=level)
     advantage = found(document["advantage"])
-    assert advantage is not None
     risks = _risks(document, found)
     return Part(
         title=f"Audit of an attack's scores on {models}",
@@ -66,11 +65,10 @@ def _gain(document: dict[str, Any], advantage: Estimate, read_as: Reader) -> lis
         f"That is an advantage of {sentence(advantage)}: {ADVANTAGE}.",
     ]
     for fpr, one in document["tpr_at_fpr"].items():
-        tpr = read_as(one)
-        if tpr is not None:
+        if one is not None:
             found.append(
-                f"Where {100 * float(fpr):g}% of the non-members are called members by mistake, {sentence(tpr)} of the "
-                "members are called so."
+                f"Where {100 * float(fpr):g}% of the non-members are called members by mistake, "
+                f"{sentence(read_as(one))} of the members are called so."
             )
     found.append(
         f"At delta = {number(document['delta']):g} epsilon of differential privacy is at least "
@@ -122,7 +120,11 @@ def _metrics(document: dict[str, Any], read_as: Reader) -> list[Any]:
         name = f"TPR at {100 * float(fpr):g}% FPR"
         why = str(document["unresolved"].get(name, ""))
         rows.append(
-            [name, estimate(one), why or "True positive rate where so many non-members are called members."]
+            [
+                name,
+                None if one is None else read_as(one),
+                why or "True positive rate where so many non-members are called members.",
+            ]
         )
     columns = [Column(name="metric"), Column(name="found"), Column(name="what it is, or why it is missing")]
     return [Table(title="Metrics of the attack", columns=columns, rows=rows)]

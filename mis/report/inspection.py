@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from mis.report.page import Answers, Cell, Column, Estimate, Facts, Forest, Part, Section, Table
-from mis.report.reading import estimate, number, sentence
+from mis.report.page import Answers, Cell, Column, Facts, Forest, Part, Section, Table
+from mis.report.reading import estimate, number, optional, sentence
 from mis.report.words import listed
 
 __all__ = ["read"]
@@ -88,23 +88,17 @@ def _gain(document: dict[str, Any]) -> list[str]:
     given = document["full_advantage"]
     if given is None:
         return ["Not known: no attack was run."]
-    known = f"{number(given):g}" if not isinstance(given, dict) else sentence(_estimate(given))
+    known = f"{number(given):g}" if not isinstance(given, dict) else sentence(estimate(given))
     return [
         f"Not measured on these files. At full precision an attack was said to reach an advantage of {known} "
         "(--full-advantage, taken as given)."
     ]
 
 
-def _estimate(found: Any) -> Estimate:
-    known = estimate(found)
-    assert known is not None
-    return known
-
-
 def _theory(document: dict[str, Any]) -> list[str]:
     found = []
     for one in document["releases"]:
-        passed, predicted = estimate(one["all"]["information"]), estimate(one["all"]["predicted"])
+        passed, predicted = optional(one["all"]["information"]), optional(one["all"]["predicted"])
         if passed is not None:
             found.append(f"{one['file']} passes {sentence(passed)} of the information about each weight.")
         if predicted is not None:
@@ -113,7 +107,7 @@ def _theory(document: dict[str, Any]) -> list[str]:
             )
     together = document["together"]
     if together is not None and together["information"] is not None:
-        both = sentence(_estimate(together["information"]))
+        both = sentence(estimate(together["information"]))
         found.append(f"Together the files pass {both} of the information about each weight.")
     return found or ["Nothing: that takes files that give the spread of each weight (--spread)."]
 
@@ -153,7 +147,7 @@ def _blocks(one: dict[str, Any]) -> list[Any]:
     cells = [[str(row["tensor"]), *(_cell(row[column.name]) for column in shown)] for row in rows]
     notes = dict.fromkeys(f"{row['quantizer']}: {row['note']}." for row in rows if row["note"])
     table = Table(title="By tensor", columns=[Column(name="tensor"), *shown], rows=cells, notes=[*notes])
-    passed = [(str(row["tensor"]), estimate(row["information"])) for row in rows]
+    passed = [(str(row["tensor"]), optional(row["information"])) for row in rows]
     marks = [(name, {"information": found}) for name, found in passed if found is not None]
     if not marks:
         return [table]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mis.report.page import Answers, Cell, Column, Facts, Forest, Items, Part, Section, Table
-from mis.report.reading import estimate, number, sentence
+from mis.report.reading import estimate, number, optional, sentence
 from mis.report.words import ADVANTAGE, correct_of_100, facts, listed, seen
 
 __all__ = ["read"]
@@ -72,7 +72,7 @@ def _table(document: dict[str, Any], title: str, names: Sequence[str]) -> Table:
         *(
             Column(
                 name=name,
-                what=document["columns"][name]["what"],
+                what=str(document["columns"][name]["what"]),
                 digits=DIGITS.get(name, 3),
                 end="upper" if name == "mis" else "",
                 significant=name in SIGNIFICANT,
@@ -100,7 +100,7 @@ def _cell(value: Any) -> Cell:
 
 
 def _of(document: dict[str, Any], release: str) -> dict[str, Any]:
-    return next(row for row in document["rows"] if row["release"] == release)
+    return {row["release"]: row for row in document["rows"]}[release]
 
 
 def _released(document: dict[str, Any]) -> list[str]:
@@ -134,8 +134,6 @@ def _attacker(document: dict[str, Any], sees: set[str]) -> list[str]:
 def _gain(document: dict[str, Any]) -> list[str]:
     chosen, within = document["answer"], number(document["answer"]["within"])
     least, advantage, bound = chosen["least"], estimate(chosen["advantage"]), estimate(chosen["mis"])
-    assert advantage is not None
-    assert bound is not None
     if list(chosen["eligible"]) == ["full"]:
         where = f"At full precision, as no other release is sure to perform within {within:g} of it"
     else:
@@ -151,7 +149,7 @@ def _gain(document: dict[str, Any]) -> list[str]:
         others[name] = f"{others.get(name, f'on {name}')}, {which}"
     for name, which in others.items():
         one = estimate(_of(document, name)["advantage"])
-        if name != least and one is not None:
+        if name != least:
             found.append(f"{which[0].upper()}{which[1:]}: an advantage of {sentence(one)}.")
     found.append(
         "These are lower bounds: another attack, or this one with more shadow networks, may gain more. Membership "
@@ -163,7 +161,7 @@ def _gain(document: dict[str, Any]) -> list[str]:
 def _theory(document: dict[str, Any]) -> list[str]:
     name = document["answer"]["least"]
     row, found = _of(document, name), []
-    predicted, indicator = estimate(row.get("predicted")), estimate(row.get("indicator"))
+    predicted, indicator = optional(row.get("predicted")), optional(row.get("indicator"))
     if predicted is not None and name != "full":
         found.append(
             f"From the information that {name} retains of the weights, and what attacks reach at full precision: an "
@@ -203,7 +201,6 @@ def _untested(ran: Sequence[str], sees: set[str]) -> list[str]:
 
 def _opinion(document: dict[str, Any], ran: Sequence[str]) -> dict[str, tuple[str, str]]:
     spec, chosen = document["spec"], estimate(document["answer"]["advantage"])
-    assert chosen is not None
     return {
         "membership": (
             "in part",
@@ -234,7 +231,7 @@ def _opinion(document: dict[str, Any], ran: Sequence[str]) -> dict[str, tuple[st
 def _marks(rows, *names):
     found = []
     for row in rows:
-        ends = {label: estimate(row.get(name)) for label, name in names}
+        ends = {label: optional(row.get(name)) for label, name in names}
         found.append((str(row["release"]), {label: end for label, end in ends.items() if end is not None}))
     return found
 

@@ -1,7 +1,6 @@
 """Functions: files of results read back, and refused in a line where they are none or damaged."""
 
 import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from mis.provenance import FORMAT
 from mis.report.page import Estimate, Part
 from mis.results import KINDS
 
-__all__ = ["estimate", "of_path", "one_part", "sentence"]
+__all__ = ["estimate", "number", "of_path", "one_part", "optional", "sentence"]
 
 # No result is larger; 100 GB are not read to find that out.
 LARGEST = 2**28
@@ -121,8 +120,13 @@ def _printable(value: Any) -> Any:
     return [_printable(one) for one in value] if isinstance(value, list) else value
 
 
-def estimate(found: Any, *, kind: str | None = None, level: float | None = None) -> Estimate | None:
-    """Read an interval; None for none.
+def optional(found: Any) -> Estimate | None:
+    """Read an interval where there is one."""
+    return None if found is None else estimate(found)
+
+
+def estimate(found: Any, *, kind: str | None = None, level: float | None = None) -> Estimate:
+    """Read an interval.
 
     Parameters
     ----------
@@ -131,8 +135,6 @@ def estimate(found: Any, *, kind: str | None = None, level: float | None = None)
     kind, level
         Where the object has none.
     """
-    if found is None:
-        return None
     lower, value, upper = (number(found[end]) for end in ("lower", "value", "upper"))
     kind = found["kind"] if kind is None else kind
     if not lower <= value <= upper or kind not in (*KINDS, ""):
@@ -148,7 +150,9 @@ def estimate(found: Any, *, kind: str | None = None, level: float | None = None)
 
 def number(value: Any) -> Any:
     """Return what is a number, or refuse what is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    # Integers beyond this are no counts, and no floats.
+    if not real or value != value or (isinstance(value, int) and abs(value) > 2**63):
         raise ValueError(f"no number {value!r}")
     return value
 

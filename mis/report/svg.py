@@ -12,6 +12,8 @@ WIDTH, ROW, TOP, BOTTOM, LABELS = 460.0, 24.0, 30.0, 44.0, 150.0
 RIGHT = 14.0
 LONGEST = 24
 TICKS = 5
+# What lies beyond ends at the edge of a figure; the least rate drawn.
+FARTHEST, LEAST = 1e12, 1e-6
 
 
 def figure(shown: Forest | Roc, number: int) -> str:
@@ -72,10 +74,10 @@ def _forest(shown: Forest) -> tuple[str, float]:
 
 
 def _range(ends: list[Estimate], reference: tuple[float, str] | None) -> tuple[float, float]:
-    values = [end for one in ends for end in (one.lower, one.value, one.upper) if math.isfinite(end)]
+    values = [end for one in ends for end in (one.lower, one.value, one.upper) if abs(end) < FARTHEST]
     values += [reference[0]] if reference is not None else []
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    space = 0.05 * (high - low) or 0.5 * abs(high) or 0.5
+    space = max(0.05 * (high - low), 1e-9) if high > low else 0.5 * abs(high) + 1e-9
     return low - space, high + space
 
 
@@ -109,14 +111,17 @@ def _legend(series: list[str]) -> str:
 def _roc(shown: Roc) -> tuple[str, float]:
     height, left = WIDTH * 0.9, 58.0
     floor, right, top = height - 46, WIDTH - RIGHT, 12.0
-    least = min([fpr for fpr, *_ in shown.points if fpr > 0] or [0.1])
-    least = 10.0 ** math.floor(math.log10(least)) if least < 1 else 0.1
+    first = min([fpr for fpr, *_ in shown.points if 0 < fpr < 1] or [0.1])
+    least = 10.0 ** math.floor(math.log10(max(first, LEAST)))
+
+    def along(rate: float) -> float:
+        return 1 - math.log10(min(max(rate, least), 1.0)) / math.log10(least)
 
     def x(rate: float) -> float:
-        return left + (right - left) * (1 - math.log10(max(rate, least)) / math.log10(least))
+        return left + (right - left) * along(rate)
 
     def y(rate: float) -> float:
-        return floor - (floor - top) * (1 - math.log10(max(rate, least)) / math.log10(least))
+        return floor - (floor - top) * along(rate)
 
     parts = []
     for power in range(round(math.log10(least)), 1):
