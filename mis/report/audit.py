@@ -10,6 +10,8 @@ from mis.report.words import ADVANTAGE, correct_of_100
 
 __all__ = ["read"]
 
+WHAT_TPR = "True positive rate where so many non-members are called members."
+
 Reader = Callable[[Any], Estimate]
 
 METRICS = {

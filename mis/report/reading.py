@@ -51,11 +51,11 @@ def of_path(path: Path, readers: Readers) -> list[Part]:
 
 
 def _document(file: Path) -> Any:
-    """Return what a file holds, its text in characters that can be printed."""
+    """Return what a file holds."""
     if file.stat().st_size > LARGEST:
         raise InvalidInput(f"report: expected a file of results, got {str(file)!r} of more than 256 MB.")
     try:
-        return _printable(json.loads(file.read_text(encoding="utf-8")))
+        return json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         said = str(error) if isinstance(error, json.JSONDecodeError) else "no text"
         raise InvalidInput(f"report: {str(file)!r} is damaged: no JSON ({said}).") from None
@@ -97,6 +97,10 @@ def one_part(name: str, document: dict[str, Any], readers: Readers) -> Part:
     InvalidInput
         Where it is of another version, or what it must hold is missing or no number.
     """
+    try:
+        document = _printable(document)
+    except RecursionError:
+        raise InvalidInput(f"report: {name!r} is damaged: too deep.") from None
     made = document["made"]
     known = made.get("result")
     if made.get("format") != FORMAT or not isinstance(known, str) or known not in readers:

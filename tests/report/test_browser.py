@@ -1,4 +1,4 @@
-"""Chromium without a window, spoken to over two pipes: keys as a person presses them, and what the page says back."""
+"""The page in a real browser: keys sort, colours follow the reader's, nothing is fetched, nothing is wider than it."""
 
 import base64
 import contextlib
@@ -8,7 +8,18 @@ import os
 import shutil
 import subprocess
 
+import pytest
+
+from mis.report.writing import report
+
 FOUND = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(FOUND is None, reason="there is no Chromium here")]
+
+COLUMN = """Array.from(document.querySelectorAll("table.sortable")[0].tBodies[0].rows)
+    .map(row => row.cells[%d].dataset.value ?? row.cells[%d].textContent)"""
+HEAD = 'document.querySelectorAll("table.sortable")[0].tHead.rows[0].cells[%d]'
 
 
 class Browser:
@@ -98,3 +109,69 @@ class Browser:
     def shot(self, path):
         found = self.ask("Page.captureScreenshot", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(found["data"]))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with Browser(tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def pages(folders, tmp_path_factory):
+    out = tmp_path_factory.mktemp("pages")
+    return {name: report(folders / name, out / name)[0] for name in ("ranking", "ranking-hostile", "all")}
+
+
+def test_keys_sort_tables(browser, pages):
+    browser.open(pages["ranking"])
+    for _ in range(20):
+        browser.press("Tab", 9)
+        if browser.get("document.activeElement.tagName") == "BUTTON":
+            break
+    assert browser.get(f"document.activeElement === {HEAD % 0}.querySelector('button')")
+    names = browser.get(COLUMN % (0, 0))
+    browser.press("Enter", 13, text="\r")
+    assert browser.get(f"{HEAD % 0}.getAttribute('aria-sort')") == "ascending"
+    assert browser.get(COLUMN % (0, 0)) == sorted(names) != names
+    browser.press(" ", 32, text=" ")
+    assert browser.get(f"{HEAD % 0}.getAttribute('aria-sort')") == "descending"
+    assert browser.get(COLUMN % (0, 0)) == sorted(names, reverse=True)
+    for _ in range(3):
+        browser.press("Tab", 9)
+    browser.press("Enter", 13, text="\r")
+    assert [browser.get(f"{HEAD % k}.getAttribute('aria-sort')") for k in (0, 3)] == [None, "ascending"]
+    numbers = [float(value) for value in browser.get(COLUMN % (3, 3))]
+    assert numbers == sorted(numbers)
+
+
+@pytest.mark.parametrize("name", ["ranking", "ranking-hostile", "all"])
+def test_nothing_is_fetched_and_nothing_fails(browser, pages, name):
+    browser.open(pages[name])
+    assert browser.get("document.querySelectorAll('th button').length") > 3
+    asked = [event["params"]["request"]["url"] for event in browser.events
+             if event.get("method") == "Network.requestWillBeSent"]  # fmt: skip
+    assert asked == [pages[name].resolve().as_uri()]
+    bad = ("Log.entryAdded", "Runtime.exceptionThrown", "Page.javascriptDialogOpening")
+    assert not [event for event in browser.events if event.get("method") in bad]
+
+
+def test_dark_and_light(browser, pages):
+    found = {}
+    for scheme in ("light", "dark"):
+        browser.open(pages["ranking"], scheme=scheme)
+        look = "getComputedStyle(document.querySelector('%s')).%s"
+        found[scheme] = [
+            sum(map(int, browser.get(look % pair).strip("rgb()").split(",")))
+            for pair in (("body", "backgroundColor"), ("body", "color"), ("svg text", "fill"))
+        ]
+    (ground, ink, drawn), (dark_ground, dark_ink, dark_drawn) = found["light"], found["dark"]
+    assert ground > 700 > 150 > max(ink, drawn)
+    assert dark_ground < 150 < 600 < min(dark_ink, dark_drawn)
+
+
+@pytest.mark.parametrize("name", ["ranking", "ranking-hostile", "all"])
+@pytest.mark.parametrize("width", [320, 380, 1200])
+def test_no_wider_than_the_window(browser, pages, name, width):
+    browser.open(pages[name], width=width)
+    assert browser.get("document.documentElement.scrollWidth") == width
