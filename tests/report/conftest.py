@@ -98,7 +98,7 @@ def folders(tmp_path_factory):
     write(root / "ranking-hostile" / "ranking.json", bad.to_json())
     member = rng.random((16, 60)) < 0.5
     scores = rng.normal(size=member.shape) + member * np.linspace(0, 3, 60)
-    hostile = HOSTILE.replace("\ud800", "")
+    hostile = "".join(character for character in HOSTILE if character.isprintable())
     for folder, last in (("audit", "p59"), ("audit-hostile", hostile)):
         ids = [f"p{i}" for i in range(59)] + [last]
         with open(root / folder / "scores.csv", "w", newline="", encoding="utf-8") as file:

@@ -29,7 +29,7 @@ class Browser:
         to_read, self._to = os.pipe()
         self._from, to_write = os.pipe()
         # The protocol's pipes are the descriptors 3 and 4 of the browser.
-        command = ["sh", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}', FOUND]
+        command = ["bash", "-c", f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}', FOUND]
         command += [
             "--headless",
             "--no-sandbox",
@@ -49,12 +49,16 @@ class Browser:
         os.close(to_read)
         os.close(to_write)
         self._ids, self._rest, self.events, self._session = itertools.count(1), b"", [], None
-        target = self.ask("Target.createTarget", url="about:blank")["targetId"]
-        self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Network", "Log"):
-            self.ask(f"{domain}.enable")
 
     def __enter__(self):
+        try:
+            target = self.ask("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Runtime", "Network", "Log"):
+                self.ask(f"{domain}.enable")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):
