@@ -1,4 +1,4 @@
-"""Spec and functions: attacks, each a lower bound on what the optimal attacker reaches."""
+"""Attacks, each a lower bound on what the optimal attacker reaches."""
 
 from mis.attacks import statistics
 from mis.attacks.audit import Audit, audit

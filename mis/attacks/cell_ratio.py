@@ -1,4 +1,4 @@
-"""Spec and function: the likelihood ratio of the cells that a normal estimator was released in."""
+"""The likelihood ratio of the cells that a normal estimator was released in."""
 
 import functools
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Value and function: what attacks linear in the released parameters would reach with ever more shadow models."""
+"""What attacks linear in the released parameters would reach with ever more shadow models."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Function: ``mis list``."""
+"""``mis list``."""
 
 import dataclasses
 import sys

@@ -1,4 +1,4 @@
-"""Functions: the standard normal law between two bounds, far out and in narrow cells too."""
+"""The standard normal law between two bounds, far out and in narrow cells too."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Spec: what a quantizer is.
+"""What a quantizer is.
 
 To add a quantizer: copy ``sign.py``, write ``_fit``, ``num_levels`` and ``family`` (fields from ``names.py``
 spell its name by themselves); add it to ``QUANTIZERS`` in ``__init__.py``; add one row to ``CASES`` in

@@ -1,4 +1,4 @@
-"""Functions: how far indicators order quantizers as the strongest attack does, with intervals and p-values."""
+"""How far indicators order quantizers as the strongest attack does, with intervals and p-values."""
 
 import functools
 from collections.abc import Mapping, Sequence

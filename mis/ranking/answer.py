@@ -1,4 +1,4 @@
-"""Functions: which release to choose, in words, with statements that hold together after looking at all of them."""
+"""Which release to choose, in words, with statements that hold together after looking at all of them."""
 
 import itertools
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Functions: what was asked of a ranking, read, checked, and recorded beside its numbers."""
+"""What was asked of a ranking, read, checked, and recorded beside its numbers."""
 
 import os
 import platform
@@ -19,10 +19,10 @@ from mis.provenance import code, settings, versions
 from mis.ranking.evidence import ATTACKS as SINGLE
 from mis.ranking.evidence import refuse_unserved, served
 from mis.ranking.measure import JOINED
-from mis.ranking.obtain import Obtained, arrays_of
 from mis.ranking.protocol import Protocol
 from mis.ranking.releases import Release, Several, parse
 from mis.ranking.spec import RATES, RankingSpec
+from mis.ranking.trained import TrainedNetworks, arrays_of
 from mis.store import fingerprint
 from mis.training import Learner
 
@@ -111,7 +111,7 @@ def asked_for(
     }
 
 
-def about(main: Obtained, protocol: Protocol, excluded: list[str]) -> dict[str, Any]:
+def about(main: TrainedNetworks, protocol: Protocol, excluded: list[str]) -> dict[str, Any]:
     """Return what ``Ranking.about`` says of networks, task and machine."""
     spec, population = main.networks.spec, main.networks.spec.population
     local = main.networks.local

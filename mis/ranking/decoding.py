@@ -1,4 +1,4 @@
-"""Functions: the networks of a ranking decoded from what each released, with priors from shadows only."""
+"""The networks of a ranking decoded from what each released, with priors from shadows only."""
 
 from collections.abc import Sequence
 from functools import partial

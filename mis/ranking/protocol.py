@@ -1,4 +1,4 @@
-"""Spec: how many networks a ranking trains, on how much, and how they are attacked."""
+"""How many networks a ranking trains, on how much, and how they are attacked."""
 
 import dataclasses
 import inspect

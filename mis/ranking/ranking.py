@@ -1,4 +1,4 @@
-"""Values: a ranking, releases in the order of what the strongest attack on each finds; its tables, figure and files."""
+"""A ranking, releases in the order of what the strongest attack on each finds; its tables, figure and files."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Specs: what is published of a network, and how the network was trained for it.
+"""What is published of a network, and how the network was trained for it.
 
 A name is what the weights go through, after words for what was done besides, with colons between:
 ``qat:uniform-4``, ``tune-100:prune-90``, ``exact-vectors:sign``, ``stop-150``. Two names with a slash between are

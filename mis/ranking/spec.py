@@ -1,4 +1,4 @@
-"""Spec: everything that defines the networks of a ranking, and nothing else."""
+"""Everything that defines the networks of a ranking, and nothing else."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Function: where local asymptotics predict what small networks leak, and where they do not."""
+"""Where local asymptotics predict what small networks leak, and where they do not."""
 
 import math
 from collections.abc import Iterator

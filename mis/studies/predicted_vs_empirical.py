@@ -1,4 +1,4 @@
-"""Function: the advantage that local asymptotics predict, and what an attack reaches on thousands of refits."""
+"""The advantage that local asymptotics predict, and what an attack reaches on thousands of refits."""
 
 import functools
 import math

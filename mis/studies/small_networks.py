@@ -1,4 +1,4 @@
-"""Spec and values: networks with one hidden layer that are fitted to a minimum, thousands of samples at once.
+"""Networks with one hidden layer that are fitted to a minimum, thousands of samples at once.
 
 So small that the Hessian is at hand: Newton's method finds the minimum to rounding, as local asymptotics suppose.
 """

@@ -1,4 +1,4 @@
-"""Functions: one coordinate of a mean released through cells, and an example that may be in the mean.
+"""One coordinate of a mean released through cells, and an example that may be in the mean.
 
 In standard units, ``Y = sqrt(n) (estimate - truth) / sd`` and the example ``Z`` are standard normal; a member
 has correlation ``r = 1 / sqrt(n)`` with Y, a non-member none. The attacker sees Z and the cell of Y. Cells
@@ -152,14 +152,14 @@ def outcomes(coordinates: Sequence[Coordinate], r: float, step: float) -> Outcom
     seen = members > RAREST
     lost = np.bincount(owner, np.where(seen, 0.0, members).sum(axis=1) + 1e-14, minlength=len(parts))
     members, others = members[seen], others[seen]
-    loss, hair = np.log(members / others), 1e-12
+    loss, margin = np.log(members / others), 1e-12
     return Outcomes(
         np.broadcast_to(owner[:, None], seen.shape)[seen],
         members,
         others,
         loss,
-        np.minimum(bottom[seen], loss) - hair,
-        np.maximum(top[seen], loss) + hair,
+        np.minimum(bottom[seen], loss) - margin,
+        np.maximum(top[seen], loss) + margin,
         4 * special.ndtr(-REACH) + remainder + lost,
     )
 

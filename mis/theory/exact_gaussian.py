@@ -1,4 +1,4 @@
-"""Functions: the exact optimal advantage of two candidates with jointly normal losses."""
+"""The exact optimal advantage of two candidates with jointly normal losses."""
 
 import math
 from functools import cache

@@ -1,4 +1,4 @@
-"""Functions: the optimal ROC of three candidates with jointly normal losses, between certified bounds."""
+"""The optimal ROC of three candidates with jointly normal losses, between certified bounds."""
 
 import math
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Functions: the mean of a Gaussian sample, released in full precision, in any dimension."""
+"""The mean of a Gaussian sample, released in full precision, in any dimension."""
 
 import math
 from functools import partial

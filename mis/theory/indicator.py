@@ -1,4 +1,4 @@
-"""Functions: the indicator r_Q of a quantizer's security, with an interval that survives its minimum."""
+"""The indicator r_Q of a quantizer's security, with an interval that survives its minimum."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Floor 2: training. One fit is a scan; thousands are a shard, a map and a loop over chunks."""
+"""Training. One fit is a scan; thousands are a shard, a map and a loop over chunks."""
 
 from mis.training.compression import VECTORS, Compression
 from mis.training.devices import FEW_RUNS, num_devices

@@ -1,4 +1,4 @@
-"""Spec: what the matrices of a network go through on their way out, and which rule its vectors follow."""
+"""What the matrices of a network go through on their way out, and which rule its vectors follow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

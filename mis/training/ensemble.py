@@ -1,4 +1,4 @@
-"""Functions: thousands of networks, each on a random half of one pool, in chunks of bounded memory."""
+"""Thousands of networks, each on a random half of one pool, in chunks of bounded memory."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence

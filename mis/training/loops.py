@@ -1,4 +1,4 @@
-"""Functions: the steps of many networks, as one compiled program or as one compiled step called from Python."""
+"""The steps of many networks, as one compiled program or as one compiled step called from Python."""
 
 import functools
 from collections.abc import Callable

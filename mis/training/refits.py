@@ -1,4 +1,4 @@
-"""Spec, value and functions: millions of refits of a small convex model, by Newton's method.
+"""Millions of refits of a small convex model, by Newton's method.
 
 One refit is a loop of Newton steps on one sample; many are a ``vmap`` over a block that stays in a core's cache, blocks
 over the devices, and chunks of bounded memory. Where refits are this cheap the optimal attack can be had by counting.

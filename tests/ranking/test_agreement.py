@@ -232,7 +232,7 @@ def test_full_precision_takes_no_part(rng):
     rows, advantages = made(rng, 10, advantage=advantage, retained=retained)
     rows[-1]["release"] = "full"
     found = find(agreement(rows, advantages, num_resamples=50), "retained")
-    assert found["quantizers"] == 9
+    assert found["releases"] == 9
     assert found["tau"] == pytest.approx(stats.kendalltau(retained[:9], advantage[:9]).statistic)
     assert found["tau"] < stats.kendalltau(retained, advantage).statistic
 
@@ -252,7 +252,7 @@ def test_missing_values_take_no_part(rng):
     found = agreement(rows, advantages, num_resamples=50)
     keep = [0, 1, 3, 4, 6]
     some = find(found, "retained")
-    assert some["quantizers"] == 5
+    assert some["releases"] == 5
     assert some["tau"] == pytest.approx(stats.kendalltau(retained[keep], advantage[keep]).statistic)
     # Nothing is left of any agreement once performance orders the advantage fully, nor of performance given itself.
     assert {(f["indicator"], f["given"]) for f in found} == {("retained", ""), ("performance", "")}
