@@ -259,3 +259,9 @@ def test_missing_values_take_no_part(rng):
     for row in rows[:2]:
         row["retained"] = None
     assert {f["indicator"] for f in agreement(rows, advantages, num_resamples=50)} == {"performance"}
+
+
+def test_full_precision_stopped_early_takes_no_part_either(rng):
+    rows, advantages = made(rng, 10, advantage=rng.normal(size=10), retained=rng.normal(size=10))
+    rows[0] |= {"release": "stop-150", "weight_error": 0.0}
+    assert find(agreement(rows, advantages, num_resamples=50), "retained")["releases"] == 9
