@@ -27,6 +27,7 @@ from mis.quantizers.floats import FP4, FP8
 from mis.quantizers.full import Full
 from mis.quantizers.nf4 import NF4
 from mis.quantizers.noise import Noise
+from mis.quantizers.noise_like import NoiseLike
 from mis.quantizers.observations import Cell, Hat, Normal, Observation
 from mis.quantizers.power_of_two import PowerOfTwo
 from mis.quantizers.prune import Prune
@@ -51,6 +52,7 @@ __all__ = [
     "Grid",
     "Hat",
     "Noise",
+    "NoiseLike",
     "Noisy",
     "Normal",
     "Observation",
@@ -85,7 +87,8 @@ DEFAULT: tuple[Quantizer, ...] = (
 def parse(name: str) -> Quantizer:
     """Return the quantizer that ``name`` spells; ``parse(quantizer.name) == quantizer``.
 
-    Two names joined by a plus sign are a chain, ``prune-90+uniform-4``.
+    Two names joined by a plus sign are a chain, ``prune-90+uniform-4``; ``noise-like-`` and a name is noise of the same
+    squared error.
 
     Raises
     ------
@@ -97,6 +100,8 @@ def parse(name: str) -> Quantizer:
     >>> parse("uniform-4-asymmetric-channel")
     Uniform(bits=4, asymmetric=True, channel=True, offset=0.0, clip=1.0, scale='fit')
     """
+    if name.startswith("noise-like-"):
+        return NoiseLike(like=parse(name.removeprefix("noise-like-")))
     if "+" in name:
         first, _, second = name.partition("+")
         return Chain(first=parse(first), second=parse(second))  # type: ignore[arg-type]

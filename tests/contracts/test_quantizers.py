@@ -38,6 +38,7 @@ CASES = {
     "stochastic-4": (4, 15, 1, "refits farther random"),
     "prune-60": (32 * 0.4 - 0.4 * math.log2(0.4) - 0.6 * math.log2(0.6), math.inf, 0, "continuous"),
     "noise-20": (32, math.inf, 0, "continuous random refits"),
+    "noise-like-uniform-3": (32, math.inf, 0, "continuous random refits"),
     "prune-30+sign": (math.log2(3), 3, 1, "farther refits outside"),
     "prune-60+uniform-4": (4, 15, 1, "farther refits outside"),
     "prune-60+codebook-4": (math.log2(5), 5, 4, "farther refits optimum outside"),
@@ -117,7 +118,7 @@ def distance_to_edges(grid, weights):
 
 
 def test_every_family_has_a_case():
-    assert {parse(name).family for name in CASES} == {*QUANTIZERS, "chain"}
+    assert {parse(name).family for name in CASES} == {*QUANTIZERS, "chain", "noise-like"}
     for family, cls in QUANTIZERS.items():
         assert cls.family == family
 

@@ -16,7 +16,7 @@ from mis.models import MLP
 from mis.numerics.checks import InputWarning, InvalidInput, UnsupportedSetting
 from mis.populations import BreastCancer, Modes
 from mis.quantizers import Sign
-from mis.ranking import ShardsMissing, rank
+from mis.ranking import ShardsMissing, asked, rank
 from mis.ranking import run as running
 from mis.ranking import trained as training
 from mis.ranking.columns import COLUMNS
@@ -716,3 +716,10 @@ def test_local_asymptotics_where_they_do_not(made):
     assert all(row.local is None for row in ranking)
     assert "  local: " not in ranking.table()
     assert "  no local: a network with hidden layers" in ranking.table()
+
+
+def test_controls_stand_beside_what_they_control():
+    names = ["sign", "stochastic-3", "qat:uniform-3", "sign/uniform-2"]
+    assert [one.name for one in asked.releases_of(names, controls=True)] == ["full", *names, "noise-like-sign"]
+    with pytest.raises(InvalidInput, match=r"rank: expected at_most in \[0, 1\], got at_most=1.5"):
+        rank("digits", ["sign"], at_most=1.5)
