@@ -130,7 +130,12 @@ def test_releases_below_a_bound_are_rarely_wrong_together():
     def experiment(rng):
         means = [0.3 + 1e-9 * (-1) ** k for k in range(6)]
         found = answer(
-            NAMES, attacked(rng, means), crossed(rng, [0.9] * 6, 0.1), num_folds=FOLDS, within=1.0, at_most=0.3
+            NAMES,
+            attacked(rng, means),
+            crossed(rng, [0.9] * 6, 0.1),
+            num_folds=FOLDS,
+            within=1.0,
+            at_most=0.3,
         )
         return bool(found.below or found.above)
 
@@ -145,7 +150,9 @@ def test_what_stays_below_a_bound_is_said_best_first(sure):
     assert set(found.above) == {name for name, level in levels.items() if level > 0.45}
     performs = dict(zip(sure[0], [one.of_networks.mean() for one in sure[2]], strict=True))
     assert list(found.below) == sorted(found.below, key=performs.get, reverse=True)
-    assert f"stays at or below 0.45 on: {', '.join(found.below)}; {found.below[0]} performs best" in str(found)
+    assert f"stays at or below 0.45 on: {', '.join(found.below)}; {found.below[0]} performs best" in str(
+        found
+    )
     assert "stays at or below" not in str(answer(*sure, num_folds=FOLDS))
 
 
