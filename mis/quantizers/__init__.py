@@ -23,6 +23,7 @@ from mis.quantizers.base import Quantizer
 from mis.quantizers.chain import Chain
 from mis.quantizers.channels import Channel, DeadZone, Exact, Grid, Noisy, StochasticGrid
 from mis.quantizers.codebook import Codebook
+from mis.quantizers.dorefa import Dorefa
 from mis.quantizers.floats import FP4, FP8
 from mis.quantizers.full import Full
 from mis.quantizers.nf4 import NF4
@@ -47,6 +48,7 @@ __all__ = [
     "Channel",
     "Codebook",
     "DeadZone",
+    "Dorefa",
     "Exact",
     "Full",
     "Grid",
@@ -72,7 +74,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     cls.family: cls
     for cls in (
         *(Full, Sign, Ternary, Uniform, PowerOfTwo, Codebook, NF4, FP8, FP4, Stochastic),
-        *(Prune, Noise),
+        *(Prune, Noise, Dorefa),
     )
 }
 

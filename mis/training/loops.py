@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from mis.models import Model
+from mis.quantizers import Quantizer
 from mis.training.compression import Compression
 from mis.training.devices import num_devices, over_networks
 from mis.training.learner import Learner
@@ -41,10 +42,15 @@ def _loss(model: Model, forward: Compression | None) -> Callable:
         return model.training_loss
 
     def loss(trained, features, targets):
-        released = model.start(forward.through(model, model.finish(trained)))
-        # Running statistics go through nothing: no step depends on them.
-        moves = model.only_trained(jax.tree.map(jnp.subtract, released, trained))
-        used = jax.tree.map(lambda value, move: value + jax.lax.stop_gradient(move), trained, moves)
+        layers = model.finish(trained)
+        released, smooth = model.start(forward.through(model, layers)), trained
+        if type(forward.quantizer).differentiable is not Quantizer.differentiable:
+            smooth = model.start(forward.differentiable(model, layers))
+            # Running statistics go through nothing: no step depends on them.
+            bends = model.only_trained(jax.tree.map(jnp.subtract, smooth, trained))
+            smooth = jax.tree.map(jnp.add, trained, bends)
+        moves = model.only_trained(jax.tree.map(jnp.subtract, released, smooth))
+        used = jax.tree.map(lambda value, move: value + jax.lax.stop_gradient(move), smooth, moves)
         value, moved = model.training_loss(used, features, targets)
         return value, jax.tree.map(lambda old, new, before: old + (new - before), trained, moved, used)
 
