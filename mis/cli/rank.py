@@ -1,4 +1,4 @@
-"""Function: ``mis rank``."""
+"""``mis rank``."""
 
 import sys
 import warnings

@@ -1,4 +1,4 @@
-"""Function: the ROC of an audit on logarithmic axes, where the low false positive rates can be seen."""
+"""The ROC of an audit on logarithmic axes, where the low false positive rates can be seen."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Spec: LeNet, with ReLU and pooling, or the all-convolutional one with sigmoids that gradient inversion uses."""
+"""LeNet, with ReLU and pooling, or the all-convolutional one with sigmoids that gradient inversion uses."""
 
 from dataclasses import dataclass
 

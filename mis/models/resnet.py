@@ -1,4 +1,4 @@
-"""Spec: residual networks of 8 and 18 layers for small images."""
+"""Residual networks of 8 and 18 layers for small images."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Specs: what each column of a ranking is, the one place that tables, legends, files and ``mis explain`` read."""
+"""What each column of a ranking is, the one place that tables, legends, files and ``mis explain`` read."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Values: a ranking, releases in the order of what the strongest attack on each finds; its tables, figure and files."""
+"""A ranking, releases in the order of what the strongest attack on each finds; its tables, figure and files."""
 
 import csv
 import json
@@ -94,6 +94,7 @@ class Ranking(Sequence[Row]):
             [(steps, one.row.performance.value, one.advantages) for steps, one in self.stops],
             num_folds=self.about["num_folds"],
             within=self.about["within"] if within is None else within,
+            at_most=self.about.get("at_most"),
             level=self.about["level"],
         )
 
