@@ -336,5 +336,5 @@ def _provenance(document: dict[str, Any]) -> Section:
         ("hash of data, networks and training", document["hash"]),
         ("diverged and excluded", listed(document["excluded"]) or "none"),
     ]
-    doubt = [document["doubt"]] if document.get("doubt") else []
+    doubt = [str(document["doubt"])] if document.get("doubt") else []
     return Section(title="What ran", blocks=[*doubt, Facts(pairs)])

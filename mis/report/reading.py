@@ -109,6 +109,7 @@ def one_part(name: str, document: dict[str, Any], readers: Readers) -> Part:
             f"this one reads format {FORMAT} of {', '.join(readers)}). Make it again with this one."
         )
     try:
+        document = document | {"made": {name: str(made[name]) for name in ("command", "version")}}
         return readers[known](document)
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
