@@ -143,17 +143,19 @@ def _gain(document: dict[str, Any]) -> list[str]:
         f"That is an advantage of {sentence(advantage)}: {ADVANTAGE}. Its interval also covers that the release was "
         "chosen after looking at all of them.",
     ]
-    rows = document["rows"]
+    rows = sorted(document["rows"], key=lambda row: number(row["advantage"]["value"]))
     others: dict[str, str] = {"full": "at full precision"}
-    for name, which in ((rows[0]["release"], "the least of all"), (rows[-1]["release"], "the most of all")):
+    for row, which in ((rows[0], "the least of all"), (rows[-1], "the most of all")):
+        name = row["release"]
         others[name] = f"{others.get(name, f'on {name}')}, {which}"
     for name, which in others.items():
-        one = estimate(_of(document, name)["advantage"])
         if name != least:
+            one = estimate(_of(document, name)["advantage"])
             found.append(f"{which[0].upper()}{which[1:]}: an advantage of {sentence(one)}.")
     found.append(
         "These are lower bounds: another attack, or this one with more shadow networks, may gain more. Membership "
-        f"inference security of {least} is at most {bound.upper:.3f}; nothing is proved from below."
+        f"inference security {'at full precision' if least == 'full' else f'of {least}'} is at most "
+        f"{bound.upper:.3f}; nothing is proved from below."
     )
     return found
 

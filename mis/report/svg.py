@@ -10,7 +10,7 @@ __all__ = ["figure"]
 # In the units of a view box that a phone shows at nearly its own size.
 WIDTH, ROW, TOP, BOTTOM, LABELS = 460.0, 24.0, 30.0, 44.0, 150.0
 RIGHT = 14.0
-LONGEST = 24
+LONGEST = 20
 TICKS = 5
 # What lies beyond ends at the edge of a figure; the least rate drawn.
 FARTHEST, LEAST = 1e12, 1e-6
