@@ -41,7 +41,7 @@ def options(model: Any) -> list[str]:
     Examples
     --------
     >>> options("mlp")
-    ['width', 'depth']
+    ['activation_bits', 'width', 'depth']
     """
     spec = MODELS.get(model) if isinstance(model, str) else None
     return [field.name for field in dataclasses.fields(spec) if field.name not in GIVEN] if spec else []
@@ -53,7 +53,7 @@ def any_options() -> list[str]:
     Examples
     --------
     >>> any_options()
-    ['width', 'depth', 'activation', 'norm']
+    ['activation_bits', 'width', 'depth', 'activation', 'norm']
     """
     return list(dict.fromkeys(option for name in MODELS for option in options(name)))
 

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 
 from mis.models.base import Model
-from mis.numerics.checks import InvalidInput
+from mis.numerics.checks import InvalidInput, UnsupportedSetting
 
 __all__ = ["Functions", "load"]
 
@@ -58,6 +58,10 @@ class Functions(Model):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.activation_bits is not None:
+            raise UnsupportedSetting(
+                "Functions", "your own apply rounds its activations itself, or nobody does."
+            )
         for name in ("init", "apply"):
             if not callable(getattr(self, name)):
                 kind = type(getattr(self, name)).__name__
