@@ -122,6 +122,7 @@ def test_files_say_what_the_ranking_says(made):
         "pool": 40,
         "width": 4,
         "depth": 1,
+        "activation_bits": None,
         "seed": 0,
     }
     assert (out / "ranking.pdf").read_bytes().startswith(b"%PDF")
@@ -338,6 +339,7 @@ def test_another_spec_never_reuses(tmp_path, monkeypatch):
         "pool": 41,
         "width": 5,
         "depth": 2,
+        "activation_bits": 8,
         "num_steps": 25,
         "batch_size": 9,
         "optimiser": "momentum",
