@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy import special
 
+from mis.attacks.crossfit import widening
 from mis.attacks.metrics import (
     advantage_limits,
     epsilon_bound,
@@ -20,8 +22,8 @@ from mis.attacks.metrics import (
 )
 from mis.attacks.rates import Limits, auc_limits
 from mis.attacks.risk import record_risks
-from mis.attacks.samples import Sample, exchange_thresholds, read_samples
-from mis.numerics.checks import confidence, integer, probability, refuse, unmasked
+from mis.attacks.samples import Sample, deal_rows, exchange_thresholds, read_samples
+from mis.numerics.checks import InvalidInput, confidence, integer, probability, refuse, unmasked
 from mis.results import Interval
 
 __all__ = ["FPRS", "WRONG_WAY", "Audit", "audit"]
@@ -67,6 +69,8 @@ class Audit:
     targets, ids
         Names of target models and of records, their numbers where none were given; ``ids`` is None where nothing says
         which record of one target model is which of another.
+    num_folds
+        Of how many folds, shadows of each other, the target models are; 0 where shadows are others.
     """
 
     advantage: Interval
@@ -88,6 +92,12 @@ class Audit:
     ids: np.ndarray | None = field(repr=False, compare=False)
     samples: tuple[Sample, Sample] = field(repr=False, compare=False)
     called: tuple[np.ndarray, np.ndarray] = field(repr=False, compare=False)
+    num_folds: int = 0
+
+    @property
+    def error(self) -> float:
+        """Probability of error asked for at each end of an interval: smaller where folds are shadows of each other."""
+        return _error(self.level, self.num_folds)
 
     @property
     def warning(self) -> str:
@@ -163,7 +173,7 @@ class Audit:
         """
         rows, examples, scores = (
             np.concatenate([getattr(side, name) for side in self.samples])
-            for name in ("rows", "places", "scores")
+            for name in ("models", "places", "scores")
         )
         member = np.repeat([True, False], [len(side) for side in self.samples])
         order = np.lexsort((examples, ~member, rows))
@@ -181,7 +191,13 @@ class Audit:
         """
         if self.ids is None or self.num_targets == 1:
             return {}
-        return record_risks(self.samples, self.called, self.ids, self.level)
+        return record_risks(
+            [side.places for side in self.samples],
+            self.called,
+            self.ids,
+            self.level,
+            num_folds=self.num_folds,
+        )
 
     def roc(self, num_points: int = 61) -> list[dict[str, float]]:
         """Return the ROC with a pointwise band of the audit's level: rows of ``fpr, lower, value, upper``.
@@ -192,7 +208,7 @@ class Audit:
         integer("Audit.roc", "num_points", num_points, at_least=2)
         member, nonmember = self.samples
         fprs = np.geomspace(1 / len(nonmember), 1, num_points)[:-1]
-        tprs, _ = tpr_limits(member, nonmember, fprs, (1 - self.level) / 2)
+        tprs, _ = tpr_limits(member, nonmember, fprs, self.error)
         rows = [
             {"fpr": float(fpr)} | {k: float(x) for k, x in tpr._asdict().items()}
             for fpr, tpr in zip(fprs, tprs, strict=True)
@@ -212,6 +228,7 @@ def audit(
     delta: float = 1e-5,
     fprs: float | Sequence[float] = FPRS,
     seed: int = 0,
+    folds: Any = None,
 ) -> Audit:
     r"""Return what the scores of members and non-members prove about membership inference.
 
@@ -240,6 +257,9 @@ def audit(
         False positive rates at which the TPR is reported.
     seed
         Of the random halves between which thresholds are exchanged.
+    folds
+        Where target models were shadows of each other: the fold of each, integers from 0, shape ``(T,)``. The
+        folds are then the independent units, and intervals are widened as those of ``mean_over_models``.
 
     Returns
     -------
@@ -291,13 +311,52 @@ def audit(
     fprs = [probability("audit", "fprs", fpr) for fpr in np.atleast_1d(np.asarray(fprs)).tolist()]
     seed = integer("audit", "seed", seed, at_least=0)
     members, nonmembers, *names = read_samples(member, nonmember, scores, membership, targets, ids)
-    return _measured(members, nonmembers, *names, level=level, delta=float(delta), fprs=fprs, seed=seed)
+    num_folds = 0
+    if folds is not None:
+        folds = _read_folds(folds, members.num_rows)
+        members, nonmembers = deal_rows(members, folds), deal_rows(nonmembers, folds)
+        num_folds = members.num_rows
+    return _measured(
+        members,
+        nonmembers,
+        *names,
+        level=level,
+        delta=float(delta),
+        fprs=fprs,
+        seed=seed,
+        num_folds=num_folds,
+    )
 
 
-def _measured(members, nonmembers, targets, ids, *, level, delta, fprs, seed):
+def _read_folds(folds, num_targets):
+    unmasked("audit", "folds", folds)
+    folds = np.asarray(folds)
+    if folds.shape != (num_targets,) or folds.dtype.kind not in "iu":
+        raise InvalidInput(
+            f"audit: expected folds, integers of shape ({num_targets},), got {folds.dtype} of shape {folds.shape}."
+        )
+    if not np.array_equal(np.unique(folds), np.arange(max(folds.max() + 1, 3))):
+        raise InvalidInput("audit: expected folds 0, 1, 2, … of which none is empty, at least three.")
+    return folds.astype(np.intp)
+
+
+def _error(level, num_folds):
+    """Return the error at each end of an interval.
+
+    With folds, that of one ``sqrt(widening)`` times as wide in quantiles of Student's t: every limit is some quantile
+    away from its value, and lies so much further out whatever shares of the error go into it.
+    """
+    error = (1 - level) / 2
+    if not num_folds:
+        return error
+    freedom = num_folds - 1
+    return float(special.stdtr(freedom, np.sqrt(widening(num_folds)) * special.stdtrit(freedom, error)))
+
+
+def _measured(members, nonmembers, targets, ids, *, level, delta, fprs, seed, num_folds):
     """Compute every metric from what has been checked."""
     # Each end of an interval errs with at most this probability.
-    error = (1 - level) / 2
+    error = _error(level, num_folds)
     interval = functools.partial(_interval, level=level)
     thresholds, called, false_called = exchange_thresholds(members, nonmembers, seed)
     hits, false_hits = members.hits(called), nonmembers.hits(false_called)
@@ -307,7 +366,7 @@ def _measured(members, nonmembers, targets, ids, *, level, delta, fprs, seed):
     recall, precision, f1 = precision_limits(members, nonmembers, hits, false_hits, error)
     tprs, worth = tpr_limits(members, nonmembers, np.array(fprs), error)
     unresolved = _unresolved(members, nonmembers, fprs, worth, error)
-    epsilon = epsilon_bound(members, nonmembers, hits, false_hits, delta, 1 - level)
+    epsilon = epsilon_bound(members, nonmembers, hits, false_hits, delta, 2 * error)
     if not np.any(hits) and not np.any(false_hits):
         unresolved["precision"] = "no record is called a member"
     return Audit(
@@ -325,7 +384,8 @@ def _measured(members, nonmembers, targets, ids, *, level, delta, fprs, seed):
         thresholds=thresholds,
         num_members=len(members),
         num_nonmembers=len(nonmembers),
-        num_targets=members.num_rows,
+        num_targets=len(targets),
+        num_folds=num_folds,
         level=level,
         delta=delta,
         unresolved=unresolved,
@@ -344,7 +404,8 @@ def _unresolved(member, nonmember, fprs, worth, error):
         if size < needed:
             got = f"got {len(nonmember)}"
             if member.num_rows > 1:
-                got += f" in {member.num_rows} target models, worth {int(size)}"
+                units = "target models" if member.dealt is None else "folds"
+                got += f" in {member.num_rows} {units}, worth {int(size)}"
             reasons[_tpr_name(fpr)] = f"needs at least {needed} independent non-members, {got}"
     return reasons
 

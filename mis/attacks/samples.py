@@ -1,15 +1,16 @@
 """Value and functions: the scores of members and of non-members, and thresholds that part them."""
 
 import functools
+import itertools
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mis.attacks.base import read_membership, read_scores
 from mis.numerics.checks import InvalidInput, unmasked
 
-__all__ = ["Sample", "exchange_thresholds", "first_repeated", "read_samples", "roc_curve"]
+__all__ = ["Sample", "deal_rows", "exchange_thresholds", "first_repeated", "read_samples", "roc_curve"]
 
 
 # Draws of halves before it is said that none has records of both kinds in each.
@@ -18,12 +19,17 @@ TRIES = 1000
 
 @dataclass(frozen=True)
 class Sample:
-    """Scores of members or of non-members, ascending, each with the number of its target model."""
+    """Scores of members or of non-members, ascending, each with the number of its target model.
+
+    ``rows`` are the independent units: the target models, or the folds that they were dealt to; then ``dealt`` are the
+    models.
+    """
 
     scores: np.ndarray
     rows: np.ndarray
     places: np.ndarray
     num_rows: int
+    dealt: np.ndarray | None = None
 
     @classmethod
     def sort(cls, scores, rows, places, num_rows):
@@ -36,26 +42,36 @@ class Sample:
     def __len__(self):
         return len(self.scores)
 
+    @property
+    def models(self):
+        """The number of each score's target model."""
+        return self.rows if self.dealt is None else self.dealt
+
     @functools.cached_property
     def sizes(self):
-        """Number of records of each target model, shape (T,)."""
+        """Number of records of each row, shape (T,)."""
         return np.bincount(self.rows, minlength=self.num_rows)
 
     def hits(self, called):
-        """Count the records of each target model for which ``called`` holds, shape (T,)."""
+        """Count the records of each row for which ``called`` holds, shape (T,)."""
         return np.bincount(self.rows[called], minlength=self.num_rows)
 
     def above(self, thresholds, *, strict):
-        """Count the records of each target model above thresholds ``(G,)``, or not below them, shape (G, T)."""
+        """Count the records of each row above thresholds ``(G,)``, or not below them, shape (G, T)."""
         first = np.searchsorted(self.scores, thresholds, "right" if strict else "left")
         if self.num_rows == 1:
             return (len(self) - first)[:, None]
-        hits = [self.hits(slice(start, None)) for start in first]
-        return np.array(hits, dtype=int).reshape(len(first), self.num_rows)
+        # Each record is counted once, between the two thresholds that it lies between.
+        order = np.argsort(first, kind="stable")
+        between = [self.hits(slice(*ends)) for ends in itertools.pairwise([*first[order], len(self)])]
+        hits = np.empty((len(first), self.num_rows), dtype=int)
+        hits[order] = np.array(between, dtype=int).reshape(hits.shape)[::-1].cumsum(axis=0)[::-1]
+        return hits
 
     def flip(self):
         """Return the sample with the opposite scores."""
-        return Sample(-self.scores[::-1], self.rows[::-1], self.places[::-1], self.num_rows)
+        return replace(self, scores=-self.scores[::-1], rows=self.rows[::-1], places=self.places[::-1],
+                       dealt=self.models[::-1])  # fmt: skip
 
 
 def read_samples(member, nonmember, scores, membership, targets=None, ids=None):
@@ -158,6 +174,11 @@ def _read_rows(name, values):
         shape = f"{name}.shape={values.shape}"
         raise InvalidInput(f"audit: expected {name} of shape (N,) or (T, N), got {shape}.")
     return np.atleast_2d(values)
+
+
+def deal_rows(sample, folds):
+    """Make the folds that target models were dealt to the independent units; ``folds`` of each model, ``(T,)``."""
+    return replace(sample, rows=folds[sample.rows], num_rows=int(folds.max()) + 1, dealt=sample.rows)
 
 
 def exchange_thresholds(member, nonmember, seed):
