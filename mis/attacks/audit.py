@@ -26,7 +26,7 @@ from mis.attacks.samples import Sample, deal_rows, exchange_thresholds, read_sam
 from mis.numerics.checks import InvalidInput, confidence, integer, probability, refuse, unmasked
 from mis.results import Interval
 
-__all__ = ["FPRS", "WRONG_WAY", "Audit", "audit"]
+__all__ = ["FPRS", "WRONG_WAY", "Audit", "audit", "interval_error"]
 
 # What is said where the AUC is surely below 1/2.
 WRONG_WAY = "AUC below .5: are these losses? Larger scores must mean likelier members."
@@ -97,7 +97,7 @@ class Audit:
     @property
     def error(self) -> float:
         """Probability of error asked for at each end of an interval: smaller where folds are shadows of each other."""
-        return _error(self.level, self.num_folds)
+        return interval_error(self.level, self.num_folds)
 
     @property
     def warning(self) -> str:
@@ -340,7 +340,7 @@ def _read_folds(folds, num_targets):
     return folds.astype(np.intp)
 
 
-def _error(level, num_folds):
+def interval_error(level, num_folds):
     """Return the error at each end of an interval.
 
     With folds, that of one ``sqrt(widening)`` times as wide in quantiles of Student's t: every limit is some quantile
@@ -356,7 +356,7 @@ def _error(level, num_folds):
 def _measured(members, nonmembers, targets, ids, *, level, delta, fprs, seed, num_folds):
     """Compute every metric from what has been checked."""
     # Each end of an interval errs with at most this probability.
-    error = _error(level, num_folds)
+    error = interval_error(level, num_folds)
     interval = functools.partial(_interval, level=level)
     thresholds, called, false_called = exchange_thresholds(members, nonmembers, seed)
     hits, false_hits = members.hits(called), nonmembers.hits(false_called)

@@ -1,0 +1,98 @@
+"""Function: the scores that an attack gives the records of each target, fitted to that target's shadows."""
+
+from typing import Any
+
+import numpy as np
+
+from mis.attacks import Trained
+from mis.numerics.checks import UnsupportedSetting
+from mis.outputs.evidence import Evidence, logits_of
+from mis.outputs.folds import FEWEST, Plan
+from mis.outputs.read import Outputs
+from mis.outputs.serve import Served
+
+__all__ = ["score"]
+
+
+def score(
+    name: str, served: Served, plan: Plan, outputs: Outputs, evidence: Evidence, population: np.ndarray
+) -> np.ndarray:
+    """Return an attack's scores of the plan's records, one row a target.
+
+    Parameters
+    ----------
+    name, served
+        The attack.
+    plan, outputs
+        Who is attacked with which shadows.
+    evidence
+        What they say.
+    population
+        Records that each is compared with, by number. They come from the same records, so that the scores of
+        non-members are not uniform as those of ``RMIA`` are with a population of its own; their order is the same.
+
+    Raises
+    ------
+    UnsupportedSetting
+        Where there are too few shadows for this attack.
+    """
+    targets = np.flatnonzero(outputs.is_target)
+    if served.direct:
+        return _columns(evidence.direct[name][targets], plan.records)
+    if not served.fitted:
+        inputs = {need: _table(need, served, evidence)[targets] for need in served.attack.needs}
+        return _columns(served.attack.scores(**inputs), plan.records)
+    if not plan.pairs:
+        raise UnsupportedSetting(
+            "attack",
+            f"{name} needs shadows: at least {FEWEST} networks of known membership, or shadow_ arrays.",
+        )
+    if isinstance(served.attack, Trained):
+        return _trained(served.attack, plan, outputs, evidence)
+    scores = np.empty((len(targets), np.count_nonzero(plan.records)))
+    for pair in plan.pairs:
+        inputs = {
+            need: _input(need, served, pair, plan, outputs, evidence, population)
+            for need in served.attack.needs
+        }
+        scores[np.searchsorted(targets, pair.targets)] = served.attack.scores(**inputs)
+    return scores
+
+
+def _columns(table, records):
+    return table if records.all() else table[:, records]
+
+
+def _table(need, served, evidence):
+    """Return the table ``(R, N)`` behind an input called ``target_…`` or ``shadow_…``."""
+    return getattr(evidence, served.reads.get(need, need).partition("_")[2])
+
+
+def _input(need, served, pair, plan, outputs, evidence, population):
+    """Return one input of an attack on the targets of a pair."""
+    if need.endswith("_membership"):
+        table = pair.of_shadows(outputs.membership)
+    elif need == "population_target":
+        table = evidence.probabilities[pair.targets]
+    elif need == "population_shadow":
+        table = pair.of_shadows(evidence.probabilities)
+    elif need.startswith("target_"):
+        table = _table(need, served, evidence)[pair.targets]
+    else:
+        table = pair.of_shadows(_table(need, served, evidence))
+    return table[:, population] if need.startswith("population_") else _columns(table, plan.records)
+
+
+def _trained(attack, plan, outputs, evidence):
+    """Fit a classifier to the shadows of each pair, then score the targets in one more pass over the file."""
+    fitted: dict[int, Any] = {}
+    for pair in plan.pairs:
+        membership = outputs.membership[pair.shadows][:, evidence.sample]
+        model = attack.fit(evidence.sampled_logits[pair.shadows], membership)
+        fitted |= dict.fromkeys(pair.targets.tolist(), model)
+    targets = np.flatnonzero(outputs.is_target)
+    scores = np.empty((len(targets), len(outputs.labels)))
+    for row, records, logits in logits_of(outputs, progress=False):
+        if row in fitted:
+            scores[np.searchsorted(targets, row), records] = fitted[row](logits)
+    return _columns(scores, plan.records)
