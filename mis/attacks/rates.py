@@ -155,8 +155,8 @@ def least_difference(hits, sizes, false_hits, false_sizes, error):
     grid = np.exp(np.linspace(log_product, 0, CELLS + 1))
     least = np.ones(len(counts))
     for below, above in itertools.pairwise(grid):
-        low = clopper_pearson(*one.T, below)[0]
-        high = clopper_pearson(*other.T, grid[0] / above)[1]
+        low = clopper_pearson(one[:, 0], one[:, 1], below)[0]
+        high = clopper_pearson(other[:, 0], other[:, 1], grid[0] / above)[1]
         least = np.minimum(least, low[first] - high[second])
     return least[which.ravel()].reshape(given[0].shape)
 
