@@ -16,6 +16,7 @@ from mis.numerics.checks import InputWarning, InvalidInput, UnsupportedSetting
 from mis.outputs import arrays, attack, read_outputs
 from mis.outputs.folds import make_plan
 from mis.outputs.serve import served, unserved
+from mis.outputs.strongest import Groups, decide, strongest
 
 
 def simulated(rng, networks=24, records=120, classes=3, shift=1.5, membership=None):
@@ -226,6 +227,28 @@ def test_the_strongest_is_chosen_on_other_networks(given, tmp_path):
     best = max(row.advantage.value for row in result.rows)
     assert abs(result.strongest.value - best) < 0.05
     assert result.strongest.lower < result.strongest.value < result.strongest.upper
+
+
+def test_no_group_has_a_say_in_what_decides_about_it(rng):
+    """Perfect on group 0 alone, an attack is chosen for all others and not for it; its threshold is the others'."""
+    membership = rng.random((8, 200)) < 0.5
+    groups = Groups.deal(8, 200, 4, rng)
+    of_0 = groups.codes == 0
+    weak = rng.normal(size=(8, 200)) + membership
+    lucky = np.where(of_0, 9.0 * membership, rng.normal(size=(8, 200)))
+    decided = {
+        name: decide(audit(scores=scores, membership=membership), scores, groups)
+        for name, scores in {"weak": weak, "lucky": lucky}.items()
+    }
+    assert decided["lucky"].reached[0] < decided["weak"].reached[0]
+    assert decided["lucky"].reached[1:].min() > decided["lucky"].reached[0] + 0.2
+    chosen, called = strongest(decided, groups)
+    assert chosen[0] == "weak"
+    np.testing.assert_array_equal(called[[0, 4]], decided["weak"].called[[0, 4]])
+    # Its own scores, moved beyond any threshold of the others, do not move it.
+    moved = weak + 100.0 * of_0
+    again = decide(audit(scores=moved, membership=membership), moved, groups)
+    assert again.called[[0, 4]].all()
 
 
 def test_under_shuffled_membership_nothing_is_found(rng, tmp_path):
