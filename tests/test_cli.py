@@ -64,11 +64,11 @@ def test_rank_writes_all_it_promises(capsys, tmp_path, table):
     assert all(name in printed.splitlines()[-1] for name in written)
     with open(out / "ranking.csv") as file:
         rows = list(csv.DictReader(file))
-    assert {row["quantizer"] for row in rows} == {"full", "sign", "uniform-3"}
+    assert {row["release"] for row in rows} == {"full", "sign", "uniform-3"}
     advantages = [float(row["advantage"]) for row in rows]
     assert advantages == sorted(advantages)
     document = json.loads((out / "ranking.json").read_text())
-    assert document["spec"]["learner"]["steps"] == 20
+    assert document["spec"]["learner"]["num_steps"] == 20
     assert document["spec"]["learner"]["initialisation"] == "fixed"
 
 
@@ -83,7 +83,7 @@ def test_config_is_read_and_the_command_line_wins(capsys, tmp_path, table):
     assert code == 0
     document = json.loads((out / "ranking.json").read_text())
     assert document["spec"]["model"]["width"] == 4
-    assert document["spec"]["learner"]["steps"] == 20
+    assert document["spec"]["learner"]["num_steps"] == 20
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -201,10 +201,10 @@ def test_all_options_are_tried():
     found = {case.values[0][-1] for kind in (int, float, str, Path) for case in options(kind)}
     assert {
         "--seed",
-        "--steps",
+        "--num-steps",
         "--num-modes",
         "--level",
-        "--rate",
+        "--learning-rate",
         "--attacks",
         "--config",
         "--json",
@@ -251,7 +251,7 @@ def test_a_file_that_cannot_be_written_is_refused_first(tokens, path, capsys):
         ("width = true", "width int"),
         ("quick = 1", "quick bool"),
         ("steps = [1, 2]", "steps int"),
-        ("models = 99999999999", "models int"),
+        ("networks = 99999999999", "num_networks int"),
         ('attacks = ""', "attacks str"),
         ("weight-decay = 0.1\nweight_decay = 0.1", "weight_decay once"),
     ],
@@ -395,7 +395,7 @@ def test_figures_write_what_they_say_and_nothing_elsewhere(capsys, tmp_path, mon
         asked.append((quick, out))
         with open(results / "sandwich.csv", newline="") as file:
             rows = list(csv.DictReader(file))
-        return [{k: v if k in ("label", "quantizer") else float(v) for k, v in row.items()} for row in rows]
+        return [{k: v if k in ("label", "release") else float(v) for k, v in row.items()} for row in rows]
 
     results = Path(__file__).parents[1] / "benchmarks/results"
     monkeypatch.setitem(studies.STUDIES, "sandwich", recorded)

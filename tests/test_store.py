@@ -123,7 +123,7 @@ ARRAY = np.arange(6, dtype=np.float32)
         (Learner(),),
         (MLP(input_shape=(1,)), ARRAY),
         *((dataclasses.replace(Learner(), **{k: v}), ARRAY) for k, v in {
-            "optimiser": "sgd", "rate": 2e-3, "steps": 601, "batch": 63, "weight_decay": 1e-9,
+            "optimiser": "sgd", "learning_rate": 2e-3, "num_steps": 601, "batch_size": 63, "weight_decay": 1e-9,
             "initialisation": "random", "forward": Compression(quantizer=Sign())}.items()),
     ],
     ids=str,
@@ -145,7 +145,7 @@ def test_fingerprint_sees_boundaries_and_inner_types():
 
 def test_fingerprint_of_equal_content_is_equal():
     strided = np.repeat(ARRAY, 2)[::2]
-    assert fingerprint(Learner(steps=np.int64(600)), strided) == fingerprint(Learner(), ARRAY)
+    assert fingerprint(Learner(num_steps=np.int64(600)), strided) == fingerprint(Learner(), ARRAY)
     assert fingerprint({"a": 1, "b": [2.0]}) == fingerprint({"b": [2.0], "a": 1})
 
 

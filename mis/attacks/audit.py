@@ -278,19 +278,18 @@ def audit(
     assumption on the law, no choice on the scored points; for several rows with Korn and Graubard's effective size,
     asymptotic in their number. *Advantage, recall, precision, F1*: rates at the exchanged thresholds, limits
     of a difference from two p-values, precision and F1 from limits of both rates that hold together. Each half's
-    decision is independent
-    of its choice; that the two halves choose for each other is neglected (the tests find no trace of it in the
-    coverage). *AUC*: DeLong's variance as an effective size; for several rows that of pairs of two rows, leaving
-    out each row. *Epsilon*: TPR bounds as above on a fixed grid of rates, for members and for non-members, and the
-    rates at the exchanged thresholds, the error divided among them (Bonferroni). A test with TPR ``p`` at FPR ``a``
-    refutes every ``epsilon < log((p - delta) / a)``.
+    decision is independent of its choice; that the two halves choose for each other is neglected (the tests find no
+    trace of it in the coverage). *AUC*: DeLong's variance as an effective size; for several rows that of pairs of
+    two rows, leaving out each row. *Epsilon*: TPR bounds as above on a fixed grid of rates, for members and for
+    non-members, and the rates at the exchanged thresholds, the error divided among them (Bonferroni). A test with
+    TPR ``p`` at FPR ``a`` refutes every ``epsilon < log((p - delta) / a)``.
 
     Between rows everything rests on their variance: a few models that are all alike cannot show that one in a
     hundred leaks far more. Two rows differ once, so their intervals are wide.
 
     References
     ----------
-    Clopper, Pearson (1934); Korn, Graubard (1998); DeLong et al. (1988); Obuchowski (1997);
+    Clopper, Pearson (1934); Fisher (1932); Korn, Graubard (1998); DeLong et al. (1988); Obuchowski (1997);
     see ``rates.py``. Kairouz, Oh, Viswanath (2015), The Composition Theorem for Differential Privacy, theorem
     2.1.
 

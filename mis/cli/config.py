@@ -10,7 +10,10 @@ __all__ = ["read_config", "read_shard"]
 
 
 # As on the command line.
-ALIASES = {"quantizers": "releases", "networks": "models"}
+ALIASES = {
+    **{"quantizers": "releases", "networks": "num_networks", "models": "num_networks", "folds": "num_folds"},
+    **{"steps": "num_steps", "batch": "batch_size", "rate": "learning_rate"},
+}
 
 
 def read_config(path: Path, types: dict[str, type]) -> dict[str, Any]:

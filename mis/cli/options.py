@@ -28,13 +28,13 @@ class LearnerOptions:
     pool
         Examples in the pool, half of which train each network [512, of a small task as many as leave 128 held out,
         but at least half].
-    steps
+    num_steps
         Training steps [600; 300 of convolutional networks].
-    batch
+    batch_size
         Examples per step [64].
     optimiser
         adam, momentum or sgd [adam].
-    rate
+    learning_rate
         Step size [0.001 for regression, 0.003 for classification].
     weight_decay
         Decoupled weight decay [0].
@@ -43,10 +43,10 @@ class LearnerOptions:
     """
 
     pool: Annotated[Whole, Parameter(alias="--n")] = None
-    steps: Whole = None
-    batch: Whole = None
+    num_steps: Annotated[Whole, Parameter(name=["--num-steps", "--steps"])] = None
+    batch_size: Annotated[Whole, Parameter(name=["--batch-size", "--batch"])] = None
     optimiser: Text = None
-    rate: Real = None
+    learning_rate: Annotated[Real, Parameter(name=["--learning-rate", "--rate"])] = None
     weight_decay: Real = None
     initialisation: Text = None
 

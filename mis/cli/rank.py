@@ -19,7 +19,7 @@ def rank(
     /,
     *,
     releases: Annotated[str | None, Parameter(name=["--releases", "--quantizers"])] = None,
-    models: Annotated[int | None, Parameter(name=["--networks", "--models"])] = None,
+    num_networks: Annotated[int | None, Parameter(name=["--networks", "--models"])] = None,
     seed: int | None = None,
     out: str | None = None,
     replace: Switch = False,
@@ -30,7 +30,7 @@ def rank(
     attacks: str | None = None,
     early: Switch = False,
     within: float | None = None,
-    folds: int | None = None,
+    num_folds: Annotated[int | None, Parameter(name=["--num-folds", "--folds"])] = None,
     level: float | None = None,
     network: ModelOptions = MODEL,
     learner: LearnerOptions = LEARNER,
@@ -52,7 +52,7 @@ def rank(
         What is published: names from `mis list` with commas between, e.g. sign,ternary-90,uniform-4; with words before
         a colon, e.g. qat:uniform-4, tune-100:prune-90, exact-vectors:sign, stop-150; sign/uniform-4 is both of each
         network. Full precision is always added.
-    models
+    num_networks
         Number of networks [512; 64 with --quick].
     seed
         Decides everything random [0].
@@ -79,7 +79,7 @@ def rank(
         one: column early. Doubles the time.
     within
         Loss of performance against full precision that is accepted of a release to choose [0.02].
-    folds
+    num_folds
         Folds of the cross-fitted attacks [8].
     level
         Level of all intervals [0.95].

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mis.attacks.crossfit import mean_over_models
+from mis.attacks.crossfit import mean_over_networks
 from mis.numerics.checks import number, probability, refuse
 from mis.ranking.compare import pairwise
 from mis.ranking.early import early
@@ -218,9 +218,9 @@ def answer(
     value = dict(zip(names, advantages.mean(axis=1), strict=True))
     least = min(eligible, key=lambda name: value[name])
     place = list(names).index(least)
-    advantage = mean_over_models(advantages[place], num_folds, 1.0 - error / len(names))
+    advantage = mean_over_networks(advantages[place], num_folds, 1.0 - error / len(names))
     reached = [
-        (steps, performs, mean_over_models(of_networks, num_folds, 1.0 - error / len(stops)))
+        (steps, performs, mean_over_networks(of_networks, num_folds, 1.0 - error / len(stops)))
         for steps, performs, of_networks in stops
     ]
     stopped = early(float(performances[place].of_networks.mean()), reached)

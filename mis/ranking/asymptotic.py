@@ -66,13 +66,17 @@ def local_fit(spec: RankingSpec, pool: Examples, ensemble: Ensemble) -> LocalFit
     Raises
     ------
     UnsupportedSetting
-        Hidden layers (many minima and flat directions), too few examples for each parameter, a decay that is no
-        penalty of the loss (Adam's), or networks that have not come to the minimum: a mean gradient on the pool, at
-        the mean network, longer than its own sampling error.
+        Hidden layers (many minima and flat directions), training through or after a release, too few examples for
+        each parameter, a decay that is no penalty of the loss (Adam's), or networks that have not come to the
+        minimum: a mean gradient on the pool, at the mean network, longer than its own sampling error.
     """
     model, penalty = spec.model, spec.learner.penalty
     if not isinstance(model, MLP) or model.depth:
         raise UnsupportedSetting("local", "a network with hidden layers has flat directions and many minima.")
+    if spec.learner.forward is not None or spec.tuning is not None:
+        raise UnsupportedSetting(
+            "local", "trained through or after a release, they are at no minimum of the loss."
+        )
     if penalty is None:
         raise UnsupportedSetting("local", "Adam with decoupled decay minimises no penalised loss.")
     mean = [layer.mean(axis=0, dtype=np.float64) for layer in ensemble.params]

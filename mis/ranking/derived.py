@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mis.attacks.crossfit import mean_over_models
+from mis.attacks.crossfit import mean_over_networks
 from mis.ranking.compare import given_performance, pairwise, tied
 from mis.ranking.early import early
 from mis.ranking.measure import Measurement, told
@@ -36,7 +36,7 @@ def predicted(
     # Two intervals that hold together (Bonferroni): each errs half as often.
     level = (1.0 + networks.level) / 2.0
     # Full precision is measured first.
-    found = mean_over_models(measured[0].advantages, networks.num_folds, level)
+    found = mean_over_networks(measured[0].advantages, networks.num_folds, level)
     lower, value, upper = (min(max(end, 0.0), 1.0) for end in (found.lower, found.value, found.upper))
     full = replace(found, lower=lower, value=value, upper=upper)
 
@@ -53,9 +53,9 @@ def predicted(
     return [one(found.row, release) for found, release in zip(measured, chosen, strict=True)]
 
 
-def compared(rows: Sequence[Row], advantages: np.ndarray, folds: int, level: float) -> list[Row]:
+def compared(rows: Sequence[Row], advantages: np.ndarray, num_folds: int, level: float) -> list[Row]:
     """Add what performance does not explain, and which quantizers cannot be told apart."""
-    groups = tied(pairwise([row.quantizer for row in rows], advantages, num_folds=folds, level=level))
+    groups = tied(pairwise([row.release for row in rows], advantages, num_folds=num_folds, level=level))
     performance, advantage = (
         np.array([row[name].value for row in rows]) for name in ("performance", "advantage")
     )
@@ -63,7 +63,7 @@ def compared(rows: Sequence[Row], advantages: np.ndarray, folds: int, level: flo
     return [
         replace(
             row,
-            tied_with=tuple(groups.get(row.quantizer, ())),
+            tied_with=tuple(groups.get(row.release, ())),
             given_performance=Interval(lower=lower, value=value, upper=upper, kind="asymptotic", level=level)
             if np.isfinite(value)
             else None,

@@ -11,7 +11,7 @@ import numpy as np
 from mis.attacks import ATTACKS as VARIANTS
 from mis.attacks import RMIA, Attack, LiRA
 from mis.numerics.checks import UnsupportedSetting, known
-from mis.ranking.release import Published, decoded_outputs, example_losses, example_scores
+from mis.ranking.published import Published, decoded_outputs, example_losses, example_scores
 
 __all__ = ["ATTACKS", "Evidence", "Ranked", "ranked", "refuse_unserved"]
 

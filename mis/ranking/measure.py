@@ -9,14 +9,14 @@ import numpy as np
 
 from mis import theory
 from mis.attacks import linear_limit
-from mis.attacks.crossfit import STRONGEST, cross_fit, mean_over_models
+from mis.attacks.crossfit import STRONGEST, cross_fit, mean_over_networks
 from mis.numerics.checks import UnsupportedSetting
 from mis.quantizers.joint import Joint
 from mis.ranking.asymptotic import LocalFit
 from mis.ranking.evidence import ATTACKS, Evidence
 from mis.ranking.networks import Networks
 from mis.ranking.performance import Performance, performance, train_performance
-from mis.ranking.release import Published, example_losses, publish
+from mis.ranking.published import Published, example_losses, publish
 from mis.ranking.releases import Release, Several
 from mis.ranking.row import Row
 from mis.ranking.whitebox import layer_scores
@@ -59,19 +59,19 @@ def measure(networks: Sequence[Networks], release: Release | Several) -> Measure
     networks
         For each of the release's parts its networks, of the same numbers.
     release
-        What is published; its performance is that of the first part.
+        What is published; of several its performance is that of the first.
     """
     published = [publish(of, part.published) for of, part in zip(networks, release.parts, strict=True)]
     first, main = published[0], networks[0]
     pool, heldout, members = main.split.pool, main.split.heldout, main.ensemble.membership
     performs = performance(first.heldout_outputs, heldout.targets)
     measured = _attack(published)
-    interval = partial(mean_over_models, num_folds=main.num_folds, level=main.level)
+    interval = partial(mean_over_networks, num_folds=main.num_folds, level=main.level)
     strongest, (limit, why) = measured[STRONGEST], _limit(published)
     known, missing = _theory_columns(published, release)
     row = Row(
-        quantizer=release.name,
-        bits=release.bits,
+        release=release.name,
+        bits=release.bits(main.model),
         zeros=float(np.mean([one.zeros for one in published])),
         performance=performs.interval(main.level),
         train_performance=train_performance(first.pool_outputs, pool.targets, members),
@@ -148,25 +148,31 @@ def _theory_columns(
         found, missing = indicator_columns(losses, networks.level)
         columns |= found
     try:
-        of = _told(published, release)
+        found, why = _of_weights(networks, _told(published, release), single=isinstance(release, Release))
     except UnsupportedSetting as refused:
-        return columns, missing | dict.fromkeys(WEIGHTS, refused.reason.rstrip("."))
+        found, why = {}, dict.fromkeys(WEIGHTS, refused.reason.rstrip("."))
+    return columns | found, why | missing
+
+
+def _of_weights(
+    networks: Networks, of: Compression, *, single: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the columns that count what is told of each weight by itself."""
     weights, quantizers = of.parts(networks.model, networks.weights), of.quantizers(networks.model)
-    columns["retained"] = networks.retained(of, networks.level, networks.spread_of_run)
-    columns["retained_ensemble"] = networks.retained(of, networks.level)
-    columns["code_entropy"] = theory.code_entropy(weights, quantizers)
-    if isinstance(release, Release):
-        columns["weight_error"] = theory.weight_error(weights, quantizers)
-        local = networks.local
-        if isinstance(local, LocalFit) and of.vectors == "merged":
-            columns["local"] = local.advantage(of.quantizer, networks.level)
-        else:
-            missing["local"] = (
-                "it takes vectors on the grid of their tensors"
-                if isinstance(local, LocalFit)
-                else local.rstrip(".")
-            )
-    return columns, missing
+    columns: dict[str, Any] = {
+        "retained": networks.retained(of, networks.level, networks.spread_of_run),
+        "retained_ensemble": networks.retained(of, networks.level),
+        "code_entropy": theory.code_entropy(weights, quantizers),
+    }
+    if not single:
+        return columns, {}
+    columns["weight_error"] = theory.weight_error(weights, quantizers)
+    local = networks.local
+    if not isinstance(local, LocalFit):
+        return columns, {"local": local.rstrip(".")}
+    if of.vectors != "merged":
+        return columns, {"local": "it takes vectors on the grid of their tensors"}
+    return columns | {"local": local.advantage(of.quantizer, networks.level)}, {}
 
 
 def indicator_columns(losses: np.ndarray, level: float) -> tuple[dict[str, Any], dict[str, str]]:

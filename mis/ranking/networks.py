@@ -179,7 +179,7 @@ class Networks:
     @cached_property
     def spread_of_run(self) -> list[np.ndarray]:
         """Standard deviation of each weight over the last third of one run, by layer: costs no second training."""
-        steps, num_snapshots = self.spec.learner.steps, self.trajectories.params[0].shape[1]
+        steps, num_snapshots = self.spec.learner.num_steps, self.trajectories.params[0].shape[1]
         # The last snapshot is the last step's, and the steps that do not divide went before the first.
         step = steps - steps // num_snapshots * np.arange(num_snapshots)[::-1]
         return [p[0, 3 * step > 2 * steps].std(axis=0, ddof=1) for p in self.trajectories.params]

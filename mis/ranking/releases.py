@@ -14,6 +14,7 @@ from mis import quantizers
 from mis.models import Model
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, integer, known, refuse
 from mis.quantizers import Full, Quantizer
+from mis.ranking.spec import RankingSpec
 from mis.training import VECTORS, Compression, Learner
 
 __all__ = ["GRAMMAR", "Release", "Several", "all_parts", "parse"]
@@ -131,26 +132,37 @@ vectors='exact', qat=True, tuning_steps=0, num_steps=None, learner=None, title='
         """Whether it is made of the networks that all others of a ranking start from."""
         return not (self.qat or self.tuning_steps or self.num_steps or self.learner)
 
-    @property
-    def bits(self) -> float:
-        """Bits per weight of the transform, see ``Quantizer.bits``."""
-        return self.transform.bits
+    def bits(self, model: Model) -> float:
+        """Return the bits that a parameter of a network takes, scales not counted."""
+        return self.compression.bits(model)
 
     def trained_by(self, learner: Learner) -> Learner:
         """Return the learner of its networks, before any fine-tuning."""
         learner = learner if self.learner is None else self.learner
         if self.num_steps:
-            learner = replace(learner, steps=self.num_steps)
+            learner = replace(learner, num_steps=self.num_steps)
         return replace(learner, forward=self.compression) if self.qat else learner
 
-    def check(self, model: Model) -> None:
-        """Refuse a network that it has nothing to do with."""
+    def networks(self, spec: RankingSpec) -> RankingSpec:
+        """Return what its networks are in a ranking whose other networks are these; refuse what cannot be trained."""
+        learner = self.trained_by(spec.learner)
+        return replace(spec, learner=learner, tuning=self.tuning, tuning_steps=self.tuning_steps)
+
+    def check(self, model: Model, num_trained: int) -> None:
+        """Refuse a network that it has nothing to do with, and fewer training examples than it is calibrated on."""
         self.compression.check(model)
+        count = self.transform.num_calibration
+        if count > num_trained:
+            raise InvalidInput(
+                f"rank: expected at least {count} examples to calibrate {self.name} on, got {num_trained}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Several:
-    """Several releases of the same network, published together: who attacks sees them side by side.
+    """Several releases, published together, of networks with the same training examples.
+
+    Who attacks sees them side by side. Where none of them changes the training they are of the same trained weights.
 
     Parameters
     ----------
@@ -180,15 +192,14 @@ class Several:
         """The releases that are published together."""
         return self.releases
 
-    @property
-    def bits(self) -> float:
-        """Bits per weight of all together."""
-        return sum(release.bits for release in self.releases)
+    def bits(self, model: Model) -> float:
+        """Return the bits of all together."""
+        return sum(release.bits(model) for release in self.releases)
 
-    def check(self, model: Model) -> None:
+    def check(self, model: Model, num_trained: int) -> None:
         """Refuse a network that one of them has nothing to do with."""
         for release in self.releases:
-            release.check(model)
+            release.check(model, num_trained)
 
 
 def parse(asked: str | Quantizer | Release | Several) -> Release | Several:

@@ -1,7 +1,6 @@
 """Functions: train once, quantize many ways, attack, compare with theory; every part stored as soon as it is done."""
 
 import csv
-import functools
 import json
 import os
 import platform
@@ -9,7 +8,7 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
@@ -20,9 +19,9 @@ import jax
 import numpy as np
 
 from mis import __version__
-from mis import models as models_
 from mis import quantizers as zoo
-from mis.models import Model
+from mis.models import Model, any_options, check, takes_images
+from mis.models import get as get_model
 from mis.numerics.checks import (
     InputWarning,
     InvalidInput,
@@ -46,7 +45,7 @@ from mis.ranking.evidence import ATTACKS as SINGLE
 from mis.ranking.evidence import refuse_unserved, served
 from mis.ranking.measure import JOINED, Measurement, measure
 from mis.ranking.networks import Networks
-from mis.ranking.obtain import FEWEST_MODELS, Obtained, ShardsMissing, arrays_of, obtain
+from mis.ranking.obtain import FEWEST_NETWORKS, Obtained, ShardsMissing, arrays_of, obtain, obtain_all
 from mis.ranking.performance import Performance
 from mis.ranking.progress import track
 from mis.ranking.releases import Release, Several, all_parts, parse
@@ -63,7 +62,7 @@ __all__ = ["ATTACKS", "Ranking", "ShardsMissing", "rank"]
 ATTACKS = (*SINGLE, *JOINED)
 
 FEWEST_HELDOUT = 16
-QUICK_MODELS, MODELS = 64, 512
+QUICK_NETWORKS, NETWORKS = 64, 512
 
 # Packages whose versions decide what is measured.
 BELOW = ("jax", "jaxlib", "numpy", "scipy", "scikit-learn")
@@ -96,7 +95,7 @@ class Ranking(Sequence[Row]):
     about: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        found = ", ".join(f"{row.quantizer} {row.advantage.value:.3f}" for row in self.rows)
+        found = ", ".join(f"{row.release} {row.advantage.value:.3f}" for row in self.rows)
         return f"Ranking({self.about.get('task', '')}: {found})"
 
     def __len__(self) -> int:
@@ -105,11 +104,11 @@ class Ranking(Sequence[Row]):
     def __getitem__(self, place: Any) -> Any:
         if not isinstance(place, str):
             return self.rows[place]
-        known("Ranking", "quantizer", place, [row.quantizer for row in self.rows])
-        return next(row for row in self.rows if row.quantizer == place)
+        known("Ranking", "release", place, [row.release for row in self.rows])
+        return next(row for row in self.rows if row.release == place)
 
     def __contains__(self, item: object) -> bool:
-        return item in self.rows or item in [row.quantizer for row in self.rows]
+        return item in self.rows or item in [row.release for row in self.rows]
 
     def table(self, width: int | None = None) -> str:
         """Return the tables and the answer as text, in lines of ``width``; that of the terminal if None, else 80."""
@@ -128,11 +127,11 @@ class Ranking(Sequence[Row]):
             Loss of performance against full precision that is accepted; that of ``rank`` if None.
         """
         return answer(
-            [row.quantizer for row in self.rows],
+            [row.release for row in self.rows],
             self.advantages,
             self.performances,
             [(steps, one.row.performance.value, one.advantages) for steps, one in self.stops],
-            num_folds=self.about["folds"],
+            num_folds=self.about["num_folds"],
             within=self.about["within"] if within is None else within,
             level=self.about["level"],
         )
@@ -148,9 +147,9 @@ class Ranking(Sequence[Row]):
 
     def pairs(self) -> list[dict[str, Any]]:
         """Return which quantizers can be told apart, paired by network; see ``mis.ranking.compare.pairwise``."""
-        names = [row.quantizer for row in self.rows]
+        names = [row.release for row in self.rows]
         return pairwise(
-            names, self.advantages, num_folds=self.about.get("folds"), level=self.about.get("level", 0.95)
+            names, self.advantages, num_folds=self.about.get("num_folds"), level=self.about.get("level", 0.95)
         )
 
     def figure(self, *, width: str | float = "double", style: str | Path | None = None) -> Any:
@@ -216,7 +215,7 @@ def rank(
     task: str | os.PathLike[str] | Population,
     releases: Sequence[str | Quantizer | Release | Several] | None = None,
     *,
-    models: int | None = None,
+    num_networks: int | None = None,
     seed: int = 0,
     out: str | os.PathLike[str] | None = None,
     replace: bool = False,
@@ -225,16 +224,16 @@ def rank(
     fresh: bool = False,
     pool: int | None = None,
     model: str | Model = "mlp",
-    steps: int | None = None,
-    batch: int = 64,
+    num_steps: int | None = None,
+    batch_size: int = 64,
     optimiser: str = "adam",
-    rate: float | None = None,
+    learning_rate: float | None = None,
     weight_decay: float = 0.0,
     initialisation: str = "fixed",
     attacks: Sequence[str] | None = None,
     early: bool = False,
     within: float = WITHIN,
-    folds: int = 8,
+    num_folds: int = 8,
     level: float = 0.95,
     progress: bool = False,
     **options: Any,
@@ -254,7 +253,7 @@ def rank(
         through the quantizer, ``tune-100:prune-90`` fine-tuned after it, ``stop-150`` full precision stopped early,
         ``exact-vectors:sign`` leaves biases as they are, ``sign/uniform-4`` publishes both of each network; see
         ``mis.ranking.releases``. Full precision is always measured too: predictions start from it.
-    models
+    num_networks
         Number of networks, at least 32; 512 if None, 64 if ``quick``.
     seed
         Decides everything random.
@@ -274,9 +273,9 @@ def rank(
     model
         The network: a name in ``mis.models.MODELS``, a ``Model``, of which ``mis.models.Functions`` is anyone's own, or
         ``FILE.py:NAME``, see ``mis.models.load``.
-    steps, batch, optimiser, rate, weight_decay, initialisation
-        How each network is trained, see ``Learner``; 600 steps if None, 300 of a convolutional network; rate 1e-3 for
-        regression and 3e-3 for classification if None.
+    num_steps, batch_size, optimiser, learning_rate, weight_decay, initialisation
+        How each network is trained, see ``Learner``; 600 steps if None, 300 of a convolutional network;
+        learning rate 1e-3 for regression and 3e-3 for classification if None.
     attacks
         Names in ``ATTACKS``; ``lira``, ``lira_loss`` (where it differs), ``lira_decoded`` (on weights decoded from
         their cells), ``whitebox`` and ``combined`` if None. ``combined`` joins all the others; the advantage is that
@@ -286,7 +285,7 @@ def rank(
         as well leaks: column ``early``. Doubles the time.
     within
         Loss of performance against full precision that is accepted of a release to choose.
-    folds
+    num_folds
         Folds of the cross-fitted attacks.
     level
         Level of all intervals.
@@ -314,8 +313,8 @@ def rank(
 
     Examples
     --------
-    >>> ranking = rank("breast-cancer", ["sign"], models=32, steps=50, pool=64)
-    >>> sorted(row.quantizer for row in ranking)
+    >>> ranking = rank("breast-cancer", ["sign"], num_networks=32, num_steps=50, pool=64)
+    >>> sorted(row.release for row in ranking)
     ['full', 'sign']
     >>> ranking["sign"].advantage.kind
     'attack'
@@ -325,19 +324,19 @@ def rank(
     num_devices()
     if not isinstance(task, str | os.PathLike | Population):
         raise refuse("rank", "task", "a name, a path or a population", task)
-    of_model = {name: options.pop(name) for name in models_.any_options() if name in options}
+    of_model = {name: options.pop(name) for name in any_options() if name in options}
     if options and isinstance(task, Population):
         raise InvalidInput(f"rank: expected options within the population, got also {', '.join(options)}.")
     population = task if isinstance(task, Population) else get_population(task, **options)
-    if models_.takes_images(model):
+    if takes_images(model):
         population = population.as_images()
-    network = models_.get(model, population.shape, population.num_classes, **of_model)
+    network = get_model(model, population.shape, population.num_classes, **of_model)
     chosen = _releases(releases)
     named = _attacks(attacks, population)
-    if models is None:
-        models = QUICK_MODELS if quick else MODELS
-    models = integer("rank", "models", models, at_least=FEWEST_MODELS)
-    folds = integer("rank", "folds", folds, at_least=3, at_most=models // 4)
+    if num_networks is None:
+        num_networks = QUICK_NETWORKS if quick else NETWORKS
+    num_networks = integer("rank", "num_networks", num_networks, at_least=FEWEST_NETWORKS)
+    num_folds = integer("rank", "num_folds", num_folds, at_least=3, at_most=num_networks // 4)
     level = confidence("rank", level, statements=1000)
     if number("rank", "within", within) < 0.0:
         raise refuse("rank", "within", "at least 0", within)
@@ -349,9 +348,9 @@ def rank(
     default_rate = RATES["regression" if population.num_classes is None else "classification"]
     learner = Learner(
         optimiser=optimiser,
-        rate=default_rate if rate is None else rate,
-        steps=network.default_steps if steps is None else steps,
-        batch=batch,
+        learning_rate=default_rate if learning_rate is None else learning_rate,
+        num_steps=network.default_steps if num_steps is None else num_steps,
+        batch_size=batch_size,
         weight_decay=weight_decay,
         initialisation=initialisation,
     )
@@ -363,9 +362,11 @@ def rank(
         seed=seed,
     )
     split = population.split(seed, spec.pool)
-    models_.check(network, split.pool.features)
+    check(network, split.pool.features)
     for release in chosen:
-        release.check(network)
+        release.check(network, spec.pool // 2)
+    # All of them before anything is trained: what cannot be is refused here.
+    asked_of = {part: part.networks(spec) for part in all_parts(chosen)}
     split = split.reshaped(network.take)
     if len(split.heldout) < FEWEST_HELDOUT:
         raise InvalidInput(
@@ -379,8 +380,14 @@ def rank(
         **network.options(),
         **{name: getattr(spec, name) for name in ("pool", "seed")},
         **asdict(learner),
-        **{"models": models, "folds": folds, "level": level, "attacks": named, "early": early},
-        "quantizers": [release.name for release in chosen],
+        **{
+            "num_networks": num_networks,
+            "num_folds": num_folds,
+            "level": level,
+            "attacks": named,
+            "early": early,
+        },
+        "releases": [release.name for release in chosen],
         **settings(),
     }
     if out is not None:
@@ -390,8 +397,8 @@ def rank(
     obtained = partial(
         obtain,
         split=split,
-        models=models,
-        num_folds=folds,
+        num_networks=num_networks,
+        num_folds=num_folds,
         level=level,
         attacks=named,
         out=out,
@@ -400,12 +407,12 @@ def rank(
         progress=progress,
     )
     main = obtained(spec)
-    all_of = _trained(spec, main, all_parts(chosen), obtained)
+    all_of, excluded = obtain_all(asked_of, main, obtained)
     trained = time.time()
     measured = list(_measured(main, chosen, progress, all_of))
     stops = _stops(spec, measured[0], obtained) if early else ()
     advantages = np.stack([found.advantages for found in measured])
-    rows = compared(predicted(measured, all_of[chosen[0].parts[0]], chosen), advantages, folds, level)
+    rows = compared(predicted(measured, all_of[chosen[0].parts[0]], chosen), advantages, num_folds, level)
     rows = [stopped(row, stops) for row in rows]
     order = np.argsort([row.advantage.value for row in rows], kind="stable")
     about = {
@@ -418,11 +425,11 @@ def rank(
             "pool": spec.pool,
             "seed": seed,
         },
-        "models": models,
-        "folds": folds,
+        "num_networks": num_networks,
+        "num_folds": num_folds,
         "level": level,
         "hash": main.key,
-        "excluded": main.excluded,
+        "excluded": excluded,
         "classes": population.num_classes,
         "model": f"{network.name}, {network.summary}",
         "performance": "R2" if population.num_classes is None else "accuracy",
@@ -464,32 +471,6 @@ def _releases(asked: Sequence[Any] | None) -> list[Release | Several]:
     return chosen
 
 
-def _trained(
-    spec: RankingSpec, main: Obtained, parts: Sequence[Release], obtained: Callable[..., Obtained]
-) -> dict[Release, Networks]:
-    """Return the networks of every release: those of the ranking, or others trained or fine-tuned for it.
-
-    All of the same numbers: where one diverged in one training, it takes part in none.
-    """
-    of_training: dict[tuple, Networks] = {(spec.learner, None, 0): main.networks}
-    found = {}
-    for part in parts:
-        learner = part.trained_by(spec.learner)
-        # Not sharded: only the process that makes the table gets here.
-        if (learner, None, 0) not in of_training:
-            own = obtained(replace(spec, learner=learner), shard=(1, 1))
-            of_training[learner, None, 0] = own.networks
-        asked = learner, part.tuning, part.tuning_steps
-        if asked not in of_training:
-            tuned = replace(spec, learner=learner, tuning=part.tuning, tuning_steps=part.tuning_steps)
-            base = of_training[learner, None, 0]
-            of_training[asked] = obtained(tuned, shard=(1, 1), base=base).networks
-        found[part] = asked
-    common = functools.reduce(np.intersect1d, [one.ensemble.indices for one in of_training.values()])
-    kept = {asked: networks.only(common) for asked, networks in of_training.items()}
-    return {part: kept[asked] for part, asked in found.items()}
-
-
 def _attacks(asked: Sequence[str] | None, population: Population) -> tuple[str, ...]:
     if asked is None:
         regression = population.num_classes is None
@@ -514,7 +495,7 @@ def _measured(
     """Measure releases in turn, or read what an earlier call with these networks measured."""
     networks, store = all_of[chosen[0].parts[0]], obtained.store
     asked = {
-        "folds": networks.num_folds,
+        "num_folds": networks.num_folds,
         "level": networks.level,
         "attacks": networks.attacks,
         "columns": list(COLUMNS),
@@ -560,5 +541,5 @@ def _stops(spec, full: Measurement, obtained) -> tuple[tuple[int, Measurement], 
         # Not sharded: only the process that makes the table gets here.
         networks = obtained(replace(spec, learner=learner), shard=(1, 1))
         full_only = {Release(): networks.networks}
-        found.append((learner.steps, next(_measured(networks, [Release()], False, full_only))))
-    return (*found, (spec.learner.steps, full))
+        found.append((learner.num_steps, next(_measured(networks, [Release()], False, full_only))))
+    return (*found, (spec.learner.num_steps, full))

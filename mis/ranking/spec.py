@@ -50,7 +50,7 @@ class RankingSpec:
         # Half of the pool trains: below this a half cannot hold a batch worth the name.
         integer("rank", "pool", self.pool, at_least=16)
         integer("rank", "seed", self.seed, at_least=0, at_most=2**32 - 1)
-        integer("rank", "steps", self.learner.steps, at_least=FEWEST_STEPS)
+        integer("rank", "num_steps", self.learner.num_steps, at_least=FEWEST_STEPS)
         largest = self.population.largest_pool
         if largest is not None and self.pool > largest:
             raise InvalidInput(

@@ -54,6 +54,14 @@ class Compression:
                 self.quantizer.name, f"{model.name} has vectors only, which are released as they are."
             )
 
+    def bits(self, model: Model) -> float:
+        """Return the bits that a parameter takes on average, scales not counted; see ``Quantizer.bits``."""
+        if self.vectors != "exact":
+            return self.quantizer.bits
+        shapes = zip(model.shapes, model.tensor_rows, strict=True)
+        sizes = np.array([(size * columns, (rows - size) * columns) for (rows, columns), size in shapes])
+        return float(sizes.sum(axis=0) @ [self.quantizer.bits, Full().bits] / sizes.sum())
+
     @property
     def is_random(self) -> bool:
         """Whether what is released depends on a key."""

@@ -88,9 +88,11 @@ def memberships(seed: int, indices: np.ndarray, num_pool: int) -> np.ndarray:
 def _batches(
     seed: int, index: int, members: np.ndarray, learner: Learner, stream: int = BATCHES
 ) -> np.ndarray:
-    epochs = -(-learner.steps * learner.batch // len(members))
+    epochs = -(-learner.num_steps * learner.batch_size // len(members))
     order = np.random.default_rng([seed, index, stream]).permuted(np.tile(members, (epochs, 1)), axis=1)
-    rows = order.ravel()[: learner.steps * learner.batch].reshape(learner.steps, learner.batch)
+    rows = order.ravel()[: learner.num_steps * learner.batch_size].reshape(
+        learner.num_steps, learner.batch_size
+    )
     return rows.astype(np.int32)
 
 
@@ -148,13 +150,13 @@ def train_chunk(
     Examples
     --------
     >>> x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
-    >>> learner = Learner(steps=5, batch=4)
+    >>> learner = Learner(num_steps=5, batch_size=4)
     >>> from mis.models import MLP
     >>> chunk = train_chunk(MLP(input_shape=(3,)), learner, x, x[:, 0], seed=0, indices=np.arange(2))
     >>> [p.shape for p in chunk.params]
     [(2, 4, 32), (2, 33, 1)]
     """
-    integer("train_chunk", "num_snapshots", num_snapshots, at_least=0, at_most=learner.steps)
+    integer("train_chunk", "num_snapshots", num_snapshots, at_least=0, at_most=learner.num_steps)
     unmasked("train_chunk", "features", features)
     unmasked("train_chunk", "targets", targets)
     if len(features) < 4:
@@ -197,17 +199,17 @@ def train(
     targets: np.ndarray,
     *,
     seed: int,
-    num_models: int,
+    num_networks: int,
     chunk: int = CHUNK,
     progress: Callable[[Iterator], Iterator] = lambda chunks: chunks,
 ) -> Ensemble:
-    """Train networks 0 to ``num_models - 1`` chunk by chunk; arguments as in ``train_chunk``.
+    """Train networks 0 to ``num_networks - 1`` chunk by chunk; arguments as in ``train_chunk``.
 
     ``progress`` wraps the iterator over chunks. The last chunk is computed whole and cut, so that one shape compiles.
     """
-    integer("train", "num_models", num_models, at_least=1)
+    integer("train", "num_networks", num_networks, at_least=1)
     parts = [
         train_chunk(model, learner, features, targets, seed=seed, indices=np.arange(first, first + chunk))
-        for first in progress(iter(range(0, num_models, chunk)))
+        for first in progress(iter(range(0, num_networks, chunk)))
     ]
-    return joined(parts)[np.arange(num_models)]
+    return joined(parts)[np.arange(num_networks)]

@@ -11,7 +11,7 @@ import optax
 
 from mis.models import Model
 from mis.training.compression import Compression
-from mis.training.devices import num_devices, over_models
+from mis.training.devices import num_devices, over_networks
 from mis.training.learner import Learner
 
 __all__ = ["fit_compiled", "fit_stepwise"]
@@ -111,7 +111,7 @@ def fit_compiled(features, targets, initial, batches, *, model, learner, num_sna
         (trained, *_), snapshots = jax.lax.scan(stretch, carry, stretches)
         return jax.vmap(model.finish)(snapshots) if num_snapshots else model.finish(trained)
 
-    return over_models(one, 2)(jnp.asarray(features), jnp.asarray(targets), initial, batches)
+    return over_networks(one, 2)(jnp.asarray(features), jnp.asarray(targets), initial, batches)
 
 
 def _first_stretch(num_steps: int, num_snapshots: int) -> int:

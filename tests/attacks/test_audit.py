@@ -2,6 +2,8 @@ import json
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.stats import beta as betainv
 from scipy.stats import binom, binomtest, norm, ttest_ind
 from scipy.stats import t as t_law
 from sklearn.metrics import f1_score, precision_score, roc_auc_score, roc_curve
@@ -120,6 +122,24 @@ def test_limits_of_a_difference_hold_for_any_two_rates(error):
     wide = difference_limits(np.array([56]), np.array([70]), np.array([48]), np.array([80]), 0.025)
     first, second = binomtest(56, 70).proportion_ci(), binomtest(48, 80).proportion_ci()
     assert 0.2 - wide.lower < 1.15 * np.hypot(0.8 - first.low, second.high - 0.6)
+
+
+@pytest.mark.parametrize("counts", [(8, 8, 0, 8), (56, 70, 48, 80), (3, 5, 9, 40), (1, 1, 0, 1)])
+def test_limit_of_a_difference_is_the_least_that_two_p_values_leave(counts):
+    """The least p - q with P(X >= x; p) P(Y <= y; q) > c, where c (1 - log c) is the error: on a fine grid of p."""
+    x, n, y, m = counts
+    error = 0.025
+    product = brentq(lambda c: c * (1 - np.log(c)) - error, 1e-12, error)
+    p = np.linspace(0, 1, 200001)
+    first = binom.sf(x - 1, n, p)
+    # The largest q that the second p-value allows beside each p.
+    share = np.divide(product, first, out=np.full_like(p, np.inf), where=first > 0)
+    q = np.where(
+        share < 1, betainv.isf(np.minimum(share, 1), y + 1, max(m - y, 1)) if y < m else 1.0, -np.inf
+    )
+    exact = np.min(p - q, where=np.isfinite(q), initial=1)
+    found = difference_limits(*(np.array([k]) for k in counts), error).lower
+    assert exact - 0.005 < found <= exact
 
 
 def test_leaving_out_unequal_clusters(rng):

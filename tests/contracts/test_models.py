@@ -66,7 +66,7 @@ ALL = [pytest.param(name, marks=pytest.mark.slow) if "resnet-18" in name else na
 QUICK = ("mlp", "mlp-regression", "lenet", "functions")
 TRAINED = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 # One for all, so that a step compiles once.
-LEARNER = Learner(optimiser="momentum", rate=1e-2, weight_decay=0.1, steps=13, batch=6)
+LEARNER = Learner(optimiser="momentum", learning_rate=1e-2, weight_decay=0.1, num_steps=13, batch_size=6)
 
 
 @functools.cache
@@ -166,7 +166,7 @@ class OneBlock(ResNet):
 def test_batch_statistics_never_decay():
     _, _, x, y = case("resnet-8-batch")
     model = OneBlock(input_shape=IMAGES, num_classes=3, width=2, norm="batch")
-    learner = Learner(optimiser="sgd", rate=1e-30, weight_decay=1e29, steps=1, batch=6)
+    learner = Learner(optimiser="sgd", learning_rate=1e-30, weight_decay=1e29, num_steps=1, batch_size=6)
     fit = train_chunk(model, learner, x, y, seed=1, indices=np.arange(1))
     final = model.unpack([layer[0] for layer in fit.params])
     start = model.unpack([layer[0] for layer in _initial(1, np.arange(1), model, learner)])

@@ -25,7 +25,7 @@ NAMES = ["cost_$5_vs_$10", "sign", "ternary-90"]
 def rows(names=NAMES):
     return [
         {
-            "quantizer": name,
+            "release": name,
             "performance": 0.3 * i,
             "advantage": 0.2 * i,
             "predicted": 0.25 * i,
@@ -36,7 +36,7 @@ def rows(names=NAMES):
 
 
 def draw(style=None, width="double"):
-    about = {"task": "cost_$5_vs_$10", "performance": "R2", "models": 32}
+    about = {"task": "cost_$5_vs_$10", "performance": "R2", "num_networks": 32}
     return ranking_figure(rows(), [], about, style=style, width=width)
 
 

@@ -15,7 +15,7 @@ from mis.populations import Digits
 from mis.ranking import columns, evidence, measure, obtain, rank, run
 from mis.ranking.evidence import ATTACKS, Ranked, served
 
-TINY = {"models": 32, "steps": 10, "batch": 16, "pool": 40, "folds": 3, "attacks": "lira"}
+TINY = {"num_networks": 32, "num_steps": 10, "batch_size": 16, "pool": 40, "num_folds": 3, "attacks": "lira"}
 
 
 def plain():
@@ -79,7 +79,7 @@ def test_a_network_of_any_library_is_ranked(library):
     init, apply = library()
     model = Functions(init=init, apply=apply, title="mine")
     ranking = rank("digits", ["sign", "prune-50"], model=model, **TINY)
-    assert {row.quantizer for row in ranking} == {"full", "sign", "prune-50"}
+    assert {row.release for row in ranking} == {"full", "sign", "prune-50"}
     assert all(row.advantage.kind == "attack" for row in ranking)
     assert ranking.about["model"].startswith("mine, ")
     # Biases meet the grid of their weights: two levels a layer and nothing else.
@@ -165,7 +165,7 @@ def test_registered_networks_of_images_are_given_images(monkeypatch):
 def test_registered_networks_rank_images(name):
     small = {"width": 4} if name == "resnet-8" else {}
     ranking = rank(
-        "digits", ["uniform-3"], model=name, **small, **TINY | {"steps": 6, "attacks": "lira,whitebox"}
+        "digits", ["uniform-3"], model=name, **small, **TINY | {"num_steps": 6, "attacks": "lira,whitebox"}
     )
     assert ranking.about["spec"]["model"]["name"] == name
     assert np.isfinite(ranking.advantages).all()
@@ -177,7 +177,7 @@ SOME = ("gap", "trained", "influence", "optimal", "cell_ratio", "gradient_norm")
 
 @pytest.mark.parametrize("asked", [SOME, pytest.param("all", marks=pytest.mark.slow)], ids=["some", "all"])
 def test_every_attack_that_can_be_served_is_in_the_ranking_by_name(asked):
-    small = TINY | {"attacks": asked, "steps": 40, "folds": 3, "depth": 0}
+    small = TINY | {"attacks": asked, "num_steps": 40, "num_folds": 3, "depth": 0}
     ranking = rank("breast-cancer", ["sign"], **small)
     expected = {*ATTACKS, "whitebox", "combined"} if asked == "all" else set(SOME)
     assert set(ranking["sign"].attacks) == expected

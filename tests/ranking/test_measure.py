@@ -9,7 +9,7 @@ from mis.models import MLP
 from mis.populations import BreastCancer, Examples, Modes, Split
 from mis.ranking.measure import indicator_columns, measure
 from mis.ranking.networks import Networks
-from mis.ranking.release import release
+from mis.ranking.published import release
 from mis.ranking.releases import Release
 from mis.ranking.spec import RankingSpec
 from mis.ranking.whitebox import layer_scores
@@ -37,7 +37,7 @@ def networks(rng):
     population = Regression(num_modes=2, dim=3)
     spec = RankingSpec(
         population=population,
-        learner=Learner(steps=STEPS),
+        learner=Learner(num_steps=STEPS),
         model=MLP(input_shape=(3,), width=2),
         pool=20,
         seed=3,
@@ -189,7 +189,10 @@ def test_spread_is_that_of_the_last_third_of_one_run(networks, rng, steps, num):
     other = changed(
         networks,
         spec=RankingSpec(
-            population=networks.spec.population, learner=Learner(steps=steps), model=networks.model, pool=20
+            population=networks.spec.population,
+            learner=Learner(num_steps=steps),
+            model=networks.model,
+            pool=20,
         ),
         trajectories=Ensemble(params=path, membership=np.ones((RUNS, 20), bool), indices=np.arange(RUNS)),
     )
@@ -275,7 +278,7 @@ def test_spec_refuses_what_cannot_be_ranked():
     for fields, message in (
         ({"pool": 15}, "pool an integer >= 16, got pool=15"),
         ({"pool": 9000}, "pool at most 553 on breast-cancer, got pool=9000"),
-        ({"learner": Learner(steps=5)}, "steps an integer >= 6, got steps=5"),
+        ({"learner": Learner(num_steps=5)}, "num_steps an integer >= 6, got num_steps=5"),
         ({"seed": -1}, "seed an integer in 0..4294967295, got seed=-1"),
     ):
         with pytest.raises(ValueError, match=f"rank: expected {message}"):

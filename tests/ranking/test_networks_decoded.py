@@ -5,6 +5,7 @@ import pytest
 
 from mis.attacks import decode
 from mis.quantizers import parse
+from mis.quantizers.observations import joint
 from mis.ranking.decoding import MOST_LEVELS, cells_of, codes, posterior_mean
 
 MODELS, SHAPE = 12, (7, 3)
@@ -51,6 +52,23 @@ def test_decodes_every_network_in_its_own_cells(weights, name):
         np.testing.assert_array_equal(codes(released, cells)[m], grid.codes(weights[m]))
         expected = decode(grid.observation(np.asarray(released[m])), mean, spread)
         np.testing.assert_allclose(found[m], expected, rtol=2e-3, atol=2e-4)
+
+
+def test_two_releases_are_decoded_in_the_cells_they_share(weights):
+    names, full = ("sign", "uniform-3"), jnp.asarray(weights)
+    parts = [release(name, weights) for name in names]
+    seen = [(codes(released, cells), cells) for released, cells in parts]
+    found = posterior_mean(full, seen, jnp.asarray(SHADOWS))
+    shadows = weights[SHADOWS].astype(float)
+    mean, spread = shadows.mean(axis=0), shadows.std(axis=0, ddof=1)
+    for m in range(MODELS):
+        cells = [
+            parse(name).fit(weights[m]).observation(np.asarray(part[0][m]))
+            for name, part in zip(names, parts, strict=True)
+        ]
+        np.testing.assert_allclose(found[m], decode(joint(cells), mean, spread), rtol=2e-3, atol=2e-4)
+    errors = [np.mean((posterior_mean(full, [one], jnp.asarray(SHADOWS)) - weights) ** 2) for one in seen]
+    assert np.mean((found - weights) ** 2) < min(errors)
 
 
 @pytest.mark.parametrize("name", ["prune-60", "noise-50", "stochastic-2"])

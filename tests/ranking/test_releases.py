@@ -1,6 +1,8 @@
 """Releases: their names, whose networks they publish, and what attacks and theory see of them."""
 
+import dataclasses
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import jax.numpy as jnp
@@ -9,20 +11,26 @@ import pytest
 
 from mis.models import MLP, Functions
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
+from mis.populations.breast_cancer import BreastCancer
 from mis.quantizers import Cell, Hat, Quantizer, Sign, Uniform
 from mis.quantizers import parse as quantizer
 from mis.quantizers.channels import nearest
 from mis.quantizers.joint import Joint
+from mis.quantizers.laplace import Laplace
 from mis.quantizers.observations import joint
 from mis.ranking import rank
+from mis.ranking.asymptotic import local_fit
+from mis.ranking.obtain import obtain, obtain_all
+from mis.ranking.published import decoded_outputs
 from mis.ranking.releases import Release, Several, parse
+from mis.ranking.spec import RankingSpec
 from mis.training import Compression, Learner
 
 SMALL: dict[str, Any] = {
-    "models": 32,
-    "steps": 40,
+    "num_networks": 32,
+    "num_steps": 40,
     "pool": 40,
-    "folds": 4,
+    "num_folds": 4,
     "width": 4,
     "attacks": "lira,lira_decoded",
 }
@@ -90,14 +98,24 @@ def test_another_learner_needs_a_title():
 def ranking(tmp_path_factory):
     names = ["sign", "qat:sign", "tune-20:prune-80", "sign/uniform-3"]
     out = tmp_path_factory.mktemp("releases")
-    found = rank("breast-cancer", names, out=out, **SMALL)
+    together = []
+    with pytest.MonkeyPatch.context() as patch:
+
+        def decoded(published, is_shadow):
+            together.append(tuple(one.compression.quantizer.name for one in published))
+            return decoded_outputs(published, is_shadow)
+
+        patch.setattr("mis.ranking.evidence.decoded_outputs", decoded)
+        found = rank("breast-cancer", names, out=out, **SMALL)
+    # Each of several is decoded beside the others, every other release by itself.
+    assert {("sign", "uniform-3"), ("uniform-3", "sign"), ("sign",)} <= set(together)
     return found, out
 
 
 def test_every_kind_of_release_is_a_row(ranking):
     found, out = ranking
     names = {"full", "sign", "qat:sign", "tune-20:prune-80", "sign/uniform-3"}
-    assert {row.quantizer for row in found} == names
+    assert {row.release for row in found} == names
     # The ranking's networks, those trained through sign, and those fine-tuned after pruning.
     assert len(list((out / "runs").iterdir())) == 3
     assert found["tune-20:prune-80"].zeros == pytest.approx(0.8, abs=0.02)
@@ -197,13 +215,102 @@ def test_a_calibrated_quantizer_is_fitted_to_examples_of_the_network(rng):
         errors[spec] = float(jnp.sum((model.predict(moved, x) - model.predict(layers, x)) ** 2))
     # The scale of Sign is among those it tries.
     assert errors[BestScale()] < errors[Sign()]
-    found = rank("breast-cancer", [BestScale()], **SMALL | {"attacks": "lira"})
+    found = rank("breast-cancer", [BestScale(), Laplace()], **SMALL | {"attacks": "lira"})
     assert found["best-scale"].zeros == 0.0
     assert "calibrated" in found["best-scale"].missing["retained"]
-    with pytest.raises(InvalidInput, match="expected at least 12 examples to calibrate on, got 8"):
-        rank("breast-cancer", [BestScale()], **SMALL | {"pool": 16})
+    # Of noise without a closed form theory is silent; the attack is not.
+    assert "no closed form" in found["laplace-10"].missing["retained"]
+    assert found["laplace-10"].predicted is None
+    assert found["laplace-10"].advantage.kind == "attack"
     with pytest.raises(UnsupportedSetting, match="random or calibrated"):
         Release(transform=BestScale(), qat=True)
+
+
+@pytest.mark.parametrize(
+    ("releases", "error", "message"),
+    [
+        (["stop-3"], InvalidInput, "num_steps an integer >= 6, got num_steps=3"),
+        (["sign/stop-3:qat:sign"], InvalidInput, "num_steps an integer >= 6, got num_steps=3"),
+        ([BestScale()], InvalidInput, "at least 12 examples to calibrate best-scale on, got 8"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is(releases, error, message, monkeypatch):
+    monkeypatch.setattr("mis.ranking.obtain.train_chunk", None)
+    with pytest.raises(error, match=message):
+        rank("breast-cancer", releases, **SMALL | {"pool": 16})
+
+
+SPEC = RankingSpec(
+    population=BreastCancer(),
+    learner=Learner(num_steps=8, batch_size=8),
+    model=MLP(input_shape=(30,), num_classes=2, width=2),
+    pool=32,
+)
+
+
+def test_fine_tuning_goes_on_with_more_networks(tmp_path):
+    split, of = SPEC.population.split(0, SPEC.pool), parse("tune-4:prune-50")
+    rest = {"num_folds": 3, "level": 0.95, "attacks": (), "fresh": False, "shard": (1, 1), "progress": False}
+
+    def tuned(models, out):
+        base = obtain(SPEC, split, num_networks=models, out=out, **rest).networks
+        return obtain(of.networks(SPEC), split, num_networks=models, out=out, base=base, **rest).networks
+
+    expected = tuned(48, None)
+    # The last chunk has 8 networks first, then 16; a second call reads what the first one left.
+    for models in (40, 48, 48):
+        found = tuned(models, tmp_path).ensemble
+        np.testing.assert_array_equal(found.indices, np.arange(models))
+        for layer, one in zip(found.params, expected.ensemble.params, strict=True):
+            np.testing.assert_array_equal(layer, one[:models])
+
+
+def test_a_network_that_diverges_in_one_training_takes_part_in_none():
+    class Fake(SimpleNamespace):
+        def only(self, indices):
+            return Fake(spec=self.spec, num_folds=3, ensemble=SimpleNamespace(indices=indices))
+
+    def fake(spec, lacking):
+        indices = np.setdiff1d(np.arange(40), lacking)
+        return SimpleNamespace(
+            networks=Fake(spec=spec, num_folds=3, ensemble=SimpleNamespace(indices=indices)),
+            excluded=[f"network {i}" for i in lacking],
+        )
+
+    asked = {one: one.networks(SPEC) for one in map(parse, ("full", "sign", "qat:sign", "tune-4:sign"))}
+    calls = []
+
+    def obtained(spec, **options):
+        calls.append(
+            (spec.learner.forward is not None, spec.tuning is not None, options.get("base") is not None)
+        )
+        return fake(spec, [7, 9] if spec.tuning else [3])
+
+    found, excluded = obtain_all(asked, fake(SPEC, [5]), obtained)
+    assert excluded == ["network 5", "network 3", "network 7", "network 9"]
+    assert all(np.isin([3, 5, 7, 9], of.ensemble.indices).sum() == 0 for of in found.values())
+    assert found[parse("full")] is found[parse("sign")]
+    # Each training once, and fine-tuning from the networks of the ranking.
+    assert calls == [(True, False, False), (False, True, True)]
+    with pytest.raises(
+        InvalidInput, match=r"converge in every training .* only 31 do; lower the learning rate"
+    ):
+        obtain_all(asked, fake(SPEC, list(range(10, 16))), obtained)
+
+
+def test_local_asymptotics_are_of_plain_training():
+    for name in ("qat:sign", "tune-9:sign"):
+        spec = dataclasses.replace(SPEC, model=MLP(input_shape=(30,), num_classes=2, depth=0))
+        with pytest.raises(UnsupportedSetting, match="at no minimum of the loss"):
+            local_fit(parse(name).networks(spec), None, None)
+
+
+def test_bits_count_vectors_that_stay_exact():
+    model = MLP(input_shape=(4,), num_classes=2, depth=0)
+    assert parse("sign").bits(model) == parse("own-vectors:sign").bits(model) == 1.0
+    # Eight weights of one bit, two biases of 32.
+    assert parse("exact-vectors:sign").bits(model) == pytest.approx((8 + 2 * 32) / 10)
+    assert parse("sign/uniform-4").bits(model) == 1.0 + Uniform(bits=4).bits
 
 
 def test_a_release_that_fits_no_tensor_is_refused():
@@ -213,9 +320,9 @@ def test_a_release_that_fits_no_tensor_is_refused():
         title="vectors",
     )
     with pytest.raises(UnsupportedSetting, match="vectors has vectors only"):
-        rank("solubility", ["exact-vectors:sign"], model=model, models=32, pool=40)
+        rank("solubility", ["exact-vectors:sign"], model=model, num_networks=32, pool=40)
 
 
 def test_releases_of_one_name_that_differ_are_refused():
     with pytest.raises(InvalidInput, match="releases of different names, got x for two"):
-        rank("breast-cancer", [Release(learner=Learner(steps=9), title="x"), Release(title="x")], **SMALL)
+        rank("breast-cancer", [Release(learner=Learner(num_steps=9), title="x"), Release(title="x")], **SMALL)

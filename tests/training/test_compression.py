@@ -32,7 +32,7 @@ def slope(layers, x, y):
 def test_training_goes_through_the_quantizer_and_its_gradient_straight(data, name, vectors):
     x, y = data
     of = Compression(quantizer=parse(name), vectors=vectors)
-    learner = Learner(optimiser="sgd", rate=0.1, steps=6, batch=5, forward=of)
+    learner = Learner(optimiser="sgd", learning_rate=0.1, num_steps=6, batch_size=5, forward=of)
     chunk = train_chunk(MODEL, learner, x, y, seed=3, indices=NUMBERS)
     layers = [np.asarray(p[1]) for p in _initial(3, NUMBERS, MODEL, learner)]
 
@@ -50,7 +50,7 @@ def test_training_goes_through_the_quantizer_and_its_gradient_straight(data, nam
 
 def test_fine_tuning_keeps_zeros_and_codes(data):
     x, y = data
-    learner = Learner(optimiser="sgd", rate=0.05, steps=4, batch=5)
+    learner = Learner(optimiser="sgd", learning_rate=0.05, num_steps=4, batch_size=5)
     trained = train_chunk(MODEL, learner, x, y, seed=3, indices=NUMBERS)
     for name in ("prune-60", "prune-50+uniform-3"):
         of = Compression(quantizer=parse(name))

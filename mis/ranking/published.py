@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mis.attacks import statistics
-from mis.numerics.checks import InvalidInput, UnsupportedSetting
+from mis.numerics.checks import UnsupportedSetting
 from mis.numerics.seeds import jax_key
 from mis.quantizers import Cell, Channel
 from mis.ranking.decoding import Cells, cells_of, codes, posterior_mean
@@ -116,9 +116,9 @@ def decoded_outputs(published: Sequence[Published], is_shadow: np.ndarray) -> np
         raise UnsupportedSetting("rank", "the releases are not of the same trained weights.")
     if any(one.compression.vectors != first.compression.vectors for one in published):
         raise UnsupportedSetting("rank", "the releases treat vectors differently.")
-    sharp = [one for one in published if not any(one.seen)]
-    if sharp:
-        return sharp[0].pool_outputs
+    as_it_is = [one for one in published if not any(one.seen)]
+    if as_it_is:
+        return as_it_is[0].pool_outputs
     # Every part of the matrices, by all releases of it; one of them as it is leaves nothing to decode.
     full = first._parts(first.networks.layers)
     of_part = zip(
@@ -198,9 +198,6 @@ def _calibration(networks: Networks, count: int) -> np.ndarray:
         drawn = [(np.random.default_rng([networks.spec.seed, int(i), CALIBRATION]), m) for i, m in both]
         return np.stack([rng.permutation(np.flatnonzero(members))[:count] for rng, members in drawn])
 
-    trained = int(networks.ensemble.membership[0].sum())
-    if count > trained:
-        raise InvalidInput(f"rank: expected at least {count} examples to calibrate on, got {trained}.")
     snapshots = networks.trajectories.params[0].shape[1]
     return np.concatenate(
         [rows(networks.ensemble), np.repeat(rows(networks.trajectories), snapshots, axis=0)]
