@@ -23,13 +23,17 @@ from mis.attacks.metrics import (
 from mis.attacks.rates import Limits, auc_limits
 from mis.attacks.risk import record_risks
 from mis.attacks.samples import Sample, deal_rows, exchange_thresholds, read_samples
+from mis.attacks.tied import are_tied, by_record, outer
 from mis.numerics.checks import InvalidInput, confidence, integer, probability, refuse, unmasked
 from mis.results import Interval
 
-__all__ = ["FPRS", "WRONG_WAY", "Audit", "audit", "interval_error"]
+__all__ = ["FPRS", "TIED", "WRONG_WAY", "Audit", "audit", "interval_error"]
 
 # What is said where the AUC is surely below 1/2.
 WRONG_WAY = "AUC below .5: are these losses? Larger scores must mean likelier members."
+
+# What is said where target models do not repeat the game.
+TIED = "Target models share members more than by chance: intervals allow for which records these are."
 
 # False positive rates that every audit reports, where it can resolve them.
 FPRS = (0.1, 0.01, 0.001)
@@ -71,6 +75,9 @@ class Audit:
         which record of one target model is which of another.
     num_folds
         Of how many folds, shadows of each other, the target models are; 0 where shadows are others.
+    tied
+        Whether target models were trained on the same records more often than by chance: every interval then also
+        holds with the records as the independent units.
     """
 
     advantage: Interval
@@ -93,6 +100,7 @@ class Audit:
     samples: tuple[Sample, Sample] = field(repr=False, compare=False)
     called: tuple[np.ndarray, np.ndarray] = field(repr=False, compare=False)
     num_folds: int = 0
+    tied: bool = False
 
     @property
     def error(self) -> float:
@@ -121,6 +129,7 @@ class Audit:
             "level": self.level,
             "thresholds": [float(t) if np.isfinite(t) else str(t) for t in self.thresholds],
             "unresolved": dict(self.unresolved),
+            "tied": self.tied,
             "warning": self.warning,
         }
 
@@ -163,6 +172,7 @@ class Audit:
             numbers = ("      -" if row[k] is None else f"{row[k]:7.4f}" for k in ("value", "lower", "upper"))
             lines.append(f"{row['metric']:<18} {'  '.join(numbers)}  {row['note']}".rstrip())
         lines.insert(1, f"{'':<18} {'value':>7}  {'lower':>7}  {'upper':>7}")
+        lines += [TIED] if self.tied else []
         return "\n".join([*lines, self.warning] if self.warning else lines)
 
     def records(self) -> dict[str, np.ndarray]:
@@ -209,6 +219,13 @@ class Audit:
         member, nonmember = self.samples
         fprs = np.geomspace(1 / len(nonmember), 1, num_points)[:-1]
         tprs, _ = tpr_limits(member, nonmember, fprs, self.error)
+        if self.tied and self.ids is not None:
+            sides = (by_record(side, len(self.ids)) for side in self.samples)
+            others, _ = tpr_limits(*sides, fprs, self.error)
+            tprs = [
+                Limits(min(tpr.lower, other.lower), tpr.value, max(tpr.upper, other.upper))
+                for tpr, other in zip(tprs, others, strict=True)
+            ]
         rows = [
             {"fpr": float(fpr)} | {k: float(x) for k, x in tpr._asdict().items()}
             for fpr, tpr in zip(fprs, tprs, strict=True)
@@ -228,6 +245,7 @@ def audit(
     delta: float = 1e-5,
     fprs: float | Sequence[float] = FPRS,
     seed: int = 0,
+    scored: Any = None,
     folds: Any = None,
 ) -> Audit:
     r"""Return what the scores of members and non-members prove about membership inference.
@@ -236,7 +254,10 @@ def audit(
     Scores of one target model are taken as independent records, and the intervals speak of this model. With
     several, one row each, records of a row may depend on each other in any way (they share a model), rows are
     independent given the examples and the shadow models, and the intervals speak of models trained like
-    these.
+    these. That takes members drawn anew for each row. Where the records show that they were not, and rows that all
+    trained on one half of the pool only repeat one draw of it, every interval also reaches as far as with the records
+    as the independent units. ``member`` and ``nonmember`` of several rows do not show it: records are then taken as
+    drawn anew.
 
     Parameters
     ----------
@@ -257,6 +278,9 @@ def audit(
         False positive rates at which the TPR is reported.
     seed
         Of the random halves between which thresholds are exchanged.
+    scored
+        Which of ``scores`` there are, bool of their shape; all if None. None may be missing because of its value, and
+        what stands in the place of a missing one is ignored.
     folds
         Where target models were shadows of each other: the fold of each, integers from 0, shape ``(T,)``. The
         folds are then the independent units, and intervals are widened as those of ``mean_over_models``.
@@ -309,22 +333,26 @@ def audit(
     unmasked("audit", "fprs", fprs)
     fprs = [probability("audit", "fprs", fpr) for fpr in np.atleast_1d(np.asarray(fprs)).tolist()]
     seed = integer("audit", "seed", seed, at_least=0)
-    members, nonmembers, *names = read_samples(member, nonmember, scores, membership, targets, ids)
+    members, nonmembers, *names = read_samples(member, nonmember, scores, membership, targets, ids, scored)
     num_folds = 0
     if folds is not None:
         folds = _read_folds(folds, members.num_rows)
         members, nonmembers = deal_rows(members, folds), deal_rows(nonmembers, folds)
         num_folds = members.num_rows
-    return _measured(
-        members,
-        nonmembers,
-        *names,
+    measured = functools.partial(
+        _measured,
+        targets=names[0],
+        ids=names[1],
         level=level,
         delta=float(delta),
         fprs=fprs,
         seed=seed,
         num_folds=num_folds,
     )
+    found, ids = measured(members, nonmembers), names[1]
+    if ids is None or len(names[0]) == 1 or not are_tied(members, nonmembers, len(ids)):
+        return found
+    return outer(found, measured(by_record(members, len(ids)), by_record(nonmembers, len(ids))))
 
 
 def _read_folds(folds, num_targets):
@@ -352,7 +380,7 @@ def interval_error(level, num_folds):
     return float(special.stdtr(freedom, np.sqrt(widening(num_folds)) * special.stdtrit(freedom, error)))
 
 
-def _measured(members, nonmembers, targets, ids, *, level, delta, fprs, seed, num_folds):
+def _measured(members, nonmembers, *, targets, ids, level, delta, fprs, seed, num_folds):
     """Compute every metric from what has been checked."""
     # Each end of an interval errs with at most this probability.
     error = interval_error(level, num_folds)

@@ -74,7 +74,7 @@ class Sample:
                        dealt=self.models[::-1])  # fmt: skip
 
 
-def read_samples(member, nonmember, scores, membership, targets=None, ids=None):
+def read_samples(member, nonmember, scores, membership, targets=None, ids=None, scored=None):
     """Read any form of input as the two samples, names of the target models (T,) and of the records (N,).
 
     These are None where nothing says which record of one target model is which of another.
@@ -83,6 +83,8 @@ def read_samples(member, nonmember, scores, membership, targets=None, ids=None):
              (member, nonmember, scores, membership), strict=True) if x is not None]  # fmt: skip
     if given != ["scores", "membership"] and (targets is not None or ids is not None):
         raise InvalidInput("audit: expected scores and membership with targets or ids.")
+    if given != ["scores", "membership"] and scored is not None:
+        raise InvalidInput("audit: expected scores and membership with scored.")
     if given == ["member", "nonmember"]:
         sides = [_read_rows(name, x) for name, x in (("member", member), ("nonmember", nonmember))]
         if len(sides[0]) != len(sides[1]):
@@ -93,7 +95,8 @@ def read_samples(member, nonmember, scores, membership, targets=None, ids=None):
         pairs = [(x.ravel(), np.repeat(np.arange(len(x)), x.shape[1])) for x in sides]
         places = [np.tile(np.arange(x.shape[1]), len(x)) for x in sides]
     elif given == ["scores", "membership"]:
-        all_scores = _read_rows("scores", scores)
+        there = _read_scored(scored, scores)
+        all_scores = _read_rows("scores", scores if there is True else np.where(there, scores, 0.0))
         is_member = read_membership("audit", "membership", membership)
         if np.shape(scores) != is_member.shape:
             raise InvalidInput(
@@ -102,7 +105,7 @@ def read_samples(member, nonmember, scores, membership, targets=None, ids=None):
             )
         all_scores = all_scores.ravel()
         rows, columns, targets, ids = _read_names(np.shape(scores), targets, ids)
-        found = [side.ravel() for side in (is_member, ~is_member)]
+        found = [(side & there).ravel() for side in (is_member, ~is_member)]
         pairs = [(all_scores[side], rows[side]) for side in found]
         places = [columns[side] for side in found]
     else:
@@ -117,6 +120,19 @@ def read_samples(member, nonmember, scores, membership, targets=None, ids=None):
             raise InvalidInput(f"audit: expected at least 2 {name}, got {len(values)}.")
     samples = [Sample.sort(*pair, place, len(targets)) for pair, place in zip(pairs, places, strict=True)]
     return *samples, targets, ids
+
+
+def _read_scored(scored, scores):
+    """Return which scores there are, bool of their shape; True where nothing is said."""
+    if scored is None:
+        return True
+    unmasked("audit", "scores", scores)
+    there = read_membership("audit", "scored", scored)
+    if np.shape(scores) != there.shape:
+        raise InvalidInput(
+            f"audit: expected scores and scored of equal shape, got {np.shape(scores)} and {there.shape}."
+        )
+    return there
 
 
 def first_repeated(rows, columns):

@@ -20,6 +20,9 @@ FEWEST = 3
 # In standard errors: a correlation beyond it is no accident.
 SURE = 5.0
 
+# Share of records that may have too few shadows when they are thinned, so that the others keep more.
+SPARED = 0.05
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -29,17 +32,29 @@ class Pair:
     ----------
     shadows, targets
         Of the two, ascending.
+    records
+        Which records the targets are attacked on, bool ``(N,)``.
     kept
-        Which shadows stay for each record where they are thinned, first those trained with it, ``(a + b, N)``.
+        Which shadows stay for each of these where they are thinned, first those trained with it, ``(a + b, n)``.
     """
 
     shadows: np.ndarray
     targets: np.ndarray
+    records: np.ndarray
     kept: np.ndarray | None = None
 
     def of_shadows(self, table: np.ndarray) -> np.ndarray:
-        """Return the shadows' rows of a table ``(R, N)``."""
-        return table[self.shadows] if self.kept is None else np.take_along_axis(table, self.kept, axis=0)
+        """Return the shadows' rows of a table ``(R, N)``, columns of the records attacked."""
+        if self.kept is None:
+            return self._columns(table[self.shadows])
+        return np.take_along_axis(self._columns(table), self.kept, axis=0)
+
+    def of_targets(self, table: np.ndarray) -> np.ndarray:
+        """Return the targets' rows of a table ``(R, N)``, columns of the records attacked."""
+        return self._columns(table[self.targets])
+
+    def _columns(self, table):
+        return table if self.records.all() else table[:, self.records]
 
 
 @dataclass(frozen=True)
@@ -52,16 +67,15 @@ class Plan:
         Targets with their shadows; none where there are too few.
     folds
         The fold of each network where they are shadows of each other, -1 for others, ``(R,)``.
-    records
-        Which records every pair has shadows of both kinds for (of those trained without, where no shadow was trained
-        with any), bool ``(N,)``.
+    attacked
+        Which records each network is attacked on, bool ``(R, N)``.
     thinned
         To how many shadows trained with a record and without; None if they are not.
     """
 
     pairs: tuple[Pair, ...]
     folds: np.ndarray
-    records: np.ndarray
+    attacked: np.ndarray
     thinned: tuple[int, int] | None = None
 
     @property
@@ -72,13 +86,16 @@ class Plan:
 
 def no_plan(outputs: Outputs) -> Plan:
     """Return the plan of attacks that have no shadows."""
-    return Plan((), np.full(len(outputs.membership), -1), np.ones(len(outputs.labels), bool))
+    targets = np.broadcast_to(outputs.is_target[:, None], outputs.membership.shape)
+    return Plan((), np.full(len(targets), -1), targets)
 
 
 def make_plan(outputs: Outputs, num_folds: int, rng: np.random.Generator) -> Plan:
     """Return who attacks whom: all folds but one that one, or the shadows apart their targets.
 
-    Networks of unknown membership are targets of all the others.
+    Networks of unknown membership are targets of all the others. A target is attacked on the records that some of its
+    shadows were trained with and some without; where that leaves a target without any, on those that some were trained
+    without. Whether it is depends on the shadows alone, never on the target.
 
     Parameters
     ----------
@@ -89,33 +106,56 @@ def make_plan(outputs: Outputs, num_folds: int, rng: np.random.Generator) -> Pla
     rng
         Decides which shadows stay where they are thinned.
     """
-    plan, shadows, pairs = no_plan(outputs), np.flatnonzero(outputs.may_shadow), []
+    plan, shadows = no_plan(outputs), np.flatnonzero(outputs.may_shadow)
+    folds, sides = plan.folds.copy(), []
     if outputs.apart:
-        pairs = [Pair(shadows, np.flatnonzero(outputs.is_target))]
+        sides = [(shadows, np.flatnonzero(outputs.is_target))]
     elif len(shadows) >= FEWEST:
-        plan.folds[shadows] = of = np.arange(len(shadows)) % min(num_folds, len(shadows))
-        pairs = [Pair(shadows[of != k], shadows[of == k]) for k in range(plan.num_folds)]
+        folds[shadows] = of = np.arange(len(shadows)) % min(num_folds, len(shadows))
+        sides = [(shadows[of != k], shadows[of == k]) for k in range(of.max() + 1)]
         unknown = np.flatnonzero(~outputs.known)
-        pairs += [Pair(shadows, unknown)] if len(unknown) else []
-    counts = [outputs.membership[pair.shadows].sum(axis=0) for pair in pairs]
-    # Shadows trained on none of the records serve attacks that need no others.
-    offline = not any(count.any() for count in counts)
-    records = plan.records.copy()
-    for pair, count in zip(pairs, counts, strict=True):
-        records &= (count < len(pair.shadows)) & ((count > 0) | offline)
-    plan = replace(plan, pairs=tuple(pairs), records=records)
-    return _thin(plan, outputs, counts, rng) if records.any() and _tells(plan, outputs, counts) else plan
+        sides += [(shadows, unknown)] if len(unknown) else []
+    counts = [outputs.membership[some].sum(axis=0) for some, _ in sides]
+    without = [count < len(some) for count, (some, _) in zip(counts, sides, strict=True)]
+    both = [(count > 0) & out for count, out in zip(counts, without, strict=True)]
+    pairs, thinned = _pairs(sides, both), None
+    if _serve(pairs, outputs):
+        if _tells(pairs, outputs, counts):
+            pairs, thinned = _thin(pairs, outputs, counts, rng)
+    else:
+        pairs = _pairs(sides, without)
+    if not _serve(pairs, outputs):
+        return plan
+    attacked = np.zeros_like(plan.attacked)
+    for pair in pairs:
+        attacked[pair.targets] = pair.records
+    return Plan(pairs, folds, attacked, thinned)
 
 
-def _tells(plan, outputs, counts):
+def _pairs(sides, records):
+    return tuple(Pair(*side, one) for side, one in zip(sides, records, strict=True))
+
+
+def _serve(pairs, outputs):
+    """Whether every target has records, and of those known some are members and some not."""
+    kinds = set()
+    for pair in pairs:
+        known = pair.targets[outputs.known[pair.targets]]
+        kinds |= set(np.unique(outputs.membership[known][:, pair.records]).tolist())
+        if not pair.records.any():
+            return False
+    return bool(pairs) and (len(kinds) == 2 or not outputs.known[outputs.is_target].any())
+
+
+def _tells(pairs, outputs, counts):
     """Whether the number of shadows trained on a record tells whether the target was."""
     numbers, inside = [], []
-    for pair, count in zip(plan.pairs, counts, strict=True):
+    for pair, count in zip(pairs, counts, strict=True):
         known = pair.targets[outputs.known[pair.targets]]
         if len(known):
-            members = outputs.membership[known].sum(axis=0)[plan.records]
-            numbers.append(count[plan.records] - count[plan.records].mean())
-            inside.append(members - members.mean())
+            for values, into in ((count, numbers), (outputs.membership[known].sum(axis=0), inside)):
+                values = values[pair.records]
+                into.append(values - values.mean())
     if not numbers:
         return False
     one, other = np.concatenate(numbers), np.concatenate(inside)
@@ -124,15 +164,21 @@ def _tells(plan, outputs, counts):
     return bool(spread > 0 and abs(one @ other) > SURE * spread * np.sqrt(2 / len(one)))
 
 
-def _thin(plan, outputs, counts, rng):
-    many = [count[plan.records] for count in counts]
-    into = min(int(count.min()) for count in many)
-    out = min(int((len(pair.shadows) - count).min()) for pair, count in zip(plan.pairs, many, strict=True))
-    pairs = []
-    for pair in plan.pairs:
-        member = outputs.membership[pair.shadows]
+def _thin(pairs, outputs, counts, rng):
+    """Draw as many shadows of each kind for every record that has them; leave out the records that do not."""
+    sizes = [(count, len(pair.shadows) - count) for pair, count in zip(pairs, counts, strict=True)]
+    into, out = (
+        int(np.quantile(np.concatenate([size[k][pair.records] for pair, size in zip(pairs, sizes, strict=True)]),
+                        SPARED, method="lower"))
+        for k in (0, 1)
+    )  # fmt: skip
+    thinned = []
+    for pair, (inside, outside) in zip(pairs, sizes, strict=True):
+        records = pair.records & (inside >= into) & (outside >= out)
+        member = outputs.membership[pair.shadows][:, records]
         key = rng.random(member.shape)
         first = np.argsort(key + ~member, axis=0)[:into]
         last = np.argsort(key + member, axis=0)[:out]
-        pairs.append(replace(pair, kept=pair.shadows[np.concatenate([first, last])]))
-    return replace(plan, pairs=tuple(pairs), thinned=(into, out))
+        kept = pair.shadows[np.concatenate([first, last])]
+        thinned.append(replace(pair, records=records, kept=kept))
+    return tuple(thinned), (into, out)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mis.attacks import audit
-from mis.attacks.audit import interval_error
+from mis.attacks.audit import TIED, interval_error
 from mis.attacks.risk import record_risks
 from mis.numerics.checks import UnsupportedSetting, confidence, integer
 from mis.outputs.evidence import Evidence, gather
@@ -62,8 +62,9 @@ def attack(
     progress
         Show it.
     keep
-        Called with the name and the scores ``(T, N)`` of each attack, and before with ``known``, ``records`` (their
-        positions), ``membership`` and ``folds``.
+        Called with the name and the scores ``(T, N)`` of each attack, and before with ``membership`` and ``scored``,
+        which of them there are (both ``(T, N)``), ``known``, of which targets the membership is, ``folds`` ``(T,)``,
+        and ``ids`` ``(N,)``.
 
     Raises
     ------
@@ -79,8 +80,9 @@ def attack(
     units, and of a single target its records. *The strongest attack* decides about each group of targets by the
     threshold, and is the attack, that reached most on all the others.
 
-    Records of which some fold's shadows were all trained, or none, are left out of everything. Where the number of
-    shadows trained on a record tells whether a target was, shadows are thinned, see ``folds.py``.
+    A target is not attacked on records that all of its shadows were trained on, or none: by no attack, where one asked
+    for is fitted to shadows. Where the number of shadows trained on a record tells whether a target was, shadows are
+    thinned, see ``folds.py``.
 
     Examples
     --------
@@ -103,12 +105,7 @@ def attack(
     streams = [np.random.default_rng([seed, i]) for i in range(4)]
     fitted = any(served.fitted for served in chosen.values())
     plan = make_plan(outputs, folds, streams[0]) if fitted else no_plan(outputs)
-    records = np.flatnonzero(plan.records)
-    if not len(records):
-        raise UnsupportedSetting(
-            "attack",
-            "no record has shadows trained with it and without for every target; more networks are needed.",
-        )
+    records = np.flatnonzero(plan.attacked.any(axis=0))
     sample = records[:0]
     if plan.pairs and any("shadow_logits" in served.attack.needs for served in chosen.values()):
         sample = _some(records, max(1, SAMPLE // len(plan.pairs[0].shadows)), streams[2])
@@ -117,8 +114,10 @@ def attack(
         outputs=outputs,
         plan=plan,
         evidence=gather(outputs, direct, sample, progress=progress),
-        population=_some(records, POPULATION, streams[1]),
-        groups=Groups.deal(int((outputs.known & outputs.is_target).sum()), len(records), folds, streams[3]),
+        population=np.isin(np.arange(len(outputs.labels)), _some(records, POPULATION, streams[1])),
+        groups=Groups.deal(
+            int((outputs.known & outputs.is_target).sum()), len(outputs.labels), folds, streams[3]
+        ),
         options={"level": level, "delta": delta, "seed": seed},
     )
     return case.run(chosen, attacks.strip() == "all", progress, keep or (lambda *_: None))
@@ -147,8 +146,13 @@ class _Case:
 
     @property
     def membership(self) -> np.ndarray:
-        """Of these targets and the plan's records."""
-        return self.outputs.membership[self.outputs.known & self.outputs.is_target][:, self.plan.records]
+        """Of these targets, ``(T, N)``."""
+        return self.outputs.membership[self.outputs.known & self.outputs.is_target]
+
+    @property
+    def scored(self) -> np.ndarray:
+        """Which records these targets are attacked on, ``(T, N)``."""
+        return self.plan.attacked[self.outputs.known & self.outputs.is_target]
 
     @property
     def folds(self) -> np.ndarray:
@@ -157,12 +161,10 @@ class _Case:
 
     def run(self, chosen: dict[str, Served], every: bool, progress: bool, keep: Keep) -> Result:
         """Score, audit, and decide by each attack in turn; of each only the calls outlive its scores."""
-        membership, folds = self.membership, self.folds
-        facts = {"known": self.known, "records": np.flatnonzero(self.plan.records)}
-        facts |= {"membership": membership, "folds": folds} if self.known.any() else {}
-        for name, values in facts.items():
+        membership, scored, folds = self.membership, self.scored, self.folds
+        for name, values in self._facts().items():
             keep(name, values)
-        rows, rocs, decided, left_out = [], {}, {}, {}
+        rows, rocs, decided, left_out, tied = [], {}, {}, {}, False
         for name, served in track(chosen.items(), "attacks", progress):
             try:
                 scores = score(name, served, self.plan, self.outputs, self.evidence, self.population)
@@ -177,13 +179,18 @@ class _Case:
             scores = scores[self.known]
             crossed = served.fitted and self.plan.num_folds > 0
             found = audit(
-                scores=scores, membership=membership, folds=folds if crossed else None, **self.options
+                scores=scores,
+                membership=membership,
+                scored=scored,
+                folds=folds if crossed else None,
+                **self.options,
             )
             rows.append(Row.of(name, found))
+            tied = tied or found.tied
             rocs[name] = found.roc()
             decided[name] = decide(found, scores, self.groups)
         left_out |= {k: f"needs {v}" for k, v in unserved(self.outputs.classes).items()} if every else {}
-        about, notes = self._about(), self._notes()
+        about, notes = self._about(), self._notes() + [TIED] * tied
         if not rows:
             return Result(about=about, notes=notes, left_out=left_out)
         rows.sort(key=lambda row: -row.advantage.value)
@@ -194,26 +201,43 @@ class _Case:
             notes=notes,
             left_out=left_out,
             rows=rows,
-            strongest=self._interval(called, membership, folds, crossed),
+            strongest=self._interval(called, crossed, tied),
             chosen=names,
             rocs={row.attack: rocs[row.attack] for row in rows},
-            risks=self._risks(called, membership, crossed),
+            risks=self._risks(called, crossed),
         )
 
-    def _interval(self, called, membership, folds, crossed):
-        level = self.options["level"]
-        units = folds if crossed else np.arange(len(called))
-        lower, value, upper = strongest_limits(called, membership, units, interval_error(level, crossed))
-        return Interval(lower=lower, value=value, upper=upper, kind="attack", level=level)
+    def _facts(self):
+        """Return what scores are read with: all as of every target."""
+        targets = self.outputs.is_target
+        return {
+            "membership": self.outputs.membership[targets],
+            "scored": self.plan.attacked[targets],
+            "known": self.known,
+            "folds": self.plan.folds[targets],
+            "ids": self.outputs.ids,
+        }
 
-    def _risks(self, called, membership, crossed):
+    def _sides(self):
+        """Which scores are those of members, and which of non-members."""
+        return self.membership & self.scored, ~self.membership & self.scored
+
+    def _interval(self, called, crossed, tied):
+        level, count = self.options["level"], called.shape
+        units = [(self.folds if crossed else np.arange(count[0]))[:, None]]
+        units += [np.arange(count[1])[None]] if tied else []
+        error = interval_error(level, crossed)
+        found = [strongest_limits(called, *self._sides(), unit, error) for unit in units]
+        ends = {"lower": min(x.lower for x in found), "upper": max(x.upper for x in found)}
+        return Interval(**ends, value=found[0].value, kind="attack", level=level)
+
+    def _risks(self, called, crossed):
         """Return the risks of records over several targets, by the calls of the strongest attack."""
         if len(called) == 1:
             return {}
-        sides = [np.nonzero(side) for side in (membership, ~membership)]
-        ids = self.outputs.ids[self.plan.records]
+        sides = [np.nonzero(side) for side in self._sides()]
         places, calls = [side[1] for side in sides], [called[side] for side in sides]
-        return record_risks(places, calls, ids, self.options["level"], num_folds=crossed)
+        return record_risks(places, calls, self.outputs.ids, self.options["level"], num_folds=crossed)
 
     def _about(self):
         outputs, plan = self.outputs, self.plan
@@ -225,7 +249,7 @@ class _Case:
             "known_targets": int(self.known.sum()),
             "shadows_apart": int((~outputs.is_target).sum()),
             "records": len(outputs.labels),
-            "records_left_out": int((~plan.records).sum()),
+            "pairs_left_out": int((~plan.attacked[outputs.is_target]).sum()),
             "folds": plan.num_folds,
             "thinned": plan.thinned,
             **self.options,
@@ -237,10 +261,10 @@ class _Case:
             notes.append(
                 f"Each network is attacked with those of the other {about['folds'] - 1} folds as shadows."
             )
-        if about["records_left_out"]:
+        if about["pairs_left_out"]:
             notes.append(
-                f"{about['records_left_out']} of {about['records']} records are left out: some network's shadows were "
-                "all trained on them, or none."
+                f"{about['pairs_left_out']} of {about['targets'] * about['records']} pairs of a network and a record "
+                f"are left out: too many of the network's shadows were trained on the record, or too few."
             )
         if about["thinned"]:
             into, out = about["thinned"]

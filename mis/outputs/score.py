@@ -17,7 +17,7 @@ __all__ = ["score"]
 def score(
     name: str, served: Served, plan: Plan, outputs: Outputs, evidence: Evidence, population: np.ndarray
 ) -> np.ndarray:
-    """Return an attack's scores of the plan's records, one row a target.
+    """Return an attack's scores ``(T, N)`` of the targets, 0 where the plan does not attack them.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def score(
     evidence
         What they say.
     population
-        Records that each is compared with, by number. They come from the same records, so that the scores of
+        Which records each is compared with, bool ``(N,)``. They come from the same records, so that the scores of
         non-members are not uniform as those of ``RMIA`` are with a population of its own; their order is the same.
 
     Raises
@@ -38,29 +38,26 @@ def score(
     """
     targets = np.flatnonzero(outputs.is_target)
     if served.direct:
-        return _columns(evidence.direct[name][targets], plan.records)
+        return evidence.direct[name][targets]
     if not served.fitted:
         inputs = {need: _table(need, served, evidence)[targets] for need in served.attack.needs}
-        return _columns(served.attack.scores(**inputs), plan.records)
+        return served.attack.scores(**inputs)
     if not plan.pairs:
         raise UnsupportedSetting(
             "attack",
-            f"{name} needs shadows: at least {FEWEST} networks of known membership, or shadow_ arrays.",
+            f"{name} needs shadows: at least {FEWEST} networks of known membership, or shadow_ arrays, with "
+            "records that some were trained on and some not.",
         )
     if isinstance(served.attack, Trained):
         return _trained(served.attack, plan, outputs, evidence)
-    scores = np.empty((len(targets), np.count_nonzero(plan.records)))
+    scores = np.zeros((len(targets), len(outputs.labels)))
     for pair in plan.pairs:
         inputs = {
-            need: _input(need, served, pair, plan, outputs, evidence, population)
-            for need in served.attack.needs
+            need: _input(need, served, pair, outputs, evidence, population) for need in served.attack.needs
         }
-        scores[np.searchsorted(targets, pair.targets)] = served.attack.scores(**inputs)
+        rows = np.searchsorted(targets, pair.targets)
+        scores[np.ix_(rows, np.flatnonzero(pair.records))] = served.attack.scores(**inputs)
     return scores
-
-
-def _columns(table, records):
-    return table if records.all() else table[:, records]
 
 
 def _table(need, served, evidence):
@@ -68,19 +65,21 @@ def _table(need, served, evidence):
     return getattr(evidence, served.reads.get(need, need).partition("_")[2])
 
 
-def _input(need, served, pair, plan, outputs, evidence, population):
+def _input(need, served, pair, outputs, evidence, population):
     """Return one input of an attack on the targets of a pair."""
+    among = population[pair.records]
+    among = among if among.any() else ~among
     if need.endswith("_membership"):
         table = pair.of_shadows(outputs.membership)
     elif need == "population_target":
-        table = evidence.probabilities[pair.targets]
+        table = pair.of_targets(evidence.probabilities)
     elif need == "population_shadow":
         table = pair.of_shadows(evidence.probabilities)
     elif need.startswith("target_"):
-        table = _table(need, served, evidence)[pair.targets]
+        return pair.of_targets(_table(need, served, evidence))
     else:
-        table = pair.of_shadows(_table(need, served, evidence))
-    return table[:, population] if need.startswith("population_") else _columns(table, plan.records)
+        return pair.of_shadows(_table(need, served, evidence))
+    return table[:, among] if need.startswith("population_") else table
 
 
 def _trained(attack, plan, outputs, evidence):
@@ -88,11 +87,15 @@ def _trained(attack, plan, outputs, evidence):
     fitted: dict[int, Any] = {}
     for pair in plan.pairs:
         membership = outputs.membership[pair.shadows][:, evidence.sample]
+        if not membership.any():
+            raise UnsupportedSetting(
+                "attack", "trained needs shadows that were trained on some of the records."
+            )
         model = attack.fit(evidence.sampled_logits[pair.shadows], membership)
         fitted |= dict.fromkeys(pair.targets.tolist(), model)
     targets = np.flatnonzero(outputs.is_target)
-    scores = np.empty((len(targets), len(outputs.labels)))
+    scores = np.zeros((len(targets), len(outputs.labels)))
     for row, records, logits in logits_of(outputs, progress=False):
         if row in fitted:
             scores[np.searchsorted(targets, row), records] = fitted[row](logits)
-    return _columns(scores, plan.records)
+    return scores

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from mis.attacks import ATTACKS, RMIA, Attack, LiRA
+from mis.attacks import ATTACKS, RMIA, Attack, BaVarIA, LiRA
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, known
 
 __all__ = ["Served", "choose", "served", "unserved"]
@@ -58,6 +58,7 @@ OWN = {
     "lira_pooled": _lira(variance="pooled"),
     "lira_offline": _lira(online=False),
     "lira_loss": _lira("negative_losses"),
+    "bavaria_offline": Served(attack=BaVarIA(online=False)),
     "rmia_offline": Served(attack=RMIA(online=False)),
 }
 

@@ -99,20 +99,21 @@ def strongest(decided: Mapping[str, Decided], groups: Groups) -> tuple[list[str]
     return chosen, called
 
 
-def strongest_limits(called: np.ndarray, membership: np.ndarray, units: np.ndarray, error: float) -> Limits:
+def strongest_limits(
+    called: np.ndarray, member: np.ndarray, nonmember: np.ndarray, units: np.ndarray, error: float
+) -> Limits:
     """Return the advantage of these calls with its limits, between independent units.
 
     Parameters
     ----------
-    called, membership
-        Of the targets, bool ``(T, N)``.
+    called, member, nonmember
+        Of the targets, bool ``(T, N)``; records that are neither were not attacked.
     units
-        The number of each target's unit: its fold, or its own, ``(T,)``.
+        The number of each score's unit, ``(T, 1)`` by target or fold, or ``(1, N)`` by record.
     error
         At each end.
     """
-    cells = (called & membership, membership, called & ~membership, ~membership)
-    hits, sizes, false_hits, false_sizes = (
-        np.bincount(units, x.sum(axis=1), int(units.max()) + 1) for x in cells
-    )
-    return Limits(*map(float, difference_limits(hits, sizes, false_hits, false_sizes, error)))
+    of, count = np.broadcast_to(units, called.shape), int(units.max()) + 1
+    cells = (called & member, member, called & nonmember, nonmember)
+    counts = (np.bincount(of[cell], minlength=count) for cell in cells)
+    return Limits(*map(float, difference_limits(*counts, error)))

@@ -122,6 +122,8 @@ CASES = {
     "lira": (attacks.LiRA(), networks),
     "lira-offline": (attacks.LiRA(online=False), networks),
     "lira-pooled": (attacks.LiRA(variance="pooled"), networks),
+    "bavaria": (attacks.BaVarIA(), networks),
+    "bavaria-offline": (attacks.BaVarIA(online=False), networks),
     "rmia": (attacks.RMIA(), networks),
     "rmia-offline": (attacks.RMIA(online=False), networks),
     "trained-logistic": (attacks.Trained(), networks),

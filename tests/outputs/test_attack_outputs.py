@@ -55,14 +55,14 @@ def test_each_fold_is_attacked_by_the_others_and_never_by_its_own(given, tmp_pat
     odds = statistics.logit_confidence(given["logits"], labels)
     losses = np.logaddexp(0, -odds)
     expected = {name: np.empty_like(odds) for name in ("lira", "rmia", "trained")}
-    at = found["records"]
+    assert found["scored"].all()
     for k in range(4):
         shadow, target = folds != k, folds == k
-        sides = {"shadow_membership": members[shadow][:, at]}
+        sides = {"shadow_membership": members[shadow]}
         expected["lira"][target] = LiRA().scores(
-            shadow_scores=odds[shadow][:, at], target_scores=odds[target][:, at], **sides
+            shadow_scores=odds[shadow], target_scores=odds[target], **sides
         )
-        probabilities = np.exp(-losses[:, at])
+        probabilities = np.exp(-losses)
         expected["rmia"][target] = RMIA().scores(
             target_probabilities=probabilities[target], population_target=probabilities[target],
             shadow_probabilities=probabilities[shadow], population_shadow=probabilities[shadow],
@@ -73,8 +73,8 @@ def test_each_fold_is_attacked_by_the_others_and_never_by_its_own(given, tmp_pat
                 "shadow_membership": members[shadow]})  # fmt: skip
     for name, scores in expected.items():
         # A record ties with itself in RMIA's population, up to a rounding: half a rank.
-        ranks = 0.5 / len(at) if name == "rmia" else 0.0
-        np.testing.assert_allclose(found[name], scores[:, at], rtol=1e-9, atol=ranks + 1e-9)
+        ranks = 0.5 / 120 if name == "rmia" else 0.0
+        np.testing.assert_allclose(found[name], scores, rtol=1e-9, atol=ranks + 1e-9)
     np.testing.assert_allclose(found["loss"], LossThreshold().scores(target_losses=losses), rtol=1e-12)
     # Fitted attacks have the folds as units, others the networks.
     assert result["lira"].auc == audit(scores=found["lira"], membership=members, folds=folds).auc
@@ -200,7 +200,8 @@ def test_numbers_of_shadows_tell_nothing(rng, tmp_path):
     plan = make_plan(outputs, 8, rng)
     assert plan.thinned is not None
     for pair in plan.pairs:
-        members = pair.of_shadows(balanced)[:, plan.records]
+        members = pair.of_shadows(balanced)
+        assert members.shape[1] == pair.records.sum() > 350
         assert (members[: plan.thinned[0]]).all()
         assert not members[plan.thinned[0] :].any()
         assert set(np.unique(pair.kept)) <= set(pair.shadows)
@@ -211,14 +212,61 @@ def test_numbers_of_shadows_tell_nothing(rng, tmp_path):
 
 
 def test_records_without_shadows_of_both_kinds_are_left_out(given, tmp_path):
+    """Of each network by itself, by its shadows alone: whether it was trained on the record plays no part."""
     given["membership"][:, 0] = True
     given["membership"][:, 1] = np.arange(24) == 3
     path = saved(tmp_path / "o.npz", **given, ids=[f"r{i}" for i in range(120)])
-    result, found = kept(path, "lira")
-    np.testing.assert_array_equal(found["records"], np.arange(2, 120))
-    assert "2 of 120 records are left out" in result.table()
+    result, found = kept(path, "lira,loss")
+    left_out = np.zeros((24, 120), bool)
+    left_out[:, 0] = True
+    # Network 3 is in fold 3 of 8.
+    left_out[3::8, 1] = True
+    np.testing.assert_array_equal(found["scored"], ~left_out)
+    assert (found["lira"][left_out] == 0).all()
+    assert "27 of 2880 pairs of a network and a record are left out" in result.table()
     assert {"r0", "r1"}.isdisjoint(result.risks["id"])
-    assert len(kept(path, "loss")[1]["records"]) == 120
+    expected = audit(scores=found["loss"], membership=given["membership"], scored=~left_out)
+    assert result["loss"].advantage == expected.advantage
+    assert kept(path, "loss")[1]["scored"].all()
+
+
+def test_few_networks(rng, tmp_path):
+    """Eight drawn at random keep nearly all pairs; four have no two shadows of a kind, three serve RMIA."""
+    outputs = read_outputs(saved(tmp_path / "e.npz", **simulated(rng, 8, 2000)))
+    plan = make_plan(outputs, 8, rng)
+    assert plan.thinned is None
+    # A record is left out where the seven others all have it or none: 2 of 128 times.
+    assert abs((~plan.attacked).mean() - 1 / 64) < 5 * np.sqrt(1 / 64 / 2000)
+    result = attack(saved(tmp_path / "t.npz", **simulated(rng, 3, 300)))
+    assert {"rmia", "calibrated_loss", "loss"} < {row.attack for row in result.rows}
+    assert "no example has two 'in' shadow models" in result.left_out["lira"]
+
+
+def test_shadows_trained_on_none_of_the_records(given, tmp_path):
+    """What needs no others is served: LiRA and RMIA offline, calibrated losses."""
+    given = {
+        "shadow_logits": given["logits"][6:], "shadow_membership": np.zeros((18, 120), bool),
+        "target_logits": given["logits"][:6], "target_membership": given["membership"][:6], "labels": given["labels"],
+    }  # fmt: skip
+    result = attack(saved(tmp_path / "n.npz", **given))
+    assert {"lira_offline", "bavaria_offline", "rmia_offline", "calibrated_loss"} < {
+        x.attack for x in result.rows
+    }
+    assert {"lira", "bavaria", "rmia", "trained"} < set(result.left_out)
+
+
+def test_the_same_half_for_every_network_is_one_draw(rng, tmp_path):
+    """Outputs that know nothing, members that all networks share: nothing may be claimed, by any attack."""
+    claims = 0
+    for i in range(20):
+        membership = np.tile(rng.random(150) < 0.5, (8, 1))
+        path = saved(tmp_path / "t.npz", **simulated(rng, 8, 150, shift=0.0, membership=membership))
+        result = attack(path, "loss,entropy" if i else "all")
+        assert "share members more than by chance" in result.table()
+        assert i > 0 or "lira" in result.left_out
+        claims += result.strongest.lower > 0
+    # .3 of them with the networks as the only units.
+    assert claims <= 3
 
 
 def test_the_strongest_is_chosen_on_other_networks(given, tmp_path):
@@ -304,7 +352,7 @@ def test_what_is_written(given, tmp_path, capsys, monkeypatch):
     assert {path.name for path in (tmp_path / "found").iterdir()} == names
     result, arrays_kept = kept("o.npz", "lira,loss")
     with np.load("found/scores.npz") as scores:
-        assert set(scores) == {"known", "records", "membership", "folds", "lira", "loss"}
+        assert set(scores) == {"known", "membership", "scored", "folds", "ids", "lira", "loss"}
         np.testing.assert_array_equal(scores["lira"], arrays_kept["lira"])
     with open("found/table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
