@@ -128,8 +128,8 @@ def side_moments(
 ) -> np.ndarray:
     """Count, mean less the first model's score, and sum of squared deviations (N,), in side and out side.
 
-    Sides that are ``asked`` for are refused where an example has no model there, or none has two. Blocks of columns stay
-    in the cache, and every sum over models is a product with ones.
+    Sides that are ``asked`` for are refused where an example has no model there, or none has two. Blocks of columns
+    stay in the cache, and every sum over models is a product with ones.
     """
     num_networks, num_examples = scores.shape
     ones = np.ones(num_networks)

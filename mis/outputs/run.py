@@ -64,7 +64,7 @@ def attack(
     keep
         Called with the name and the scores ``(T, N)`` of each attack, and before with ``membership`` and ``scored``,
         which of them there are (both ``(T, N)``), ``known``, of which targets the membership is, ``folds`` ``(T,)``,
-        and ``ids`` ``(N,)``.
+        and ``ids`` ``(N,)``; last the names ``attacks``, and which of them are ``fitted`` to shadows.
 
     Raises
     ------
@@ -165,6 +165,7 @@ class _Case:
         for name, values in self._facts().items():
             keep(name, values)
         rows, rocs, decided, left_out, tied = [], {}, {}, {}, False
+        kept: dict[str, bool] = {}
         for name, served in track(chosen.items(), "attacks", progress):
             try:
                 scores = score(name, served, self.plan, self.outputs, self.evidence, self.population)
@@ -174,6 +175,7 @@ class _Case:
                 left_out[name] = reason.reason.rstrip(".")
                 continue
             keep(name, scores)
+            kept[name] = served.fitted
             if not self.known.any():
                 continue
             scores = scores[self.known]
@@ -189,6 +191,8 @@ class _Case:
             tied = tied or found.tied
             rocs[name] = found.roc()
             decided[name] = decide(found, scores, self.groups)
+        keep("attacks", np.array(list(kept), dtype=str))
+        keep("fitted", np.array(list(kept.values()), dtype=bool))
         left_out |= {k: f"needs {v}" for k, v in unserved(self.outputs.classes).items()} if every else {}
         about, notes = self._about(), self._notes() + [TIED] * tied
         if not rows:
