@@ -14,6 +14,7 @@ def attack(
     /,
     *,
     attacks: str = "all",
+    model: str | None = None,
     out: Path | None = None,
     replace: Switch = False,
     folds: int = 8,
@@ -24,9 +25,9 @@ def attack(
     width: str = "single",
     style: str | None = None,
 ) -> None:
-    """Attack networks of any framework by their outputs.
+    """Attack networks of any framework by their outputs, or by their released weights.
 
-    Every network is attacked with the others as shadows, by every attack that outputs serve, and what that finds is
+    Every network is attacked with the others as shadows, by every attack that the file serves, and what that finds is
     audited. Writes scores.npz, table.csv and .json, records.csv, and the ROC as .csv, .pdf, .png and .svg with its
     caption in .txt.
 
@@ -36,9 +37,14 @@ def attack(
         An .npz file, or a folder of .npy files: logits or probabilities (T, N, C) of T networks on N records, or
         predictions (T, N) of a regression; labels (N,); membership (T, N), who was trained on what, a row of NaN where
         that is unknown; ids (N,) if you like. Or shadow_logits, shadow_membership, target_logits and, if known,
-        target_membership. It may be larger than memory.
+        target_membership. It may be larger than memory. Beside or instead of outputs weights (T, P), and gradients
+        (N, P) of the records' losses. Or a folder with one .safetensors, .npz, .gguf or .onnx a network, in the order
+        of membership, and the other arrays in examples.npz.
     attacks
-        Names with commas between, or all that the outputs serve.
+        Names with commas between, or all that the file serves.
+    model
+        FILE.py:NAME of a JAX function apply(weights, features) that returns outputs (N, C), or (N,) of a regression.
+        Weights are a dict of the file's tensors, or a row (P,) of the array; features (N, ...) stand beside them.
     out
         Folder for the results; one that has some is refused.
     replace
@@ -69,8 +75,8 @@ def attack(
     integer("attack", "top", top, at_least=0)
     inches("attack", width)
     check_style("attack", style)
-    outputs = read_outputs(path)
-    choose(attacks, outputs.classes)
+    outputs = read_outputs(path, model)
+    choose(attacks, outputs)
     if out is None and not (outputs.known & outputs.is_target).any():
         raise InvalidInput(
             "attack: expected --out: of targets of unknown membership there are only scores to keep."
@@ -80,7 +86,17 @@ def attack(
     with contextlib.ExitStack() as stack, warnings.catch_warnings():
         warnings.simplefilter("always", InputWarning)
         keep = stack.enter_context(keeping(out)) if out is not None else None
-        found = run(path, attacks, folds=folds, level=level, delta=delta, seed=seed, progress=True, keep=keep)
+        found = run(
+            path,
+            attacks,
+            model=model,
+            folds=folds,
+            level=level,
+            delta=delta,
+            seed=seed,
+            progress=True,
+            keep=keep,
+        )
     print(found.table())
     if found.risks and top:
         print(f"\n{risk_table(found.risks, top, level=level)}")

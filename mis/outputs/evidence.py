@@ -80,6 +80,8 @@ def gather(
     scores = np.empty(size)
     of_attack = {name: np.full(size, np.nan) for name in direct}
     kept = np.empty((len(outputs.membership), len(sample), outputs.classes or 0))
+    if outputs.kind == "weights":
+        return Evidence(scores[:, :0], True, of_attack, sample[:0], kept)
     statistic = signed_residual if outputs.classes is None else logit_confidence
     for row, records, values in logits_of(outputs, progress=progress):
         scores[row, records] = statistic(values, labels[records])

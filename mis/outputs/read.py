@@ -1,7 +1,7 @@
 """Values and function: outputs of several networks on one set of records, with who was trained on what."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from mis.attacks.base import read_labels
 from mis.numerics.checks import InvalidInput
 from mis.outputs.arrays import NUMBERS, TEXT, Arrays, open_arrays
+from mis.outputs.weights import Held, Weights, is_checkpoints, open_checkpoints, read_weights
 
 __all__ = ["Networks", "Outputs", "read_outputs"]
 
@@ -17,7 +18,7 @@ KINDS = {"logits": 1, "probabilities": 1, "predictions": 0}
 
 FORM = (
     "logits or probabilities (T, N, C), or predictions (T, N) of a regression, with labels (N,) and membership (T, N); "
-    "or shadow_ and target_ before each but labels"
+    "or weights (T, P) with membership; or shadow_ and target_ before each but labels"
 )
 
 
@@ -55,20 +56,23 @@ class Outputs:
     arrays
         The file.
     kind
-        ``logits``, ``probabilities`` or ``predictions``.
+        ``logits``, ``probabilities`` or ``predictions``; ``weights`` where there are no outputs.
     labels
-        True classes, or the targets of a regression, ``(N,)``.
+        True classes, or the targets of a regression, ``(N,)``; zeros where there are no outputs.
     networks
         All networks; or first the shadows and then the targets, where these are apart.
     ids
         Names of the records, ``(N,)``.
+    weights
+        The networks' weights, where they are known.
     """
 
-    arrays: Arrays
+    arrays: Arrays | Held
     kind: str
     labels: np.ndarray
     networks: tuple[Networks, ...]
     ids: np.ndarray = field(repr=False)
+    weights: Weights | None = None
 
     @property
     def apart(self) -> bool:
@@ -77,8 +81,8 @@ class Outputs:
 
     @property
     def classes(self) -> int | None:
-        """Number of classes, None of a regression."""
-        return None if self.kind == "predictions" else self.networks[0].shape[-1]
+        """Number of classes, None of a regression and without outputs."""
+        return None if self.kind in ("predictions", "weights") else self.networks[0].shape[-1]
 
     @cached_property
     def membership(self) -> np.ndarray:
@@ -101,8 +105,8 @@ class Outputs:
         return self.known & ~self.is_target if self.apart else self.known
 
 
-def read_outputs(path: str | os.PathLike[str]) -> Outputs:
-    """Open a file of outputs and check all but the outputs themselves, which are larger than the rest.
+def read_outputs(path: str | os.PathLike[str], model: str | None = None) -> Outputs:
+    """Open a file of outputs or of weights and check all but the outputs themselves, which are larger than the rest.
 
     Parameters
     ----------
@@ -111,15 +115,25 @@ def read_outputs(path: str | os.PathLike[str]) -> Outputs:
         ``predictions`` ``(T, N)`` of a regression; ``labels`` or ``targets`` ``(N,)``; ``membership`` ``(T, N)``, a row
         of NaN for a network of which it is unknown; and ``ids`` ``(N,)`` if you like. Or ``shadow_logits``,
         ``shadow_membership``, ``target_logits`` and, if known, ``target_membership``; a single target needs no axis of
-        its own.
+        its own. Beside or instead of outputs ``weights`` ``(T, P)`` as released, and if you like ``gradients``
+        ``(N, P)`` of the records' losses, ``full`` ``(T, P)``, the weights before their release, and ``lower`` and
+        ``upper``, the ends of their cells. Or a folder with one file of weights a network, and ``examples.npz`` with
+        the other arrays.
+    model
+        ``FILE.py:NAME`` of a JAX function of weights and ``features``, see ``Network``, which computes outputs and
+        gradients; then ``features`` ``(N, …)`` are read too.
 
     Raises
     ------
     InvalidInput
         In one line, for whatever does not fit.
     """
-    arrays = open_arrays(path)
-    kind, names = _form(arrays)
+    arrays = open_checkpoints(path) if is_checkpoints(path) else open_arrays(path)
+    kind, names, weights = _form(arrays)
+    if model is not None and kind != "weights":
+        raise InvalidInput(f"{arrays.path}: expected --model with weights and without {kind}, got both.")
+    if kind == "weights":
+        return _of_weights(arrays, names, model)
     shapes = [_shape(arrays, name, KINDS[kind]) for name in names]
     records, *classes = shapes[0][1:]
     for name, shape in zip(names, shapes, strict=True):
@@ -132,23 +146,57 @@ def read_outputs(path: str | os.PathLike[str]) -> Outputs:
             least = "networks, records and at least 2 classes" if classes else "networks and records"
             raise InvalidInput(f"{arrays.path}: expected {name} of {least}, got shape {shape}.")
     networks = tuple(_networks(arrays, name, kind, shape) for name, shape in zip(names, shapes, strict=True))
-    return Outputs(arrays, kind, _labels(arrays, records, classes), networks, _ids(arrays, records))
+    labels, ids = _labels(arrays, records, classes), _ids(arrays, records)
+    read = None
+    if weights:
+        read = read_weights(arrays, weights, [len(part) for part in networks], records, None)
+    return Outputs(arrays, kind, labels, networks, ids, read)
+
+
+def _of_weights(arrays, names, model):
+    """Return the networks of a file without outputs, computed where there is a model."""
+    of = [name.replace("weights", "membership") for name in names]
+    if of[0] not in arrays or len(arrays.shape(of[0])) != 2:
+        got = f"shape {arrays.shape(of[0])}" if of[0] in arrays else "none"
+        raise InvalidInput(f"{arrays.path}: expected {of[0]} (T, N), who was trained on what, got {got}.")
+    records = arrays.shape(of[0])[1]
+    counts = [arrays.shape(name)[0] if len(arrays.shape(name)) > 1 else 1 for name in names]
+    if not records or not all(counts):
+        raise InvalidInput(
+            f"{arrays.path}: expected networks and records, got {names[0]} or {of[0]} without."
+        )
+    networks = tuple(
+        _networks(arrays, name, "weights", (count, records))
+        for name, count in zip(names, counts, strict=True)
+    )
+    ids, weights = _ids(arrays, records), read_weights(arrays, names, counts, records, model)
+    if weights.network is None:
+        return Outputs(arrays, "weights", np.zeros(records), networks, ids, weights)
+    outputs = weights.network.outputs(weights.released)
+    kind = "predictions" if outputs.ndim == 2 else "logits"
+    labels = _labels(arrays, records, list(outputs.shape[2:]))
+    parts = np.split(outputs, np.cumsum(counts)[:-1])
+    held = Held(arrays.path, dict(zip(names, parts, strict=True)))
+    networks = tuple(replace(part, shape=held.shape(part.name)) for part in networks)
+    weights = replace(weights, network=replace(weights.network, labels=labels))
+    return Outputs(held, kind, labels, networks, ids, weights)
 
 
 def _form(arrays):
-    """Which outputs the file has, and under which names."""
-    one = [kind for kind in KINDS if kind in arrays]
-    apart = [kind for kind in KINDS if f"shadow_{kind}" in arrays or f"target_{kind}" in arrays]
-    if len(one) + len(apart) != 1:
+    """Which outputs the file has, under which names; and the names of weights."""
+    one, apart = ([kind for kind in (*KINDS, "weights") if any(name in arrays for name in forms(kind))]
+                  for forms in (lambda kind: [kind], lambda kind: [f"shadow_{kind}", f"target_{kind}"]))  # fmt: skip
+    kinds = [kind for kind in one + apart if kind != "weights"] or one + apart
+    if len(kinds) != 1 or (one and apart):
         has = ", ".join(arrays.stored) or "no arrays"
         raise InvalidInput(f"{arrays.path}: expected {FORM}; got {has[:200]}.")
-    if one:
-        return one[0], one
-    names = [f"{side}_{apart[0]}" for side in ("shadow", "target")]
-    missing = [name for name in names if name not in arrays]
-    if missing:
-        raise InvalidInput(f"{arrays.path}: expected {' and '.join(names)}, got no {missing[0]}.")
-    return apart[0], names
+    found = {}
+    for kind in {*one, *apart}:
+        found[kind] = [kind] if one else [f"{side}_{kind}" for side in ("shadow", "target")]
+        missing = [name for name in found[kind] if name not in arrays]
+        if missing:
+            raise InvalidInput(f"{arrays.path}: expected {' and '.join(found[kind])}, got no {missing[0]}.")
+    return kinds[0], found[kinds[0]], found.get("weights", [])
 
 
 def _shape(arrays, name, more):

@@ -16,7 +16,7 @@ from mis.outputs.folds import Plan, make_plan, no_plan
 from mis.outputs.read import Outputs, read_outputs
 from mis.outputs.result import Result, Row
 from mis.outputs.score import score
-from mis.outputs.serve import Served, choose, unserved
+from mis.outputs.serve import Served, choose, given, unserved
 from mis.outputs.strongest import Groups, decide, strongest, strongest_limits
 from mis.ranking.progress import track
 from mis.results import Interval
@@ -33,9 +33,10 @@ Keep = Callable[[str, np.ndarray], None]
 
 
 def attack(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | Outputs,
     attacks: str = "all",
     *,
+    model: str | None = None,
     folds: int = 8,
     level: float = 0.95,
     delta: float = 1e-5,
@@ -48,9 +49,12 @@ def attack(
     Parameters
     ----------
     path
-        An ``.npz`` file or a folder of ``.npy`` files, as ``read_outputs`` describes it; never written to.
+        An ``.npz`` file or a folder of ``.npy`` files, as ``read_outputs`` describes it, or what that
+        returned; never written to.
     attacks
         Names with commas between, or ``all`` that outputs serve.
+    model
+        ``FILE.py:NAME`` of a JAX function that applies weights, see ``read_outputs``.
     folds
         Networks are dealt to at most so many folds; each is attacked with all the others as shadows, never its own.
     level
@@ -100,8 +104,8 @@ def attack(
     folds = integer("attack", "folds", folds, at_least=3)
     level = confidence("attack", level)
     seed = integer("attack", "seed", seed, at_least=0)
-    outputs = read_outputs(path)
-    chosen = choose(attacks, outputs.classes)
+    outputs = path if isinstance(path, Outputs) else read_outputs(path, model)
+    chosen = choose(attacks, outputs)
     streams = [np.random.default_rng([seed, i]) for i in range(4)]
     fitted = any(served.fitted for served in chosen.values())
     plan = make_plan(outputs, folds, streams[0]) if fitted else no_plan(outputs)
@@ -193,7 +197,7 @@ class _Case:
             decided[name] = decide(found, scores, self.groups)
         keep("attacks", np.array(list(kept), dtype=str))
         keep("fitted", np.array(list(kept.values()), dtype=bool))
-        left_out |= {k: f"needs {v}" for k, v in unserved(self.outputs.classes).items()} if every else {}
+        left_out |= {k: f"needs {v}" for k, v in unserved(given(self.outputs)).items()} if every else {}
         about, notes = self._about(), self._notes() + [TIED] * tied
         if not rows:
             return Result(about=about, notes=notes, left_out=left_out)
@@ -249,6 +253,7 @@ class _Case:
             "outputs": outputs.arrays.path,
             "kind": outputs.kind,
             "classes": outputs.classes,
+            "weights": outputs.weights.released.shape[1] if outputs.weights else None,
             "targets": int(outputs.is_target.sum()),
             "known_targets": int(self.known.sum()),
             "shadows_apart": int((~outputs.is_target).sum()),

@@ -39,6 +39,8 @@ def score(
     targets = np.flatnonzero(outputs.is_target)
     if served.direct:
         return evidence.direct[name][targets]
+    if "target_gradients" in served.attack.needs:
+        return _by_gradients(served.attack, outputs)
     if not served.fitted:
         inputs = {need: _table(need, served, evidence)[targets] for need in served.attack.needs}
         return served.attack.scores(**inputs)
@@ -50,11 +52,19 @@ def score(
         )
     if isinstance(served.attack, Trained):
         return _trained(served.attack, plan, outputs, evidence)
+    if plan.thinned and served.on_weights and "target_lower" in served.attack.needs:
+        raise UnsupportedSetting(
+            "attack", f"{name} tells from how many networks were trained on a record whether this one was."
+        )
     scores = np.zeros((len(targets), len(outputs.labels)))
     for pair in plan.pairs:
-        inputs = {
-            need: _input(need, served, pair, outputs, evidence, population) for need in served.attack.needs
-        }
+        if served.on_weights:
+            inputs = {need: _of_weights(need, pair, outputs) for need in served.attack.needs}
+        else:
+            inputs = {
+                need: _input(need, served, pair, outputs, evidence, population)
+                for need in served.attack.needs
+            }
         rows = np.searchsorted(targets, pair.targets)
         scores[np.ix_(rows, np.flatnonzero(pair.records))] = served.attack.scores(**inputs)
     return scores
@@ -80,6 +90,24 @@ def _input(need, served, pair, outputs, evidence, population):
     else:
         return pair.of_shadows(_table(need, served, evidence))
     return table[:, among] if need.startswith("population_") else table
+
+
+def _of_weights(need, pair, outputs):
+    """Return one input of an attack on weights. All shadows stay: a network has one row for all records."""
+    if need == "shadow_membership":
+        return outputs.membership[pair.shadows][:, pair.records]
+    found = outputs.weights.input(need, pair.shadows, pair.targets)
+    return found[pair.records] if need == "gradients" else found
+
+
+def _by_gradients(attack, outputs):
+    """Score gradients at the targets' own weights, a block of records at a time."""
+    targets, weights = np.flatnonzero(outputs.is_target), outputs.weights
+    scores = np.empty((len(targets), len(outputs.labels)))
+    for row, target in zip(scores, targets, strict=True):
+        for part, gradients in weights.network.gradients(weights.released[target]):
+            row[part] = attack.scores(target_gradients=gradients)
+    return scores
 
 
 def _trained(attack, plan, outputs, evidence):

@@ -1,13 +1,14 @@
 """Value and functions: which attacks the outputs of networks serve, and what each is given."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from mis.attacks import ATTACKS, RMIA, Attack, BaVarIA, LiRA
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, known
+from mis.outputs.read import Outputs
 
-__all__ = ["Served", "choose", "served", "unserved"]
+__all__ = ["Served", "choose", "given", "served", "unserved"]
 
 OF_ALL = {"target_scores", "target_losses", "shadow_scores", "shadow_losses", "shadow_membership"}
 OF_CLASSES = {
@@ -44,6 +45,11 @@ class Served:
         return any(name.startswith("shadow") for name in self.attack.needs)
 
     @property
+    def on_weights(self) -> bool:
+        """Whether it looks at weights or gradients."""
+        return any(name.endswith(("params", "full", "gradients", "lower")) for name in self.attack.needs)
+
+    @property
     def direct(self) -> bool:
         """Whether a target's outputs, all of them, are all it needs."""
         return "target_logits" in self.attack.needs and not self.fitted
@@ -63,43 +69,46 @@ OWN = {
 }
 
 
-def _given(classes: int | None) -> set[str]:
-    return OF_ALL | OF_CLASSES if classes else OF_ALL
+def given(outputs: Outputs) -> frozenset[str]:
+    """Return the names of the inputs of attacks that a file serves."""
+    weights = outputs.weights.inputs if outputs.weights else frozenset()
+    if outputs.kind == "weights":
+        return weights
+    return weights | (OF_ALL | OF_CLASSES if outputs.classes else OF_ALL)
 
 
-def served(classes: int | None) -> dict[str, Served]:
-    """Return every attack that outputs of so many classes (None: of a regression) serve, by name.
+def served(given: Collection[str]) -> dict[str, Served]:
+    """Return every attack that such inputs serve, by name.
 
-    An attack of the registry whose inputs are all outputs, labels and memberships is in it as it is, with variants of
-    those that know several ways.
+    An attack of the registry whose inputs are all there is in it as it is, with variants of those that know several
+    ways.
 
     Examples
     --------
-    >>> "rmia" in served(10), "rmia" in served(None), "lira_offline" in served(None)
-    (True, False, True)
+    >>> "rmia" in served(OF_ALL), "lira_offline" in served(OF_ALL)
+    (False, True)
     """
     every = {name: Served(attack=variant()) for name, variant in ATTACKS.items()} | OWN
-    return {name: one for name, one in every.items() if set(one.attack.needs) <= _given(classes)}
+    return {name: one for name, one in every.items() if set(one.attack.needs) <= set(given)}
 
 
-def unserved(classes: int | None) -> dict[str, str]:
-    """Return the other attacks, with what they need and outputs do not tell.
+def unserved(given: Collection[str]) -> dict[str, str]:
+    """Return the other attacks, with what they need and is not there.
 
     Examples
     --------
-    >>> unserved(10)["label_only"]
+    >>> unserved(OF_ALL | OF_CLASSES)["label_only"]
     'predict, features'
     """
     every: dict[str, Attack] = {name: variant() for name, variant in ATTACKS.items()}
     every |= {name: one.attack for name, one in OWN.items()}
     missing = {
-        name: ", ".join(need for need in attack.needs if need not in _given(classes))
-        for name, attack in every.items()
+        name: ", ".join(need for need in attack.needs if need not in given) for name, attack in every.items()
     }
     return {name: needs for name, needs in missing.items() if needs}
 
 
-def choose(names: str, classes: int | None) -> dict[str, Served]:
+def choose(names: str, outputs: Outputs) -> dict[str, Served]:
     """Return the attacks of a list with commas between, or all that are served.
 
     Raises
@@ -107,9 +116,9 @@ def choose(names: str, classes: int | None) -> dict[str, Served]:
     InvalidInput
         For an unknown name, one twice, or none.
     UnsupportedSetting
-        For an attack that needs more than outputs.
+        For an attack that needs more than the file has.
     """
-    there, missing = served(classes), unserved(classes)
+    there, missing = served(given(outputs)), unserved(given(outputs))
     if names.strip() == "all":
         return there
     asked = [name.strip() for name in names.split(",") if name.strip()]
@@ -120,6 +129,7 @@ def choose(names: str, classes: int | None) -> dict[str, Served]:
     for name in asked:
         known("attack", "attacks", name, [*there, *missing, "all"])
         if name in missing:
-            of = "outputs of classes do" if classes else "predictions of a regression do"
-            raise UnsupportedSetting("attack", f"{name} needs {missing[name]}, which {of} not tell.")
+            raise UnsupportedSetting(
+                "attack", f"{name} needs {missing[name]}, which {outputs.kind} do not tell."
+            )
     return {name: there[name] for name in asked}

@@ -16,7 +16,7 @@ from mis.numerics.checks import InputWarning, InvalidInput, UnsupportedSetting
 from mis.outputs import arrays, attack, read_outputs
 from mis.outputs.folds import make_plan
 from mis.outputs.saving import keeping
-from mis.outputs.serve import served, unserved
+from mis.outputs.serve import OF_ALL, OF_CLASSES, served, unserved
 from mis.outputs.strongest import Groups, decide, strongest
 
 
@@ -93,12 +93,12 @@ def test_networks_of_a_fold_do_not_influence_each_other(given, tmp_path):
 
 def test_every_attack_that_outputs_serve_finds_the_members(given, tmp_path):
     result = attack(saved(tmp_path / "o.npz", **given))
-    assert {row.attack for row in result.rows} == set(served(3))
+    assert {row.attack for row in result.rows} == set(served(OF_ALL | OF_CLASSES))
     # Of a shift of 1.5 in one of three logits with unit noise about half is found.
     assert result["lira"].advantage.lower > 0.15
     assert all(row.auc.lower > 0.5 for row in result.rows)
     assert result.strongest.lower > 0.15
-    assert set(result.left_out) == set(unserved(3))
+    assert set(result.left_out) == set(unserved(OF_ALL | OF_CLASSES))
     assert "quantile_regression" in result.table()
 
 
@@ -138,13 +138,13 @@ def test_a_regression(rng, tmp_path):
     predictions = targets + rng.normal(size=(18, 100)) * np.where(membership, 0.3, 1.0)
     path = saved(tmp_path / "r.npz", predictions=predictions, targets=targets, membership=membership)
     result = attack(path)
-    assert {row.attack for row in result.rows} == set(served(None))
+    assert {row.attack for row in result.rows} == set(served(OF_ALL))
     # |N(0, .3)| against |N(0, 1)| at the best threshold: .50.
     cut = np.sqrt(2 * np.log(1 / 0.3) / (1 / 0.09 - 1))
     truth = 2 * (norm.cdf(cut / 0.3) - norm.cdf(cut))
     assert result["loss"].advantage.lower < truth < result["loss"].advantage.upper
     with pytest.raises(
-        UnsupportedSetting, match=r"rmia needs target_probabilities, .* predictions of a regression"
+        UnsupportedSetting, match=r"rmia needs target_probabilities, .*, which predictions do not tell"
     ):
         attack(path, "rmia")
 
@@ -542,7 +542,7 @@ def test_attacks_that_are_none(given, tmp_path):
         attack(path, "lirra")
     with pytest.raises(InvalidInput, match="expected attacks that differ"):
         attack(path, "lira,lira")
-    with pytest.raises(UnsupportedSetting, match="ridge needs shadow_params, target_params, which outputs"):
+    with pytest.raises(UnsupportedSetting, match="ridge needs shadow_params, target_params, which logits"):
         attack(path, "ridge")
     two = {name: values[:2] if name != "labels" else values for name, values in given.items()}
     path = saved(tmp_path / "t.npz", **two)
