@@ -220,8 +220,8 @@ class Audit:
         fprs = np.geomspace(1 / len(nonmember), 1, num_points)[:-1]
         tprs, _ = tpr_limits(member, nonmember, fprs, self.error)
         if self.tied and self.ids is not None:
-            sides = (by_record(side, len(self.ids)) for side in self.samples)
-            others, _ = tpr_limits(*sides, fprs, self.error)
+            first, second = (by_record(side, len(self.ids)) for side in self.samples)
+            others, _ = tpr_limits(first, second, fprs, self.error)
             tprs = [
                 Limits(min(tpr.lower, other.lower), tpr.value, max(tpr.upper, other.upper))
                 for tpr, other in zip(tprs, others, strict=True)

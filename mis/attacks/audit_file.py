@@ -51,7 +51,7 @@ def load(path: str | os.PathLike[str], attack: str | None = None) -> dict[str, A
     if kind in READERS:
         _refuse_attack(path, attack)
         return read_scores_of(path, kind)
-    arrays = read_npz(path, [], dict.fromkeys([*(name for form in FORMS for name in form), *SEVERAL]))
+    arrays = read_npz(path, [], sorted({*(name for form in FORMS for name in form), *SEVERAL}))
     if all(name in arrays for name in SEVERAL):
         return _of_attack(path, arrays, attack)
     _refuse_attack(path, attack)

@@ -161,7 +161,8 @@ class BaVarIA(Attack):
 
 def _distances(moments, scores, least):
     """Return degrees of freedom, standardised scores and scale of the Student's t that a side predicts."""
-    degrees, centre, scale = Prior.fit(*moments, least**2).predict(*moments)
+    count, mean, squares = moments
+    degrees, centre, scale = Prior.fit(count, mean, squares, least**2).predict(count, mean, squares)
     scale = np.maximum(scale, least)
     return degrees, (scores - centre) / scale, scale
 

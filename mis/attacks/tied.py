@@ -1,7 +1,7 @@
 """Functions: whether target models were trained on the same records, so that they do not repeat the game."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,8 @@ __all__ = ["are_tied", "by_record", "outer"]
 
 # In standard errors: a little more than chance does is enough, since intervals only get wider.
 SURE = 3.0
+
+METRICS = ("advantage", "balanced_accuracy", "auc", "recall", "precision", "f1")
 
 
 def are_tied(member: Sample, nonmember: Sample, num_records: int) -> bool:
@@ -71,16 +73,12 @@ def by_record(sample: Sample, num_records: int) -> Sample:
 
 def outer(found: "Audit", other: "Audit") -> "Audit":
     """Return the first with every interval reaching as far as that of either."""
-    names = ("advantage", "balanced_accuracy", "auc", "recall", "precision", "f1")
     rates = {fpr: _outer(tpr, other.tpr_at_fpr[fpr]) for fpr, tpr in found.tpr_at_fpr.items()}
-    return replace(
-        found,
-        **{name: _outer(getattr(found, name), getattr(other, name)) for name in names},
-        tpr_at_fpr=rates,
-        epsilon_lower=min(found.epsilon_lower, other.epsilon_lower, key=lambda bound: bound.lower),
-        unresolved=other.unresolved | found.unresolved,
-        tied=True,
-    )
+    metrics: dict[str, Any] = {name: _outer(getattr(found, name), getattr(other, name)) for name in METRICS}
+    metrics["epsilon_lower"] = min(found.epsilon_lower, other.epsilon_lower, key=lambda bound: bound.lower)
+    unresolved = {name: reason.replace(" folds", " records") for name, reason in other.unresolved.items()}
+    unresolved |= found.unresolved
+    return replace(found, **metrics, tpr_at_fpr=rates, unresolved=unresolved, tied=True)
 
 
 def _outer(one: Interval | None, other: Interval | None) -> Interval | None:

@@ -133,7 +133,9 @@ def make_plan(outputs: Outputs, num_folds: int, rng: np.random.Generator) -> Pla
 
 
 def _pairs(sides, records):
-    return tuple(Pair(*side, one) for side, one in zip(sides, records, strict=True))
+    return tuple(
+        Pair(shadows, targets, one) for (shadows, targets), one in zip(sides, records, strict=True)
+    )
 
 
 def _serve(pairs, outputs):
@@ -149,7 +151,8 @@ def _serve(pairs, outputs):
 
 def _tells(pairs, outputs, counts):
     """Whether the number of shadows trained on a record tells whether the target was."""
-    numbers, inside = [], []
+    numbers: list[np.ndarray] = []
+    inside: list[np.ndarray] = []
     for pair, count in zip(pairs, counts, strict=True):
         known = pair.targets[outputs.known[pair.targets]]
         if len(known):

@@ -234,8 +234,9 @@ class _Case:
         level, count = self.options["level"], called.shape
         units = [(self.folds if crossed else np.arange(count[0]))[:, None]]
         units += [np.arange(count[1])[None]] if tied else []
+        member, nonmember = self._sides()
         error = interval_error(level, crossed)
-        found = [strongest_limits(called, *self._sides(), unit, error) for unit in units]
+        found = [strongest_limits(called, member, nonmember, unit, error) for unit in units]
         ends = {"lower": min(x.lower for x in found), "upper": max(x.upper for x in found)}
         return Interval(**ends, value=found[0].value, kind="attack", level=level)
 

@@ -115,5 +115,5 @@ def strongest_limits(
     """
     of, count = np.broadcast_to(units, called.shape), int(units.max()) + 1
     cells = (called & member, member, called & nonmember, nonmember)
-    counts = (np.bincount(of[cell], minlength=count) for cell in cells)
-    return Limits(*map(float, difference_limits(*counts, error)))
+    hits, sizes, false_hits, false_sizes = (np.bincount(of[cell], minlength=count) for cell in cells)
+    return Limits(*map(float, difference_limits(hits, sizes, false_hits, false_sizes, error)))

@@ -243,7 +243,7 @@ def _network(arrays, records, model):
 
 def _table(arrays, names, sizes, weights):
     """Return weights (R, P) of the shadows and of the targets, one below the other."""
-    found = []
+    found: list[np.ndarray] = []
     for name, size in zip(names, sizes, strict=True):
         values = arrays.read(name)
         values = values[None] if size == 1 and values.ndim == 1 else values
