@@ -133,9 +133,7 @@ def make_plan(outputs: Outputs, num_folds: int, rng: np.random.Generator) -> Pla
 
 
 def _pairs(sides, records):
-    return tuple(
-        Pair(shadows, targets, one) for (shadows, targets), one in zip(sides, records, strict=True)
-    )
+    return tuple(Pair(shadows, targets, one) for (shadows, targets), one in zip(sides, records, strict=True))
 
 
 def _serve(pairs, outputs):

@@ -66,7 +66,7 @@ class Network:
         InvalidInput
             In one line, where the function fails or returns another shape.
         """
-        run = jax.jit(self._outputs)
+        run, _ = jax.jit(self._outputs), self._apply
         try:
             found = [np.asarray(run(jnp.asarray(row, jnp.float32), self._features)) for row in weights]
         except InvalidInput:

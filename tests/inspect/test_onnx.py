@@ -22,11 +22,12 @@ def onnx():
     return pytest.importorskip("onnx", reason="reads .onnx with the package onnx")
 
 
-def saved(onnx, path, arrays, change=lambda model: None):
+def saved(onnx, path, arrays, change=None):
     weights = [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()]
     graph = onnx.helper.make_graph([], "g", [], [], weights)
     model = onnx.helper.make_model(graph)
-    change(model)
+    if change is not None:
+        change(model)
     path.write_bytes(model.SerializeToString())
     return path
 
@@ -65,8 +66,9 @@ def test_refuses_weights_that_are_not_there(onnx, tmp_path, change, message):
         read(path)
 
 
+@pytest.mark.usefixtures("onnx")
 @pytest.mark.parametrize("content", [b"PK\x03\x04 not this", b"{}", b"\x0a\xff\xff\xff\xff\x0f"])
-def test_refuses_other_formats(onnx, tmp_path, content):
+def test_refuses_other_formats(tmp_path, content):
     (tmp_path / "w.onnx").write_bytes(content)
     with pytest.raises(InvalidInput, match=r"expected an \.onnx file, got another format") as refused:
         read(tmp_path / "w.onnx")
