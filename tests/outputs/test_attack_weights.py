@@ -17,7 +17,8 @@ def apply(weights, features):
     return features @ weights
 
 def of_tensors(weights, features):
-    return features @ weights["dense.weight"] + weights["dense.bias"][None]
+    found = features @ weights["dense.weight"]
+    return found + weights["dense.bias"].reshape((1,) * (found.ndim - 1) + (-1,))
 
 def rows(weights, features):
     return (features @ weights)[:-1]

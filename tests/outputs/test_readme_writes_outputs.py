@@ -51,6 +51,8 @@ class Nearest:
 def test_with_arrays_in_place_of_tensors(tmp_path, monkeypatch, capsys, rng):
     stand_in = types.ModuleType("torch")
     stand_in.rand = lambda *shape: rng.random(shape).view(Array)
+    # SciPy asks for it where a module torch is loaded.
+    stand_in.Tensor = type("Tensor", (), {})
     stand_in.no_grad = contextlib.nullcontext
     monkeypatch.setitem(sys.modules, "torch", stand_in)
     write, attacked = written({}, tmp_path, monkeypatch, capsys)
