@@ -26,7 +26,7 @@ __all__ = ["Arrays", "open_arrays"]
 # Values read at a time: 16 MiB of float32.
 BLOCK = 2**22
 
-NUMBERS, TEXT = "biuf", "US"
+NUMBERS, NAMES, ANY = "biuf", "iuUS", "biufUS"
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,15 @@ class Arrays:
 
     def _refuse_kind(self, name: str, kinds: str) -> None:
         dtype = self.stored[name].dtype
+        if dtype.hasobject or dtype.names:
+            kind = "Python objects" if dtype.hasobject else "records"
+            raise InvalidInput(
+                f"{self.path}: {name}: expected numbers, got {kind}; save it with a numeric dtype, all networks in one "
+                "shape."
+            )
         if dtype.kind not in kinds:
-            raise InvalidInput(f"{self.path}: expected {name} real numbers, got an array of {dtype}.")
+            what = "real numbers" if "f" in kinds else "integers or text"
+            raise InvalidInput(f"{self.path}: expected {name} {what}, got an array of {dtype}.")
 
 
 def open_arrays(path: str | os.PathLike[str]) -> Arrays:
@@ -117,8 +124,8 @@ def open_arrays(path: str | os.PathLike[str]) -> Arrays:
     Raises
     ------
     InvalidInput
-        One line, for a file that is missing, unreadable, empty, damaged, no ``.npz``, and for an array that holds
-        Python objects or of which less is there than its header claims.
+        One line, for a file that is missing, unreadable, empty, damaged, no ``.npz``, and for an array of which less is
+        there than its header claims. Python objects are never loaded, and refused where they are asked for.
 
     Examples
     --------
@@ -175,11 +182,9 @@ def _header(where, opened, size):
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(file)
         start = file.tell()
-    if dtype.hasobject or dtype.names:
-        kind = "Python objects" if dtype.hasobject else "records"
-        raise InvalidInput(
-            f"{where}: expected numbers, got {kind}; save it with a numeric dtype, all networks in one shape."
-        )
+    if dtype.hasobject:
+        # Never loaded, and refused where it is asked for.
+        return Stored(shape, dtype, fortran, start, opened)
     claimed = math.prod(shape) * dtype.itemsize
     if any(n < 0 for n in shape) or claimed != size - start:
         raise InvalidInput(

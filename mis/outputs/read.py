@@ -8,7 +8,7 @@ import numpy as np
 
 from mis.attacks.base import read_labels
 from mis.numerics.checks import InvalidInput
-from mis.outputs.arrays import NUMBERS, TEXT, Arrays, open_arrays
+from mis.outputs.arrays import NAMES, Arrays, open_arrays
 from mis.outputs.weights import Held, Weights, is_checkpoints, open_checkpoints, read_weights
 
 __all__ = ["Networks", "Outputs", "read_outputs"]
@@ -280,7 +280,13 @@ def _ids(arrays, records):
         return np.arange(records)
     if arrays.shape("ids") != (records,):
         raise InvalidInput(f"{arrays.path}: expected ids of shape ({records},), got {arrays.shape('ids')}.")
-    ids = arrays.read("ids", NUMBERS + TEXT)
+    ids = arrays.read("ids", NAMES)
+    if ids.dtype.kind == "S":
+        ids = np.char.decode(ids, "utf-8", "replace")
+    if ids.dtype.kind == "U" and not all(name.isprintable() and name.strip() for name in ids.tolist()):
+        raise InvalidInput(
+            f"{arrays.path}: expected ids printable text or integers, got text that is not printable."
+        )
     if len(np.unique(ids)) < records:
         raise InvalidInput(f"{arrays.path}: expected ids that differ, got some twice.")
     return ids

@@ -12,7 +12,7 @@ import numpy as np
 from mis.inspect.formats import READERS
 from mis.inspect.run import read_codings
 from mis.numerics.checks import InvalidInput
-from mis.outputs.arrays import NUMBERS, Arrays, open_arrays
+from mis.outputs.arrays import ANY, NUMBERS, Arrays, open_arrays
 from mis.outputs.network import Network
 
 __all__ = ["EXAMPLES", "Held", "Weights", "is_checkpoints", "open_checkpoints", "read_weights"]
@@ -53,7 +53,8 @@ class Held:
         """Return an array of these kinds of types."""
         found = self.stored[name]
         if found.dtype.kind not in kinds:
-            raise InvalidInput(f"{self.path}: expected {name} real numbers, got an array of {found.dtype}.")
+            what = "real numbers" if "f" in kinds else "integers or text"
+            raise InvalidInput(f"{self.path}: expected {name} {what}, got an array of {found.dtype}.")
         return found
 
     def blocks(self, name: str, shape: tuple[int, ...]) -> Iterator[tuple[int, slice, np.ndarray]]:
@@ -140,7 +141,7 @@ def open_checkpoints(path: Any) -> Held:
     if not files:
         raise InvalidInput(f"{path}: expected networks ({', '.join(READERS)}) beside {EXAMPLES}, got none.")
     examples = open_arrays(folder / EXAMPLES)
-    arrays = {name: examples.read(name, NUMBERS + "US") for name in examples.stored}
+    arrays = {name: examples.read(name, ANY) for name in examples.stored}
     if "weights" in arrays:
         raise InvalidInput(f"{path}: expected weights in files of their own, got some in {EXAMPLES}.")
     tensors = [_tensors(file) for file in files]
@@ -211,6 +212,15 @@ def read_weights(
             of[what] = _table(arrays, asked, sizes, shape[1])
     if len({"lower", "upper"} & set(of)) == 1:
         raise InvalidInput(f"{arrays.path}: expected lower and upper ends of cells, got one of them.")
+    if "lower" in of:
+        wrong = ~(of["lower"] <= of["upper"]) | (np.isinf(of["lower"]) & (of["lower"] == of["upper"]))
+        if wrong.any():
+            network, weight = np.argwhere(wrong)[0]
+            raise InvalidInput(
+                f"{arrays.path}: expected lower <= upper, not both infinite with one sign, got "
+                f"{of['lower'][network, weight]} and {of['upper'][network, weight]} in network {network}, "
+                f"weight {weight}."
+            )
     given = None
     if "gradients" in arrays:
         given = arrays.read("gradients")

@@ -478,7 +478,10 @@ BAD = {
         lambda g: g["logits"].__setitem__((4, 9, 1), np.nan), "without NaN, got NaN in network 4, record 9"),
     "infinite": (
         lambda g: g["logits"].__setitem__((4, 9, 1), np.inf), "finite largest one, .* in network 4, record 9"),
-    "ids twice": (lambda g: g.update(ids=np.zeros(120)), "expected ids that differ"),
+    "ids twice": (lambda g: g.update(ids=np.zeros(120, int)), "expected ids that differ"),
+    "ids of floats": (lambda g: g.update(ids=np.arange(120.0)), "expected ids integers or text, got an array of float"),
+    "ids not printable": (lambda g: g.update(ids=[f"{i}\x1b[31m" for i in range(120)]), "that is not printable"),
+    "records": (lambda g: g.update(labels=np.zeros(120, [("a", int)])), "labels: expected numbers, got records"),
     "columns first": (lambda g: g.update(logits=np.asfortranarray(g["logits"])), "got Fortran order; save"),
 }  # fmt: skip
 
@@ -534,6 +537,11 @@ def test_a_header_that_claims_a_hundred_gigabytes(tmp_path):
         file.write(bytes(100))
     with pytest.raises(InvalidInput, match="its header claims 100000000000 bytes, 100 are there"):
         attack(tmp_path / "o.npz", "loss")
+
+
+def test_what_is_not_read_may_be_anything(given, tmp_path):
+    path = saved(tmp_path / "o.npz", **given, notes=np.array([{"a": 1}], object), name="mine")
+    assert attack(path, "loss").rows
 
 
 def test_attacks_that_are_none(given, tmp_path):

@@ -219,6 +219,9 @@ BAD = {
     "gradients infinite": (
         lambda g: g.update(gradients=np.full((60, 15), np.inf)), "expected gradients finite, .* in record 0"),
     "half a cell": (lambda g: g.update(lower=g["weights"]), "expected lower and upper ends of cells, got one"),
+    "cells": (
+        lambda g: g.update(lower=g["weights"] + 1, upper=g["weights"]), "lower <= upper, .* in network 0, weight 0"),
+    "NaN in cells": (lambda g: g.update(lower=g["weights"] * np.nan, upper=g["weights"]), "lower <= upper, .*got nan"),
     "full": (lambda g: g.update(full=g["weights"][:, 1:]), r"expected full of shape \(24, 15\)"),
     "no features": (lambda g: g.pop("features"), "expected features of the records for --model, got none"),
     "no labels": (lambda g: g.pop("targets"), "expected labels of the records for --model, got none"),
