@@ -119,7 +119,7 @@ class Result:
             lines += [f"{row.attack}: {row.warning}" for row in self.rows if row.warning]
         lines += self.notes
         if self.left_out:
-            lines.append(f"Attacks that these outputs do not serve: {', '.join(self.left_out)}.")
+            lines.append(f"Attacks that this file does not serve: {', '.join(self.left_out)}.")
         return "\n".join(lines)
 
     def to_json(self) -> dict[str, Any]:
