@@ -1,4 +1,4 @@
-"""Functions: what decides stored numbers besides the spec: the code that ran, the packages under it, JAX's settings."""
+"""What decides stored numbers besides the spec: the code that ran, the packages under it, JAX's settings."""
 
 import functools
 import hashlib

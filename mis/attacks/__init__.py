@@ -1,4 +1,4 @@
-"""Spec and functions: attacks, each a lower bound on what the optimal attacker reaches."""
+"""Attacks, each a lower bound on what the optimal attacker reaches."""
 
 from mis.attacks import statistics
 from mis.attacks.audit import Audit, audit
@@ -6,7 +6,7 @@ from mis.attacks.audit_file import load
 from mis.attacks.base import Attack, Input
 from mis.attacks.bavaria import BaVarIA
 from mis.attacks.calibrated_loss import CalibratedLoss
-from mis.attacks.cell_ratio import CellRatio, cell_bounds
+from mis.attacks.cell_ratio import CellRatio, cell_ends
 from mis.attacks.decoded import Decoded
 from mis.attacks.decoding import decode
 from mis.attacks.entropy import Entropy
@@ -52,7 +52,7 @@ __all__ = [
     "Ridge",
     "Trained",
     "audit",
-    "cell_bounds",
+    "cell_ends",
     "counting_advantage",
     "decode",
     "linear_limit",

@@ -1,4 +1,4 @@
-"""Value and functions: what an attack's scores prove, with intervals that hold.
+"""What an attack's scores prove, with intervals that hold.
 
 Every number is a lower bound on what the optimal attacker reaches: another attack may do better, none of
 these intervals speaks of that.

@@ -1,4 +1,4 @@
-"""Function: read the scores that ``audit`` takes from a file."""
+"""Read the scores that ``audit`` takes from a file."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Spec: the likelihood ratio attack whose variances are shared between examples by a prior."""
+"""The likelihood ratio attack whose variances are shared between examples by a prior."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Spec: the loss attack calibrated by the difficulty of each example."""
+"""The loss attack calibrated by the difficulty of each example."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Spec: the likelihood ratio attack from Gaussian fits to the scores of shadow models."""
+"""The likelihood ratio attack from Gaussian fits to the scores of shadow models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Functions: confidence limits for rates, their differences and AUC, from independent or clustered records.
+"""Confidence limits for rates, their differences and AUC, from independent or clustered records.
 
 Counts come per cluster (one cluster: the records are independent). With several clusters the variance is
 estimated by leaving out one after the other (to first order; ``T - 1`` degrees of freedom, fewer where they differ

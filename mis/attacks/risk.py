@@ -1,4 +1,4 @@
-"""Functions: which records an attack betrays, over several target models that some trained on and some did not."""
+"""Which records an attack betrays, over several target models that some trained on and some did not."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Spec: the robust membership inference attack, which ranks an example among a population."""
+"""The robust membership inference attack, which ranks an example among a population."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Value and functions: the scores of members and of non-members, and thresholds that part them."""
+"""The scores of members and of non-members, and thresholds that part them."""
 
 import functools
 import itertools

@@ -1,4 +1,4 @@
-"""Functions: whether target models were trained on the same records, so that they do not repeat the game."""
+"""Whether target models were trained on the same records, so that they do not repeat the game."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Spec: an attack trained on the outputs of shadow models."""
+"""An attack trained on the outputs of shadow models."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

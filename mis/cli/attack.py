@@ -1,4 +1,4 @@
-"""Function: ``mis attack``."""
+"""``mis attack``."""
 
 import contextlib
 import warnings
@@ -90,7 +90,7 @@ def attack(
             path,
             attacks,
             model=model,
-            folds=folds,
+            num_folds=folds,
             level=level,
             delta=delta,
             seed=seed,

@@ -1,4 +1,4 @@
-"""Function: ``mis audit``."""
+"""``mis audit``."""
 
 import json
 from typing import Annotated, Any

@@ -1,19 +1,17 @@
-"""Functions: options of ``mis rank`` from a TOML file."""
+"""Options of ``mis rank`` from a TOML file."""
 
 import tomllib
 from pathlib import Path
 from typing import Any
 
 from mis.cli.inputs import TOO_LARGE
+from mis.cli.options import ALIASES
 
 __all__ = ["read_config", "read_shard"]
 
 
 # As on the command line.
-ALIASES = {
-    **{"quantizers": "releases", "networks": "num_networks", "models": "num_networks", "folds": "num_folds"},
-    **{"steps": "num_steps", "batch": "batch_size", "rate": "learning_rate"},
-}
+MEANT = {other: name for name, others in ALIASES.items() for other in others}
 
 
 def read_config(path: Path, types: dict[str, type]) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def read_config(path: Path, types: dict[str, type]) -> dict[str, Any]:
     read: dict[str, Any] = {}
     for written, value in options.items():
         plain = written.replace("-", "_")
-        key = known(str(path), "key", ALIASES.get(plain, plain), types)
+        key = known(str(path), "key", MEANT.get(plain, plain), types)
         kind = types[key]
         if key in read:
             raise InvalidInput(f"{path}: expected {key} once, got it also as {written}.")

@@ -1,4 +1,4 @@
-"""Function: ``mis inspect``."""
+"""``mis inspect``."""
 
 import json
 from typing import Annotated

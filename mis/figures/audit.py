@@ -1,4 +1,4 @@
-"""Functions: the ROC of an audit, and of several attacks, on logarithmic axes, where low rates can be seen."""
+"""The ROC of an audit, and those of several attacks, on logarithmic axes, where the low rates can be seen."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Function: inspect released files."""
+"""Inspect released files."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Floor 1: networks. To add one: copy ``lenet.py`` (``init``, ``apply``) and register it here."""
+"""Networks. To add one: copy ``lenet.py`` (``init``, ``apply``) and register it here."""
 
 import dataclasses
 from typing import Any

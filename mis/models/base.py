@@ -1,4 +1,4 @@
-"""Spec: what a network is, two pure functions of its parameters.
+"""What a network is, two pure functions of its parameters.
 
 To add a network: copy ``lenet.py``, write ``init`` and ``apply``; add it to ``MODELS`` in ``__init__.py``; add one row
 to ``CASES`` in ``tests/contracts/test_models.py``. A network with batch statistics also writes ``fit_statistics``.

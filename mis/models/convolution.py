@@ -1,4 +1,4 @@
-"""Functions: what convolutional networks are made of; images ``(B, height, width, channels)``."""
+"""What convolutional networks are made of; images ``(B, height, width, channels)``."""
 
 import contextlib
 import contextvars

@@ -1,4 +1,4 @@
-"""Spec: anyone's network, given as two functions of its parameters."""
+"""Anyone's network, given as two functions of its parameters."""
 
 import hashlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""Spec: a fully connected ReLU network; with depth 0 linear, logistic or softmax regression."""
+"""A fully connected ReLU network; with depth 0 linear, logistic or softmax regression."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Functions: attack networks of any framework by their outputs in a file."""
+"""Attack networks of any framework by their outputs in a file."""
 
 from mis.outputs.read import read_outputs
 from mis.outputs.run import attack

@@ -1,4 +1,4 @@
-"""Value and function: arrays in a file or a folder, read a piece at a time.
+"""Arrays in a file or a folder, read a piece at a time.
 
 The values of an array lie one after the other in an ``.npz``, compressed or not, and in an ``.npy``. So they are read
 as a stream, and an array may be larger than memory. What a header claims is held against the file before anything is

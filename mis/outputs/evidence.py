@@ -1,4 +1,4 @@
-"""Value and functions: what attacks on outputs are served, computed in one pass over a file larger than memory."""
+"""What attacks on outputs are served, computed in one pass over a file larger than memory."""
 
 import warnings
 from collections.abc import Iterator, Mapping

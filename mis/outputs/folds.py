@@ -1,4 +1,4 @@
-"""Values and function: which networks are shadows of which, and which of them each record is compared with.
+"""Which networks are shadows of which, and which of them each record is compared with.
 
 Attacks compare a record's outputs under shadows trained with it and without. How many there are of each must tell
 nothing about the target: where every record is in exactly half of all networks, a record that is in fewer of the

@@ -1,4 +1,4 @@
-"""Value: a JAX function that turns weights and features into outputs, with the gradients that attacks use."""
+"""A JAX function that turns weights and features into outputs, with the gradients that attacks use."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

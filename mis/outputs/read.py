@@ -1,4 +1,4 @@
-"""Values and function: outputs of several networks on one set of records, with who was trained on what."""
+"""Outputs of several networks on one set of records, with who was trained on what."""
 
 import os
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Values: what attacks on the outputs of networks found, as text, columns and JSON."""
+"""What attacks on the outputs of networks found, as text, columns and JSON."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""Function: attack networks of which only the outputs are known."""
+"""Attack networks of which only the outputs are known."""
 
 import os
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def attack(
     attacks: str = "all",
     *,
     model: str | None = None,
-    folds: int = 8,
+    num_folds: int = 8,
     level: float = 0.95,
     delta: float = 1e-5,
     seed: int = 0,
@@ -55,7 +55,7 @@ def attack(
         Names with commas between, or ``all`` that outputs serve.
     model
         ``FILE.py:NAME`` of a JAX function that applies weights, see ``read_outputs``.
-    folds
+    num_folds
         Networks are dealt to at most so many folds; each is attacked with all the others as shadows, never its own.
     level
         Of all intervals.
@@ -101,14 +101,14 @@ def attack(
     >>> found["lira"].advantage.lower > 0.2
     True
     """
-    folds = integer("attack", "folds", folds, at_least=3)
+    num_folds = integer("attack", "num_folds", num_folds, at_least=3)
     level = confidence("attack", level)
     seed = integer("attack", "seed", seed, at_least=0)
     outputs = path if isinstance(path, Outputs) else read_outputs(path, model)
     chosen = choose(attacks, outputs)
     streams = [np.random.default_rng([seed, i]) for i in range(4)]
     fitted = any(served.fitted for served in chosen.values())
-    plan = make_plan(outputs, folds, streams[0]) if fitted else no_plan(outputs)
+    plan = make_plan(outputs, num_folds, streams[0]) if fitted else no_plan(outputs)
     records = np.flatnonzero(plan.attacked.any(axis=0))
     sample = records[:0]
     if plan.pairs and any("shadow_logits" in served.attack.needs for served in chosen.values()):
@@ -120,7 +120,7 @@ def attack(
         evidence=gather(outputs, direct, sample, progress=progress),
         population=np.isin(np.arange(len(outputs.labels)), _some(records, POPULATION, streams[1])),
         groups=Groups.deal(
-            int((outputs.known & outputs.is_target).sum()), len(outputs.labels), folds, streams[3]
+            int((outputs.known & outputs.is_target).sum()), len(outputs.labels), num_folds, streams[3]
         ),
         options={"level": level, "delta": delta, "seed": seed},
     )

@@ -1,4 +1,4 @@
-"""Functions: what attacks on outputs found, in a folder; scores as they come, then tables, pictures last."""
+"""What attacks on outputs found, in a folder; scores as they come, then tables, pictures last."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Function: the scores that an attack gives the records of each target, fitted to that target's shadows."""
+"""The scores that an attack gives the records of each target, fitted to that target's shadows."""
 
 from typing import Any
 

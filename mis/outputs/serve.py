@@ -1,4 +1,4 @@
-"""Value and functions: which attacks the outputs of networks serve, and what each is given."""
+"""Which attacks the outputs of networks serve, and what each is given."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Values and functions: the strongest of several attacks, chosen on other targets than it decides about.
+"""The strongest of several attacks, chosen on other targets than it decides about.
 
 Targets are dealt to groups. For each group every attack's threshold is chosen on all other groups; the attack that
 reaches most there decides about this group. A single target is split by records.

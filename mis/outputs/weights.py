@@ -1,4 +1,4 @@
-"""Value and functions: released weights of several networks, from arrays or from a folder of checkpoints."""
+"""Released weights of several networks, from arrays or from a folder of checkpoints."""
 
 import re
 from collections.abc import Iterator

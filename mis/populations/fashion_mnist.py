@@ -1,4 +1,4 @@
-"""Specs: pictures of clothes, the shipped excerpt and the whole set."""
+"""Pictures of clothes, the shipped excerpt and the whole set."""
 
 import os
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ class FashionMnistFull(Tabulated):
     Parameters
     ----------
     folder
-        Where the four idx files lie, compressed or not; else where ``MIS_DATA`` says, or where the Debian package
+        Where the four idx files lie, compressed or not; if not given where ``MIS_DATA`` says, or the Debian package
         ``dataset-fashion-mnist`` puts them. Once made, the one that has them.
 
     Raises

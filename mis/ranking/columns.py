@@ -1,4 +1,4 @@
-"""Specs: what each column of a ranking is, the one place that tables, legends, files and ``mis explain`` read."""
+"""What each column of a ranking is, the one place that tables, legends, files and ``mis explain`` read."""
 
 from dataclasses import dataclass
 

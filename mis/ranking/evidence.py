@@ -1,4 +1,4 @@
-"""Values: what an attacker sees of released networks, by the names that attacks ask for it."""
+"""What an attacker sees of released networks, by the names that attacks ask for it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Functions: one quantizer's row, from networks that were trained once for all quantizers."""
+"""One quantizer's row, from networks that were trained once for all quantizers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from mis.ranking.whitebox import layer_scores
 from mis.results import Interval
 from mis.training import Compression
 
-__all__ = ["Measurement", "indicator_columns", "measure", "told"]
+__all__ = ["Measurement", "indicator_columns", "joint_compression", "measure"]
 
 # Attacks that join others; the rest are in ``mis.ranking.evidence``.
 JOINED = ("whitebox", "combined")
@@ -148,7 +148,9 @@ def _theory_columns(
         found, missing = indicator_columns(losses, networks.level)
         columns |= found
     try:
-        found, why = _of_weights(networks, _told(published, release), single=isinstance(release, Release))
+        found, why = _of_weights(
+            networks, _compression_of(published, release), single=isinstance(release, Release)
+        )
     except UnsupportedSetting as refused:
         found, why = {}, dict.fromkeys(WEIGHTS, refused.reason.rstrip("."))
     return columns | found, why | missing
@@ -186,19 +188,19 @@ def indicator_columns(losses: np.ndarray, level: float) -> tuple[dict[str, Any],
     return columns | {"indicator": estimate, "indicator_naive": naive, "num_candidates": count}, {}
 
 
-def _told(published: Sequence[Published], release: Release | Several) -> Compression:
+def _compression_of(published: Sequence[Published], release: Release | Several) -> Compression:
     """Return what the release tells of each weight by itself, or refuse where that does not say all."""
-    if any(part.tuning_steps for part in release.parts):
+    if any(part.tuned for part in release.parts):
         raise UnsupportedSetting("rank", "weights moved on after their cells were released")
     of = [one.compression for one in published]
     if any(one.quantizer.num_calibration for one in of):
         raise UnsupportedSetting("rank", "what a calibrated release does to a weight depends on the others")
     if any(one.networks is not published[0].networks for one in published):
         raise UnsupportedSetting("rank", "the releases are not of the same trained weights")
-    return told(of)
+    return joint_compression(of)
 
 
-def told(of: Sequence[Compression]) -> Compression:
+def joint_compression(of: Sequence[Compression]) -> Compression:
     """Return what several releases of the same weights tell together: their cells intersected.
 
     Raises

@@ -1,4 +1,4 @@
-"""Values: the trained networks of a ranking, and what every release of them is attacked with."""
+"""The trained networks of a ranking, and what every release of them is attacked with."""
 
 import itertools
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mis import theory
-from mis.attacks.crossfit import deal
+from mis.attacks.crossfit import assign_folds
 from mis.models import Model
 from mis.numerics.checks import UnsupportedSetting
 from mis.numerics.seeds import jax_key
@@ -114,7 +114,7 @@ class Networks:
 
     def _of_block(self, block: slice) -> list[list[jax.Array]]:
         x, y = (jnp.asarray(part[block]) for part in (self.split.pool.features, self.split.pool.targets))
-        folds = deal(len(self.full[0]), self.num_folds)
+        folds = assign_folds(len(self.full[0]), self.num_folds)
         few = min(REFERENCES, len(folds) // self.num_folds)
         picks = [np.flatnonzero(folds == fold)[:few] for fold in range(self.num_folds)]
         means = [mean_gradients(self.model, [p[pick] for p in self.ensemble.params], x, y) for pick in picks]

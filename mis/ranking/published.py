@@ -1,4 +1,4 @@
-"""Functions and values: networks as they are released, and what that shows of their outputs and weights."""
+"""Networks as they are released, and what that shows of their outputs and weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from mis.attacks import statistics
 from mis.numerics.checks import UnsupportedSetting
 from mis.numerics.seeds import jax_key
 from mis.quantizers import Cell, Channel
-from mis.ranking.decoding import Cells, cells_of, codes, posterior_mean
+from mis.ranking.decoding import CodeTable, cells_of, codes, posterior_mean
 from mis.ranking.networks import Networks, rows
 from mis.training import FEW_RUNS, Compression, predict
 
@@ -52,7 +52,7 @@ class Published:
     compression: Compression
     released: list[jax.Array]
     channels: list[Channel]
-    cells: list[Cells | Channel | None]
+    cells: list[CodeTable | Channel | None]
     pool_outputs: np.ndarray
     heldout_outputs: np.ndarray
     candidates: np.ndarray
@@ -93,7 +93,7 @@ class Published:
         return sum(int(jnp.sum(p == 0.0)) for p in self.released) / sum(p.size for p in self.released)
 
     @cached_property
-    def seen(self) -> list:
+    def observed(self) -> list:
         """What each network shows of its weights, by part: their cells' numbers with the cells, or None."""
         both = zip(self._parts(self.released), self.cells, strict=True)
         return [cell and (codes(part, cell), cell) for part, cell in both]
@@ -116,13 +116,13 @@ def decoded_outputs(published: Sequence[Published], is_shadow: np.ndarray) -> np
         raise UnsupportedSetting("rank", "the releases are not of the same trained weights.")
     if any(one.compression.vectors != first.compression.vectors for one in published):
         raise UnsupportedSetting("rank", "the releases treat vectors differently.")
-    as_it_is = [one for one in published if not any(one.seen)]
+    as_it_is = [one for one in published if not any(one.observed)]
     if as_it_is:
         return as_it_is[0].pool_outputs
     # Every part of the matrices, by all releases of it; one of them as it is leaves nothing to decode.
     full = first._parts(first.networks.layers)
     of_part = zip(
-        full, *(zip(one._parts(one.released), one.seen, strict=True) for one in published), strict=True
+        full, *(zip(one._parts(one.released), one.observed, strict=True) for one in published), strict=True
     )
     guess = []
     for weights, *releases in of_part:
@@ -170,7 +170,7 @@ def _quantize(layers, keys, examples, features, *, compression, model):
 
 def release(
     networks: Networks, compression: Compression
-) -> tuple[list[jax.Array], list[Channel], list[Cells | Channel | None]]:
+) -> tuple[list[jax.Array], list[Channel], list[CodeTable | Channel | None]]:
     """Quantize every network and iterate, as ``quantizers.quantize`` does.
 
     Return by layer what was released, and by part what was fitted and what decoding starts from.

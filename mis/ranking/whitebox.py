@@ -1,4 +1,4 @@
-"""Functions: the white-box scores of a ranking, layer by layer, for all folds in one pass over the gradients."""
+"""The white-box scores of a ranking, layer by layer, for all folds in one pass over the gradients."""
 
 from functools import partial
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mis.attacks import LiRA
-from mis.attacks.crossfit import deal
+from mis.attacks.crossfit import assign_folds
 from mis.attacks.decoded import decoded
 from mis.attacks.linearised import linearised
 from mis.attacks.ridge import Ridge, gram, ridge
@@ -24,7 +24,7 @@ def layer_scores(networks: Networks, released: list[jax.Array]) -> list[dict[str
     """
     layers, members = rows(released), networks.ensemble.membership
     membership = jnp.asarray(members, jnp.float32)
-    folds = deal(len(members), networks.num_folds)
+    folds = assign_folds(len(members), networks.num_folds)
     # The fold itself is attacked and the next one calibrates: all others are shadows.
     shadows = [
         (folds != fold) & (folds != (fold + 1) % networks.num_folds) for fold in range(networks.num_folds)

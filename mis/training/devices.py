@@ -1,4 +1,4 @@
-"""Functions: the one place that chooses how many networks are mapped over the hardware, and how hard XLA compiles.
+"""The one place that chooses how many networks are mapped over the hardware, and how hard XLA compiles.
 
 Measured: on a CPU, one network at a time per core (a scan in a shard, one host device a core) keeps each network's
 weights in its core's cache and is twice as fast as a wide ``vmap``, which leaves most of its time to memory. On a GPU

@@ -1,4 +1,4 @@
-"""Function: gradients of the examples' losses at a few networks."""
+"""Gradients of the examples' losses at a few networks."""
 
 from collections.abc import Sequence
 from functools import partial

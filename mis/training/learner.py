@@ -1,4 +1,4 @@
-"""Spec: how one network is trained."""
+"""How one network is trained."""
 
 from dataclasses import dataclass
 
@@ -35,7 +35,7 @@ class Learner:
     weight_decay
         Decoupled decay: each step also subtracts ``learning_rate * weight_decay * params``.
     initialisation
-        ``fixed``: all networks of an ensemble start at one point, known to the attacker. ``random``: each at its own.
+        ``fixed``: all networks start at one point, known to the attacker; ``random``: each at its own.
     forward
         Quantization-aware training: what the weights go through before every step's loss, whose gradient is that of
         the weights behind it (straight through). None trains in full precision.

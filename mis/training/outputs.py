@@ -1,4 +1,4 @@
-"""Function: what many networks say about the same examples."""
+"""What many networks say about the same examples."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

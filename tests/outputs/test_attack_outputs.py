@@ -50,7 +50,7 @@ def kept(path, attacks, **options):
 def test_each_fold_is_attacked_by_the_others_and_never_by_its_own(given, tmp_path):
     """Scores against the attacks themselves, called fold by fold."""
     path = saved(tmp_path / "o.npz", **given)
-    result, found = kept(path, "lira,rmia,loss,trained", folds=4)
+    result, found = kept(path, "lira,rmia,loss,trained", num_folds=4)
     folds, members, labels = np.arange(24) % 4, given["membership"], given["labels"]
     np.testing.assert_array_equal(found["folds"], folds)
     odds = statistics.logit_confidence(given["logits"], labels)
@@ -84,9 +84,9 @@ def test_each_fold_is_attacked_by_the_others_and_never_by_its_own(given, tmp_pat
 
 def test_networks_of_a_fold_do_not_influence_each_other(given, tmp_path):
     """The outputs of one network change: the scores of its fold's others stay, those it is a shadow of change."""
-    _, before = kept(saved(tmp_path / "o.npz", **given), "lira", folds=4)
+    _, before = kept(saved(tmp_path / "o.npz", **given), "lira", num_folds=4)
     given["logits"][4] += np.random.default_rng(1).normal(size=given["logits"][4].shape)
-    _, after = kept(saved(tmp_path / "p.npz", **given), "lira", folds=4)
+    _, after = kept(saved(tmp_path / "p.npz", **given), "lira", num_folds=4)
     same = [np.array_equal(a, b) for a, b in zip(before["lira"], after["lira"], strict=True)]
     assert [i for i, x in enumerate(same) if x] == [0, 8, 12, 16, 20]
 
@@ -307,7 +307,7 @@ def test_audit_reads_what_attack_writes(design, given, tmp_path, capsys):
 
 
 def test_the_strongest_is_chosen_on_other_networks(given, tmp_path):
-    result = attack(saved(tmp_path / "o.npz", **given), "lira,loss,gap", folds=4)
+    result = attack(saved(tmp_path / "o.npz", **given), "lira,loss,gap", num_folds=4)
     assert len(result.chosen) == 4
     best = max(row.advantage.value for row in result.rows)
     assert abs(result.strongest.value - best) < 0.05

@@ -68,7 +68,7 @@ def test_weights_and_gradients(given, tmp_path):
     weights, membership = given["weights"], given["membership"]
     gradients = -given["features"] * given["targets"][:, None]
     path = saved(tmp_path / "w.npz", weights=weights, membership=membership, gradients=gradients)
-    result, found = kept(path, "ridge,linearised", folds=4)
+    result, found = kept(path, "ridge,linearised", num_folds=4)
     expected = by_folds(lambda shadow, target: Ridge().scores(shadow_params=weights[shadow],
         shadow_membership=membership[shadow], target_params=weights[target]))  # fmt: skip
     np.testing.assert_allclose(found["ridge"], expected, rtol=1e-9, atol=1e-12)
@@ -87,7 +87,7 @@ def test_a_model_computes_outputs_and_gradients(given, model, tmp_path):
     """Closed forms of a linear regression; attacks on outputs as from the file of these outputs."""
     path = saved(tmp_path / "w.npz", **given)
     names = "lira,linearised,influence,gradient_norm"
-    result, found = kept(path, names, model=model, folds=4)
+    result, found = kept(path, names, model=model, num_folds=4)
     x, y, weights = (given[name].astype(float) for name in ("features", "targets", "weights"))
     residuals = weights @ x.T - y
     predictions = saved(tmp_path / "p.npz", predictions=residuals + y, **{
@@ -183,7 +183,7 @@ def test_released_and_full_weights_with_their_cells(given, tmp_path):
     signs, bounds = np.sign(full), (np.where(full > 0, 0, -np.inf), np.where(full > 0, np.inf, 0))
     rows = {"weights": signs, "full": full, "lower": bounds[0], "upper": bounds[1], "membership": membership}
     names = "ridge,decoded,cell_ratio"
-    _, found = kept(saved(tmp_path / "s.npz", **rows, gradients=gradients), names, folds=24)
+    _, found = kept(saved(tmp_path / "s.npz", **rows, gradients=gradients), names, num_folds=24)
     assert {*names.split(",")} < set(found)
     apart = {f"shadow_{name}": x[1:] for name, x in rows.items()}
     apart |= {f"target_{name}": x[0] for name, x in rows.items()}
@@ -300,5 +300,5 @@ def test_outputs_and_weights_together(given, tmp_path):
         shadow_scores=predictions[1:] - given["targets"], shadow_membership=given["membership"][1:],
         target_scores=predictions[0] - given["targets"],
     )  # fmt: skip
-    found = kept(tmp_path / "b.npz", "lira", folds=24)[1]["lira"][0]
+    found = kept(tmp_path / "b.npz", "lira", num_folds=24)[1]["lira"][0]
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)

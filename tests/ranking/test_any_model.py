@@ -7,12 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mis import models
 from mis.attacks import Attack, Input
 from mis.models import Functions, check
 from mis.numerics.checks import InvalidInput
 from mis.populations import Digits
-from mis.ranking import columns, evidence, measure, obtain, rank, run
+from mis.ranking import asked, columns, evidence, measure, rank, run, trained
 from mis.ranking.evidence import ATTACKS, Ranked, served
 
 TINY = {"num_networks": 32, "num_steps": 10, "batch_size": 16, "pool": 40, "num_folds": 3, "attacks": "lira"}
@@ -112,7 +111,7 @@ def test_results_of_a_network_without_a_version_are_not_stored(tmp_path, monkeyp
         raise Enough
 
     # The folder of a run is made before it trains, by what its networks are.
-    monkeypatch.setattr(obtain, "train_chunk", stop)
+    monkeypatch.setattr(trained, "train_chunk", stop)
     for version in ("1", "1", "2"):
         model = Functions(init=init, apply=apply, version=version)
         with pytest.raises(Enough):
@@ -150,8 +149,8 @@ def test_registered_networks_of_images_are_given_images(monkeypatch):
         raise Enough
 
     given = []
-    monkeypatch.setattr(run, "obtain", stop)
-    monkeypatch.setattr(models, "check", lambda *_: None)
+    monkeypatch.setattr(run, "train_or_load", stop)
+    monkeypatch.setattr(asked, "check", lambda *_: None)
     for name in ("lenet", "resnet-8", "mlp"):
         with pytest.raises(Enough):
             rank("digits", ["sign"], model=name, **TINY)
@@ -204,6 +203,6 @@ def test_a_new_attack_takes_one_registration(monkeypatch):
         monkeypatch.setitem(known, "first_logit", columns.ATTACKS["loss"])
     monkeypatch.setitem(evidence.ATTACKS, "first_logit", Ranked(attack=FirstLogit()))
     assert measure.ATTACKS is evidence.ATTACKS
-    monkeypatch.setattr(run, "ATTACKS", (*run.ATTACKS, "first_logit"))
+    monkeypatch.setattr(asked, "ATTACKS", (*asked.ATTACKS, "first_logit"))
     row = rank("breast-cancer", ["sign"], **TINY | {"attacks": "first_logit"})["sign"]
     assert set(row.attacks) == {"first_logit"}

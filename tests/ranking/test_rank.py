@@ -16,9 +16,9 @@ from mis.models import MLP
 from mis.numerics.checks import InputWarning, InvalidInput, UnsupportedSetting
 from mis.populations import BreastCancer, Modes
 from mis.quantizers import Sign
-from mis.ranking import ShardsMissing, rank
-from mis.ranking import obtain as obtaining
+from mis.ranking import ShardsMissing, asked, rank
 from mis.ranking import run as running
+from mis.ranking import trained as training
 from mis.ranking.columns import COLUMNS
 from mis.ranking.measure import measure
 from mis.ranking.row import Row
@@ -26,7 +26,7 @@ from mis.ranking.spec import RankingSpec
 from mis.results import Interval
 from mis.store import Store, fingerprint
 from mis.training import CHUNK, Learner, train_chunk
-from mis.training.ensemble import _initial
+from mis.training.ensemble import initial_points
 
 SMALL = {"num_networks": 32, "num_steps": 24, "batch_size": 8, "pool": 40, "width": 4, "num_folds": 4}
 LAW = {"num_modes": 3, "dim": 6, "num_heldout": 64}
@@ -202,7 +202,7 @@ def test_table_names_everything(made):
 
 
 def test_a_second_call_computes_nothing(made, copy, monkeypatch):
-    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(training, "train_chunk", None)
     monkeypatch.setattr(running, "measure", None)
     same(rank("modes", QUANTIZERS, out=copy, **SMALL, **LAW), made[0])
     # Another choice of the same quantizers, in any order, is a part of the same results.
@@ -322,7 +322,7 @@ def folder_of(out, monkeypatch, *task, **options):
     def stop(*_, **__):
         raise Enough
 
-    monkeypatch.setattr(obtaining, "train_chunk", stop)
+    monkeypatch.setattr(training, "train_chunk", stop)
     # Whether the network works says nothing on what is stored, and costs a compilation each.
     monkeypatch.setattr("mis.models.check", lambda *_: None)
     with pytest.raises(Enough):
@@ -349,7 +349,7 @@ def test_another_spec_never_reuses(tmp_path, monkeypatch):
     fields = {f.name for spec in (Learner, RankingSpec) for f in dataclasses.fields(spec)}
     fields |= set(MLP(input_shape=(1,)).options())
     # Releases decide the last three, which tests/ranking/test_releases.py tells apart.
-    by_release = {"forward", "tuning", "tuning_steps"}
+    by_release = {"forward", "tuning"}
     assert fields == others.keys() | {"learner", "population", "model"} | by_release
     found = set(base)
     for i, (name, value) in enumerate(others.items(), start=2):
@@ -383,10 +383,12 @@ def test_another_setting_of_jax_never_reuses(tmp_path, monkeypatch, context):
 
 def test_jaxs_default_generator_changes_nothing():
     split = Modes(**LAW).split(0, 40).pool.features
-    point = _initial(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0]
+    point = initial_points(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0]
     with jax.default_prng_impl("rbg"):
         np.testing.assert_array_equal(Modes(**LAW).split(0, 40).pool.features, split)
-        np.testing.assert_array_equal(_initial(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0], point)
+        np.testing.assert_array_equal(
+            initial_points(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0], point
+        )
 
 
 def test_rows_of_other_code_are_computed_again(made, copy, monkeypatch):
@@ -397,7 +399,7 @@ def test_rows_of_other_code_are_computed_again(made, copy, monkeypatch):
         found = measure(networks, release)
         return dataclasses.replace(found, row=dataclasses.replace(found.row, bits=99.0))
 
-    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(training, "train_chunk", None)
     monkeypatch.setattr(running, "measure", again)
     monkeypatch.setattr(running, "code", lambda: "another")
     ranking = rank("modes", ["sign"], out=copy, **SMALL, **LAW)
@@ -410,7 +412,7 @@ def test_rows_of_other_code_are_computed_again(made, copy, monkeypatch):
 
 def test_networks_of_other_code_are_trained_again(tmp_path, monkeypatch):
     folder_of(tmp_path, monkeypatch, "breast-cancer", ["sign"])
-    monkeypatch.setattr(obtaining, "code", lambda *_: "another")
+    monkeypatch.setattr(training, "code", lambda *_: "another")
     assert len(folder_of(tmp_path, monkeypatch, "breast-cancer", ["sign"])) == 2
 
 
@@ -451,7 +453,7 @@ def test_one_content_is_one_run_wherever_it_lies(tmp_path, monkeypatch, rng):
 
 def test_a_ranking_in_the_way_is_known_before_training(made, tmp_path, monkeypatch):
     out = shutil.copytree(made[1], tmp_path / "copy")
-    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(training, "train_chunk", None)
     monkeypatch.setattr("mis.figures.save", lambda *_: None)
     before = {path: path.read_bytes() for path in out.glob("ranking.*")}
     for task, options in (
@@ -467,7 +469,7 @@ def test_a_ranking_in_the_way_is_known_before_training(made, tmp_path, monkeypat
     # The same once more, from what is stored, and another where it is asked for.
     same(rank("modes", QUANTIZERS, out=out, **SMALL, **LAW), made[0])
     rank("modes", ["sign"], out=out, replace=True, **SMALL, **LAW)
-    assert json.loads((out / "ranking.json").read_text())["asked"]["quantizers"] == ["full", "sign"]
+    assert json.loads((out / "ranking.json").read_text())["asked"]["releases"] == ["full", "sign"]
     with pytest.raises(InvalidInput, match=r"^Ranking\.save: expected out without"):
         dataclasses.replace(
             made[0], about={"task": "modes", "num_folds": 4, "level": 0.95, "within": 0.02}
@@ -518,7 +520,7 @@ def test_sizes_by_default(monkeypatch):
         seen.append((num_networks, spec.pool, spec.learner.learning_rate))
         raise Enough
 
-    monkeypatch.setattr(running, "obtain", stop)
+    monkeypatch.setattr(running, "train_or_load", stop)
     monkeypatch.setattr("mis.models.check", lambda *_: None)
     for options in ({}, {"quick": True}, {"num_networks": 96, "quick": True}):
         with pytest.raises(Enough):
@@ -561,7 +563,12 @@ BAD = [
     (("digits",), {"shard": (3, 2)}, InvalidInput, "shard an integer in 1..2, got shard=3"),
     (("digits",), {"shard": (1, 2), "fresh": True}, InvalidInput, "fresh without shard"),
     (("digits",), {"num_steps": 5}, InvalidInput, "num_steps an integer >= 6, got num_steps=5"),
-    (("digits",), {"learning_rate": -1.0}, InvalidInput, "learning_rate a finite number > 0, got learning_rate=-1.0"),
+    (
+        ("digits",),
+        {"learning_rate": -1.0},
+        InvalidInput,
+        "learning_rate a finite number > 0, got learning_rate=-1.0",
+    ),
     (("digits",), {"optimiser": "adamm"}, InvalidInput, "Nearest: adam"),
     (("digits",), {"initialisation": "fix"}, InvalidInput, "Nearest: fixed"),
     (("digits",), {"width": 0}, InvalidInput, "width an integer in 1..16384, got width=0"),
@@ -587,7 +594,7 @@ BAD = [
 @pytest.mark.parametrize(("task", "options", "error", "message"), BAD, ids=lambda v: str(v)[:40])
 def test_bad_input_before_anything_is_computed(task, options, error, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(training, "train_chunk", None)
     with pytest.raises(error, match=message):
         rank(*task, out=tmp_path / "out", **{"num_networks": 32, **options})
     assert not list(tmp_path.iterdir())
@@ -615,7 +622,7 @@ def test_bad_files(content, message, tmp_path, monkeypatch):
         path.write_bytes(content)
     else:
         np.savez(path, **content)
-    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(training, "train_chunk", None)
     with pytest.raises(InvalidInput, match=message):
         rank(path.as_posix(), num_networks=32, out=tmp_path / "out")
     assert list(tmp_path.iterdir()) == [path]
@@ -623,7 +630,7 @@ def test_bad_files(content, message, tmp_path, monkeypatch):
 
 def test_an_out_that_cannot_be_written_is_known_before_training(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(training, "train_chunk", None)
     with pytest.raises(InvalidInput, match=r"expected out a folder that can be written, got out='.*file"):
         rank("breast-cancer", ["sign"], out=tmp_path / "file", **SMALL)
 
@@ -711,3 +718,14 @@ def test_local_asymptotics_where_they_do_not(made):
     assert all(row.local is None for row in ranking)
     assert "  local: " not in ranking.table()
     assert "  no local: a network with hidden layers" in ranking.table()
+
+
+def test_controls_stand_beside_what_they_control():
+    names = ["sign", "stochastic-3", "qat:uniform-3", "sign/uniform-2"]
+    assert [one.name for one in asked.releases_of(names, controls=True)] == [
+        "full",
+        *names,
+        "noise-like-sign",
+    ]
+    with pytest.raises(InvalidInput, match=r"rank: expected at_most in \[0, 1\], got at_most=1.5"):
+        rank("digits", ["sign"], at_most=1.5)

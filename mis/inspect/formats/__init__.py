@@ -1,4 +1,4 @@
-"""Functions: read files of weights, tensor by tensor, one reader a format.
+"""Read files of weights, tensor by tensor, one reader a format.
 
 To add a format: copy ``safetensors.py``, write ``read(path) -> list[Tensor]``; add it to ``READERS`` by its suffix; add
 one row to ``WRITERS`` in ``tests/inspect/test_formats.py``.

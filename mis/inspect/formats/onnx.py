@@ -1,4 +1,4 @@
-"""Function: read the initializers of an ``.onnx`` file.
+"""Read the initializers of an ``.onnx`` file.
 
 A foreign schema of protocol buffers is left to the package ``onnx`` (extra ``formats``). Nothing outside the file is
 read: what it says lies elsewhere is refused.
