@@ -35,6 +35,9 @@ WRONG_WAY = "AUC below .5: are these losses? Larger scores must mean likelier me
 # What is said where target models do not repeat the game.
 TIED = "Target models share members more than by chance: intervals allow for which records these are."
 
+# What is said where nothing shows it.
+UNNAMED = "No ids: records count as drawn anew for each target model; ids would tell whether they were."
+
 # False positive rates that every audit reports, where it can resolve them.
 FPRS = (0.1, 0.01, 0.001)
 
@@ -172,7 +175,7 @@ class Audit:
             numbers = ("      -" if row[k] is None else f"{row[k]:7.4f}" for k in ("value", "lower", "upper"))
             lines.append(f"{row['metric']:<18} {'  '.join(numbers)}  {row['note']}".rstrip())
         lines.insert(1, f"{'':<18} {'value':>7}  {'lower':>7}  {'upper':>7}")
-        lines += [TIED] if self.tied else []
+        lines += [TIED] if self.tied else [UNNAMED] if self.ids is None and self.num_targets > 1 else []
         return "\n".join([*lines, self.warning] if self.warning else lines)
 
     def records(self) -> dict[str, np.ndarray]:
@@ -256,8 +259,8 @@ def audit(
     independent given the examples and the shadow models, and the intervals speak of models trained like
     these. That takes members drawn anew for each row. Where the records show that they were not, and rows that all
     trained on one half of the pool only repeat one draw of it, every interval also reaches as far as with the records
-    as the independent units. ``member`` and ``nonmember`` of several rows do not show it: records are then taken as
-    drawn anew.
+    as the independent units. ``member`` and ``nonmember`` of several rows do not show it, nor do ``targets`` without
+    ``ids``: records are then taken as drawn anew.
 
     Parameters
     ----------

@@ -92,7 +92,7 @@ def test_a_model_computes_outputs_and_gradients(given, model, tmp_path):
     residuals = weights @ x.T - y
     predictions = saved(tmp_path / "p.npz", predictions=residuals + y, **{
         name: given[name] for name in ("targets", "membership")})  # fmt: skip
-    of_outputs, outputs = kept(predictions, "lira", folds=4)
+    of_outputs, outputs = kept(predictions, "lira", num_folds=4)
     np.testing.assert_allclose(found["lira"], outputs["lira"], rtol=1e-2, atol=1e-3)
     assert result["lira"].auc.value == pytest.approx(of_outputs["lira"].auc.value, abs=1e-3)
 
