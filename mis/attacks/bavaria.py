@@ -147,6 +147,9 @@ class BaVarIA(Attack):
         offset = np.median(shadow_scores)
         shadow_scores, target_scores = shadow_scores - offset, target_scores - offset
         ranges = np.ptp(shadow_scores, axis=0)
+        if self.online and not ranges.any():
+            # Neither side differs from the other; how many models either has must tell nothing.
+            return np.zeros_like(target_scores)
         usual = float(np.quantile(ranges[ranges > 0], 0.5, method="lower")) if ranges.any() else 1.0
         asked = ("in", "out") if self.online else ("out",)
         sides = side_moments("BaVarIA", shadow_scores, shadow_membership, asked)[-len(asked) :]
