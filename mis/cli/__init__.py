@@ -30,10 +30,7 @@ TOO_MUCH = "more was asked for than this machine has memory for."
 
 # Its name, and the file and function where that has another.
 COMMANDS = {
-    **{
-        name: name
-        for name in ("rank", "explain", "indicator", "audit", "inspect", "report", "verify", "figure")
-    },
+    **{name: name for name in "rank explain indicator audit attack inspect report verify figure".split()},
     "list": "names",
 }
 

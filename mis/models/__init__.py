@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from mis.models.base import Model, check
-from mis.models.functions import Functions, load
+from mis.models.functions import Functions, imported, load
 from mis.models.layout import Group, Layout
 from mis.models.lenet import LeNet
 from mis.models.mlp import MLP
@@ -25,6 +25,7 @@ __all__ = [
     "any_options",
     "check",
     "get",
+    "imported",
     "load",
     "options",
     "takes_images",
