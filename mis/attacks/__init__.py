@@ -5,7 +5,7 @@ from mis.attacks.audit import Audit, audit
 from mis.attacks.audit_file import load
 from mis.attacks.base import Attack, Input
 from mis.attacks.calibrated_loss import CalibratedLoss
-from mis.attacks.cell_ratio import CellRatio, cell_bounds
+from mis.attacks.cell_ratio import CellRatio, cell_ends
 from mis.attacks.decoded import Decoded
 from mis.attacks.decoding import decode
 from mis.attacks.entropy import Entropy
@@ -50,7 +50,7 @@ __all__ = [
     "Ridge",
     "Trained",
     "audit",
-    "cell_bounds",
+    "cell_ends",
     "counting_advantage",
     "decode",
     "linear_limit",

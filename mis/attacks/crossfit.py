@@ -15,7 +15,16 @@ from sklearn.linear_model import LogisticRegression
 from mis.numerics.checks import InvalidInput, confidence, integer, unmasked
 from mis.results import Interval
 
-__all__ = ["COVERS", "STRONGEST", "Measured", "assign_folds", "cross_fit", "mean_over_networks", "widening"]
+__all__ = [
+    "COVERS",
+    "STRONGEST",
+    "Measured",
+    "assign_folds",
+    "cross_fit",
+    "mean_over_networks",
+    "thresholds",
+    "widening",
+]
 
 STRONGEST = "advantage"
 
@@ -190,7 +199,7 @@ def cross_fit(
                     f"cross_fit: expected scores without NaN, got some among {', '.join(used)}."
                 )
             combined = _combine(table, known, ~deciding)
-            best, strict = _thresholds(combined[~deciding], known[~deciding], fpr)
+            best, strict = thresholds(combined[~deciding], known[~deciding], fpr)
             reached[name] = _rates(combined[~deciding], known[~deciding], best).advantage.mean()
             at_best = _rates(combined[deciding], known[deciding], best)
             at_strict = _rates(combined[deciding], known[deciding], strict)
@@ -216,7 +225,7 @@ def _combine(table, membership, calibrating):
     return (table - centre) @ (logistic.coef_[0] / scale)
 
 
-def _thresholds(scores, membership, fpr):
+def thresholds(scores, membership, fpr):
     """Thresholds with the largest advantage, and with the false positive rate ``fpr``; a score at one is positive."""
     flat, members = scores.ravel(), membership.ravel()
     order = np.argsort(-flat, kind="stable")

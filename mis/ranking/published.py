@@ -12,7 +12,7 @@ from mis.attacks import statistics
 from mis.numerics.checks import UnsupportedSetting
 from mis.numerics.seeds import jax_key
 from mis.quantizers import Cell, Channel
-from mis.ranking.decoding import Cells, cells_of, codes, posterior_mean
+from mis.ranking.decoding import CodeTable, cells_of, codes, posterior_mean
 from mis.ranking.networks import Networks, rows
 from mis.training import FEW_RUNS, Compression, predict
 
@@ -52,7 +52,7 @@ class Published:
     compression: Compression
     released: list[jax.Array]
     channels: list[Channel]
-    cells: list[Cells | Channel | None]
+    cells: list[CodeTable | Channel | None]
     pool_outputs: np.ndarray
     heldout_outputs: np.ndarray
     candidates: np.ndarray
@@ -170,7 +170,7 @@ def _quantize(layers, keys, examples, features, *, compression, model):
 
 def release(
     networks: Networks, compression: Compression
-) -> tuple[list[jax.Array], list[Channel], list[Cells | Channel | None]]:
+) -> tuple[list[jax.Array], list[Channel], list[CodeTable | Channel | None]]:
     """Quantize every network and iterate, as ``quantizers.quantize`` does.
 
     Return by layer what was released, and by part what was fitted and what decoding starts from.

@@ -14,7 +14,7 @@ from scipy import special
 
 from mis import theory
 from mis.quantizers import parse
-from mis.studies.small_networks import Optimum, Teacher
+from mis.studies.teachers import Optimum, Teacher
 from mis.theory.cell_scores import CellScores
 
 QUANTIZERS = [

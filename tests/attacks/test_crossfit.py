@@ -5,7 +5,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from mis.attacks import LiRA
-from mis.attacks.crossfit import STRONGEST, _thresholds, assign_folds, cross_fit, mean_over_networks, widening
+from mis.attacks.crossfit import STRONGEST, assign_folds, cross_fit, mean_over_networks, thresholds, widening
 from mis.numerics.checks import InvalidInput
 
 
@@ -67,7 +67,7 @@ def peeking(features, membership, names, num_folds):
         known = membership[target]
         flat = table.reshape(-1, len(names))
         scores = LogisticRegression().fit(flat, known.ravel()).decision_function(flat).reshape(known.shape)
-        positive = scores >= _thresholds(scores, known, 0.01)[0]
+        positive = scores >= thresholds(scores, known, 0.01)[0]
         advantages[target] = positive[known].mean() - positive[~known].mean()
     return advantages
 
@@ -131,7 +131,7 @@ def test_thresholds_by_loops(levels, fpr):
         rng = np.random.default_rng(seed)
         scores = rng.integers(levels, size=(3, 40)) / 7
         members = halves(rng, 3, 40)
-        best, strict = _thresholds(scores, members, fpr)
+        best, strict = thresholds(scores, members, fpr)
 
         def rates(threshold, scores=scores, members=members):
             return (scores[members] >= threshold).mean(), (scores[~members] >= threshold).mean()
@@ -155,7 +155,7 @@ def test_rates_by_loops(rng):
     measured = cross_fit(given(a=scores), membership, {"a": ["a"]}, num_folds=4, fpr=0.1)["a"]
     for m in range(12):
         calibrating = folds == (folds[m] + 1) % 4
-        best, strict = _thresholds(scores[calibrating], membership[calibrating], 0.1)
+        best, strict = thresholds(scores[calibrating], membership[calibrating], 0.1)
         rate = {
             (side, t): np.mean([s >= t for s, k in zip(scores[m], membership[m], strict=True) if k == side])
             for side in (True, False)
