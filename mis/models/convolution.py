@@ -11,7 +11,15 @@ import numpy as np
 
 from mis.numerics.checks import InvalidInput
 
-__all__ = ["affine", "as_products", "convolve", "convolve_and_pool", "he_normal", "image_shape", "per_channel"]
+__all__ = [
+    "affine",
+    "as_products",
+    "convolve",
+    "convolve_and_pool",
+    "he_normal",
+    "image_shape",
+    "per_channel",
+]
 
 _PRODUCTS = contextvars.ContextVar("convolutions as products", default=False)
 

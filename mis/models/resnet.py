@@ -155,7 +155,9 @@ def _group_normal(x, norm):
 
     def of_group(values):
         means = values.mean(axis=(1, 2)).reshape(len(values), groups, -1).mean(axis=-1, keepdims=True)
-        return jnp.broadcast_to(means, (*means.shape[:2], x.shape[-1] // groups)).reshape(len(values), 1, 1, -1)
+        return jnp.broadcast_to(means, (*means.shape[:2], x.shape[-1] // groups)).reshape(
+            len(values), 1, 1, -1
+        )
 
     mean = of_group(x)
     scale = per_channel(norm["gain"], mean) / jnp.sqrt(of_group((x - mean) ** 2) + EPSILON)
