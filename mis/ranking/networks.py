@@ -27,7 +27,7 @@ __all__ = ["Networks", "rows"]
 REFERENCES = 5
 
 # Bytes of gradients held at a time, and kept from one release to the next where all of them fit.
-HELD, KEPT = 2**27, 2**29
+HELD, KEPT = 2**26, 2**29
 
 # The stream of classes drawn for the factors of the Hessian, apart from those of rounding and of training.
 FACTORS = 4

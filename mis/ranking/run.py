@@ -27,6 +27,7 @@ from mis.ranking.networks import Networks
 from mis.ranking.performance import Performance
 from mis.ranking.progress import track
 from mis.ranking.protocol import Protocol, taking
+from mis.ranking.published import Published
 from mis.ranking.ranking import Ranking
 from mis.ranking.releases import Release, Several, all_parts
 from mis.ranking.row import Row
@@ -200,7 +201,7 @@ def _measured(
     def stored(release):
         return store.read(name(release), ["row", *arrays])
 
-    published = {}
+    published: dict[Release | Several, list[Published]] = {}
 
     def publish(group):
         missing = [release for release in group if stored(release) is None]

@@ -39,15 +39,15 @@ def mean_gradients(model: Model, layers: Sequence[Any], features: Any, targets: 
     >>> mean_gradients(MLP(input_shape=(2,), depth=0), at_zero, np.array([[1.0, 2.0]]), np.array([1.0]))[0]
     Array([[-1., -2., -1.]], dtype=float32)
     """
-    if in_one_program(model):
-        x, y = jnp.asarray(features, jnp.float32), jnp.asarray(targets)
-        return _of_all([jnp.asarray(layer) for layer in layers], x, y, model=model)
+    # On the host: from there every device takes its share.
     x, y = np.asarray(features, np.float32), np.asarray(targets)
     layers = [np.asarray(layer) for layer in layers]
+    if in_one_program(model):
+        return _of_all([jnp.asarray(layer) for layer in layers], jnp.asarray(x), jnp.asarray(y), model=model)
     shares = min(len(layers[0]), num_devices())
 
     def share(first):
-        total = [jnp.zeros((len(x), *layer.shape[1:]), layer.dtype) for layer in layers]
+        total = [jnp.zeros((len(x), *layer.shape[1:])) for layer in layers]
         for m in range(first, len(layers[0]), shares):
             total = _add(total, [layer[m] for layer in layers], x, y, model=model)
         return [np.asarray(layer) for layer in total]
