@@ -159,7 +159,7 @@ def test_limits_are_where_the_sample_would_be_unlikely(count, rng):
 
 def test_a_perfect_order_of_few_has_an_interval_with_width(rng):
     advantage = np.arange(9.0)
-    rows, advantages = made(rng, advantage=advantage, retained=advantage, weight_error=advantage)
+    rows, advantages = made(rng, advantage=advantage, retained=advantage, weight_error=advantage + 1.0)
     found = agreement(rows, advantages, num_resamples=50)
     for name, tau in (("retained", 1.0), ("weight_error", -1.0)):
         one = find(found, name)
@@ -259,3 +259,9 @@ def test_missing_values_take_no_part(rng):
     for row in rows[:2]:
         row["retained"] = None
     assert {f["indicator"] for f in agreement(rows, advantages, num_resamples=50)} == {"performance"}
+
+
+def test_full_precision_stopped_early_takes_no_part_either(rng):
+    rows, advantages = made(rng, 10, advantage=rng.normal(size=10), retained=rng.normal(size=10))
+    rows[0] |= {"release": "stop-150", "weight_error": 0.0}
+    assert find(agreement(rows, advantages, num_resamples=50), "retained")["releases"] == 9
