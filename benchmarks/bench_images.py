@@ -11,6 +11,7 @@ meets each of them: a rate is the best over the turns, a ratio the median over t
 """
 
 import collections
+import itertools
 import json
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ import re
 import statistics
 import tempfile
 import time
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +30,7 @@ from mis.models import LeNet, ResNet8
 from mis.training import Learner, num_devices, train_chunk
 from mis.training.loops import _compiled_step
 
-NETWORKS, POOL, BATCH, TURNS = 32, 512, 64, 5
+NETWORKS, POOL, BATCH, TURNS = 32, 512, 64, 3
 IMAGES = {"input_shape": (28, 28, 1), "num_classes": 10}
 MODELS = {"lenet": LeNet(**IMAGES), "resnet-8": ResNet8(**IMAGES)}
 # Steps of each network in one turn: about two seconds.
@@ -62,7 +64,7 @@ def torch_network(name):
             for layer in (nn.Conv2d(inputs, outputs, 5, padding=2), nn.MaxPool2d(2), nn.ReLU())
         ]
         sizes = [784, 120, 84, 10]
-        linear = [layer for pair in zip(sizes, sizes[1:]) for layer in (nn.Linear(*pair), nn.ReLU())]
+        linear = [layer for pair in itertools.pairwise(sizes) for layer in (nn.Linear(*pair), nn.ReLU())]
         return nn.Sequential(*convolutions, nn.Flatten(), *linear[:-1])
 
     class Block(nn.Module):
@@ -97,7 +99,9 @@ def check(name):
     params = model.init(jax.random.key(0))
     leaves, treedef = jax.tree.flatten(params)
     rng = np.random.default_rng(1)
-    params = jax.tree.unflatten(treedef, [np.asarray(p) + 0.1 * rng.normal(size=p.shape).astype(np.float32) for p in leaves])
+    params = jax.tree.unflatten(
+        treedef, [np.asarray(p) + 0.1 * rng.normal(size=p.shape).astype(np.float32) for p in leaves]
+    )
     network, given = torch_network(name), []
     if name == "lenet":
         layers = [params[f"layer{i}"] for i in range(5)]
@@ -233,10 +237,10 @@ def main():
             workers.append(connection)
     result = {"benchmark": "images", "networks": NETWORKS, "turns": TURNS}
     for name in MODELS:
-        calls = {"ours": lambda: ours(name, x, y)}
+        calls = {"ours": partial(ours, name, x, y)}
         if workers:
             check(name)
-            calls |= {"torch": lambda: plain(name), "torch_best": lambda: best(name, workers)}
+            calls |= {"torch": partial(plain, name), "torch_best": partial(best, name, workers)}
         for call in calls.values():
             call()
         turns = [{who: turn(call) for who, call in calls.items()} for _ in range(TURNS)]

@@ -29,7 +29,7 @@ __all__ = ["Measurement", "indicator_columns", "joint_compression", "measure", "
 JOINED = ("whitebox", "combined")
 
 # Bytes of released weights to hold at a time, where several releases share a pass over the gradients.
-HELD = 2**27
+HELD = 2**26
 
 # Columns that count what is told of each weight by itself.
 WEIGHTS = ("retained", "retained_ensemble", "local", "weight_error", "code_entropy")

@@ -1,5 +1,6 @@
 """The white-box scores of a ranking, layer by layer, for all folds in one pass over the gradients."""
 
+import threading
 from collections.abc import Sequence
 from functools import partial
 
@@ -16,6 +17,9 @@ from mis.ranking.networks import Networks, rows
 from mis.training import FEW_RUNS
 
 __all__ = ["calibrated", "layer_scores"]
+
+# Threads pass over gradients in turns: each holds blocks of them.
+ONE_PASS = threading.Lock()
 
 
 def layer_scores(
@@ -40,10 +44,12 @@ def layer_scores(
         (folds != fold) & (folds != (fold + 1) % networks.num_folds) for fold in range(networks.num_folds)
     ]
     parts: list[list[list[dict[str, np.ndarray]]]] = [[[] for _ in shadows] for _ in releases]
-    for block in networks.gradients():
-        for layers, of_folds in zip(of_releases, parts, strict=True):
-            for found, gradients, is_shadow in zip(of_folds, block, shadows, strict=True):
-                found.append(jax.tree.map(np.asarray, _linear(layers, networks.full, gradients, is_shadow)))
+    with ONE_PASS:
+        for block in networks.gradients():
+            for layers, of_folds in zip(of_releases, parts, strict=True):
+                for found, gradients, is_shadow in zip(of_folds, block, shadows, strict=True):
+                    scores = _linear(layers, networks.full, gradients, is_shadow)
+                    found.append(jax.tree.map(np.asarray, scores))
     return [
         [_scores(*both, layers, members) for both in zip(of_folds, shadows, strict=True)]
         for layers, of_folds in zip(of_releases, parts, strict=True)
