@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from mis.models.activation import rectified
 from mis.models.base import Model
-from mis.models.convolution import affine, convolve, he_normal, image_shape, max_pool, per_channel
+from mis.models.convolution import affine, convolve, convolve_and_pool, he_normal, image_shape, per_channel
 from mis.numerics.checks import UnsupportedSetting, known
 
 __all__ = ["LeNet"]
@@ -82,7 +82,7 @@ class LeNet(Model):
             return affine(x.reshape(len(x), -1), layers[-1])
         for layer in layers[:2]:
             # Pooled first: the bias and the rectifier commute with a maximum, on a quarter of the pixels.
-            x = max_pool(convolve(x, layer["kernel"]))
+            x = convolve_and_pool(x, layer["kernel"])
             x = rectified(x + per_channel(layer["bias"], x), self.activation_bits)
         x = x.reshape(len(x), -1)
         for layer in layers[2:-1]:

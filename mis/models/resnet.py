@@ -147,13 +147,22 @@ class ResNet(Model):
 
 
 def _group_normal(x, norm):
-    batch, height, width, channels = x.shape
-    groups = GROUPS if channels % GROUPS == 0 else 1
-    parts = x.reshape(batch, height * width, groups, channels // groups)
-    mean = parts.mean(axis=(1, 3), keepdims=True)
-    variance = parts.var(axis=(1, 3), keepdims=True)
-    x = ((parts - mean) / jnp.sqrt(variance + EPSILON)).reshape(x.shape)
-    return x * per_channel(norm["gain"], x) + per_channel(norm["bias"], x)
+    """Normalise groups of channels, image by image.
+
+    Sums over the pixels, channel by channel, and everything else on ``(B, channels)``: a reduction over pixels and some
+    of the channels at once takes ten times as long on a CPU, and so does its gradient.
+    """
+    groups = GROUPS if x.shape[-1] % GROUPS == 0 else 1
+
+    def of_group(values):
+        means = values.mean(axis=(1, 2)).reshape(len(values), groups, -1).mean(axis=-1, keepdims=True)
+        return jnp.broadcast_to(means, (*means.shape[:2], x.shape[-1] // groups)).reshape(
+            len(values), 1, 1, -1
+        )
+
+    mean = of_group(x)
+    scale = per_channel(norm["gain"], mean) / jnp.sqrt(of_group((x - mean) ** 2) + EPSILON)
+    return x * scale + (per_channel(norm["bias"], mean) - mean * scale)
 
 
 @dataclass(frozen=True, kw_only=True)

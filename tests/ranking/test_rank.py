@@ -412,9 +412,9 @@ def test_jaxs_default_generator_changes_nothing():
 def test_rows_of_other_code_are_computed_again(made, copy, monkeypatch):
     measured = []
 
-    def again(networks, release):
+    def again(published, release):
         measured.append(release.name)
-        found = measure(networks, release)
+        found = measure(published, release)
         return dataclasses.replace(found, row=dataclasses.replace(found.row, bits=99.0))
 
     monkeypatch.setattr(training, "train_chunk", None)
