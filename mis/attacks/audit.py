@@ -286,7 +286,7 @@ def audit(
         what stands in the place of a missing one is ignored.
     folds
         Where target models were shadows of each other: the fold of each, integers from 0, shape ``(T,)``. The
-        folds are then the independent units, and intervals are widened as those of ``mean_over_models``.
+        folds are then the independent units, and intervals are widened as those of ``mean_over_networks``.
 
     Returns
     -------

@@ -80,7 +80,7 @@ def attack(
     Notes
     -----
     *Intervals* are those of ``audit``. Of attacks that are fitted to shadows the folds are the units, and intervals are
-    widened as those of ``mean_over_models``, since folds are shadows of each other; otherwise target networks are the
+    widened as those of ``mean_over_networks``, since folds are shadows of each other; otherwise target networks are the
     units, and of a single target its records. *The strongest attack* decides about each group of targets by the
     threshold, and is the attack, that reached most on all the others.
 
