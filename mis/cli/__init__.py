@@ -28,14 +28,9 @@ __all__ = ["app", "main"]
 
 TOO_MUCH = "more was asked for than this machine has memory for."
 
-# Its name, and the file and function where that has another.
-COMMANDS = {
-    **{
-        name: name
-        for name in ("rank", "explain", "indicator", "audit", "inspect", "report", "verify", "figure")
-    },
-    "list": "names",
-}
+# Where the file and function are called like the command; and where they have another name.
+NAMES = ("rank", "explain", "indicator", "audit", "attack", "inspect", "report", "verify", "figure")
+COMMANDS = {**{name: name for name in NAMES}, "list": "names"}
 
 
 def _description(place: str) -> str:

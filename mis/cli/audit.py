@@ -20,6 +20,7 @@ def audit(
     path: Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_option)],
     /,
     *,
+    attack: str | None = None,
     level: float = 0.95,
     delta: float = 1e-5,
     seed: int = 0,
@@ -38,8 +39,10 @@ def audit(
     path
         A .csv, .tsv or .parquet file, or - for CSV from standard input, with columns score, member and optional target,
         id; or one row a record with columns score_K, member_K for every target model K, and optional id. Or an .npz
-        file with arrays member and nonmember, or scores and membership; rows are target models. Larger scores are
-        likelier members.
+        file with arrays member and nonmember, or scores and membership; rows are target models, ids (N,) name the
+        records. Or scores.npz of mis attack. Larger scores are likelier members.
+    attack
+        Whose scores, where mis attack wrote those of several.
     level
         Level of all intervals.
     delta
@@ -84,7 +87,7 @@ def audit(
             )
         inches("audit", width)
         check_style("audit", style)
-    arrays: dict[str, Any] = load(path)
+    arrays: dict[str, Any] = load(path, attack)
     found = run(**arrays, level=level, delta=delta, seed=seed)
     risks = found.risks()
     if top and not risks:

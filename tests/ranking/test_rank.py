@@ -138,6 +138,7 @@ def test_files_say_what_the_ranking_says(made):
         "pool": 40,
         "width": 4,
         "depth": 1,
+        "activation_bits": None,
         "seed": 0,
     }
     assert (out / "ranking.pdf").read_bytes().startswith(b"%PDF")
@@ -354,6 +355,7 @@ def test_another_spec_never_reuses(tmp_path, monkeypatch):
         "pool": 41,
         "width": 5,
         "depth": 2,
+        "activation_bits": 8,
         "num_steps": 25,
         "batch_size": 9,
         "optimiser": "momentum",
@@ -410,9 +412,9 @@ def test_jaxs_default_generator_changes_nothing():
 def test_rows_of_other_code_are_computed_again(made, copy, monkeypatch):
     measured = []
 
-    def again(networks, release):
+    def again(published, release):
         measured.append(release.name)
-        found = measure(networks, release)
+        found = measure(published, release)
         return dataclasses.replace(found, row=dataclasses.replace(found.row, bits=99.0))
 
     monkeypatch.setattr(training, "train_chunk", None)
