@@ -91,6 +91,7 @@ def folders(tmp_path_factory):
         "audit-hostile",
         "inspection",
         "inspection-hostile",
+        "attack",
         "all",
         "all-hostile",
     ):
@@ -131,6 +132,20 @@ def folders(tmp_path_factory):
         spread = [str(at / f"again{k}.npz") for k in range(3)]
         main(["inspect", *files, "--against", str(at / "full.npz"), "--spread", *spread,
               "--full-advantage", "0.4", "--json", str(at / "inspect.json")])  # fmt: skip
+    labels = rng.integers(3, size=60)
+    logits = rng.normal(size=(16, 60, 3)) + member[..., None] * np.eye(3)[labels]
+    np.savez(root / "outputs.npz", logits=logits, labels=labels, membership=member)
+    main(
+        [
+            "attack",
+            str(root / "outputs.npz"),
+            "--attacks",
+            "loss,gap",
+            "--out",
+            str(root / "attack"),
+            "--replace",
+        ]
+    )
     for kind, name in (("ranking", "ranking"), ("audit", "audit"), ("inspection", "inspect")):
         for last in ("", "-hostile"):
             (root / f"all{last}/{name}.json").write_bytes((root / f"{kind}{last}/{name}.json").read_bytes())
