@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
+from mis.models.activation import rectified
 from mis.models.base import Model
 from mis.models.convolution import affine, convolve, he_normal, image_shape, per_channel
 from mis.numerics.checks import integer, known
@@ -111,16 +112,16 @@ class ResNet(Model):
 
     def _forward(self, params, x, *, training):
         x, stem = self._layer(params["stem"], x, training, stride=1)
-        x, blocks = jax.nn.relu(x), []
+        x, blocks = rectified(x, self.activation_bits), []
         for block in params["blocks"]:
             # The first block of every stage but the first halves the resolution: it is the one with a shortcut.
             stride = 2 if "shortcut" in block else 1
             y, first = self._layer(block["first"], x, training, stride=stride)
-            y, second = self._layer(block["second"], jax.nn.relu(y), training, stride=1)
+            y, second = self._layer(block["second"], rectified(y, self.activation_bits), training, stride=1)
             moved = {"first": first, "second": second}
             if "shortcut" in block:
                 x, moved["shortcut"] = self._layer(block["shortcut"], x, training, stride=stride)
-            x = jax.nn.relu(x + y)
+            x = rectified(x + y, self.activation_bits)
             blocks.append(moved)
         outputs = affine(x.mean(axis=(1, 2)), params["head"])
         return outputs, {"stem": stem, "blocks": blocks, "head": params["head"]}
