@@ -42,7 +42,7 @@ class AdaRound(Calibrated):
     """
 
     family: ClassVar[str] = "adaround"
-    steps: int = integer_field(300, "steps", at_least=1, at_most=10**6)
+    steps: int = integer_field(500, "steps", at_least=1, at_most=10**6)
 
     def fit_network(self, tensors: Sequence[Any], calibration: Calibration) -> list[Realised]:
         """Return what each tensor is released as; see ``Quantizer.fit_network``."""

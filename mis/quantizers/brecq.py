@@ -37,7 +37,7 @@ class BRECQ(Calibrated):
     """
 
     family: ClassVar[str] = "brecq"
-    steps: int = integer_field(100, "steps", at_least=1, at_most=10**6)
+    steps: int = integer_field(200, "steps", at_least=1, at_most=10**6)
 
     def fit_network(self, tensors: Sequence[Any], calibration: Calibration) -> list[Realised]:
         """Return what each tensor is released as; see ``Quantizer.fit_network``."""

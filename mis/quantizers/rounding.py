@@ -16,7 +16,7 @@ BEYOND, REACH = -0.1, 1.2
 # The exponent of the regulariser, from the first to the last step after the warm start.
 FIRST, LAST, WARM = 20.0, 2.0, 0.2
 # Weight of the regulariser of one weight, in units of the mean loss that rounding one to nearest costs; Adam's step.
-REGULARISER, LEARNING_RATE = 0.1, 0.1
+REGULARISER, LEARNING_RATE = 30.0, 0.1
 
 
 def learned_codes(
@@ -44,7 +44,7 @@ def learned_codes(
     Notes
     -----
     Each weight lies a share ``h = clip(1.2 sigmoid(v) - 0.1, 0, 1)`` of the way from the value below it to that above;
-    the start is the weight itself. What is made small is ``loss / unit * n + 0.1 sum(1 - |2h - 1|**b)`` for n weights,
+    the start is the weight itself. What is made small is ``loss / unit * n + 30 sum(1 - |2h - 1|**b)`` for n weights,
     without the regulariser in the first fifth of the steps; then b falls from 20 to 2, which drives every h to 0 or 1.
     At the end what is left between goes to the nearer one.
 
