@@ -121,6 +121,10 @@ class Quantizer(abc.ABC):
         """
         return [self.fit(weights) for weights in tensors]
 
+    def differentiable(self, weights: Any) -> Any:
+        """Return, in JAX, what training through the quantizer takes the gradient of: the weights, straight through."""
+        return weights
+
     @abc.abstractmethod
     def _fit(self, weights: Any) -> Channel:
         """Return the channel for finite weights in float32 or float64, NumPy or JAX."""

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import jax
@@ -16,11 +16,12 @@ from mis.numerics.checks import InvalidInput, refuse
 from mis.populations import Population, Split
 from mis.populations import get as get_population
 from mis.provenance import code, settings, versions
+from mis.quantizers import NoiseLike
 from mis.ranking.evidence import ATTACKS as SINGLE
 from mis.ranking.evidence import refuse_unserved, served
 from mis.ranking.measure import JOINED
 from mis.ranking.protocol import Protocol
-from mis.ranking.releases import Release, Several, parse
+from mis.ranking.releases import FULL, Release, Several, parse
 from mis.ranking.spec import RATES, RankingSpec
 from mis.ranking.trained import TrainedNetworks, arrays_of
 from mis.store import fingerprint
@@ -96,7 +97,7 @@ def asked_for(
     chosen: Sequence[Release | Several],
 ) -> dict[str, Any]:
     """Return what decides the numbers, by name."""
-    names = ("num_networks", "num_folds", "level", "early")
+    names = ("num_networks", "num_folds", "level", "early", "controls")
     return {
         "task": spec.population.name,
         "data": fingerprint(*arrays_of(split)),
@@ -129,6 +130,7 @@ def about(main: TrainedNetworks, protocol: Protocol, excluded: list[str]) -> dic
         "num_folds": protocol.num_folds,
         "level": protocol.level,
         "within": protocol.within,
+        "at_most": protocol.at_most,
         "hash": main.key,
         "excluded": excluded,
         "classes": population.num_classes,
@@ -143,19 +145,33 @@ def about(main: TrainedNetworks, protocol: Protocol, excluded: list[str]) -> dic
     }
 
 
-def releases_of(asked: Sequence[Any] | None) -> list[Release | Several]:
-    """Return the releases by their names or specs, once each, full precision first."""
+def releases_of(asked: Sequence[Any] | None, *, controls: bool = False) -> list[Release | Several]:
+    """Return the releases by their names or specs, once each, full precision first; ``controls`` after them.
+
+    The control of a quantizer is noise of its squared error; what is random, calibrated or trained differently has
+    none.
+    """
     if isinstance(asked, str):
         asked = asked.split(",")
     found = [parse(one) for one in (zoo.DEFAULT if asked is None else asked)]
     if not found:
         raise InvalidInput("rank: expected at least one release, got none.")
+    if controls:
+        found += [control for release in found if (control := _control(release)) is not None]
     chosen = list(dict.fromkeys([Release(), *found]))
     names = [release.name for release in chosen]
     for name in names:
         if names.count(name) > 1:
             raise InvalidInput(f"rank: expected releases of different names, got {name} for two that differ.")
     return chosen
+
+
+def _control(release: Release | Several) -> Release | None:
+    if not isinstance(release, Release) or not release.post_training or release.transform == FULL:
+        return None
+    if release.transform.num_calibration or release.compression.is_random:
+        return None
+    return replace(release, transform=NoiseLike(like=release.transform))
 
 
 def attacks_of(asked: Sequence[str] | None, population: Population) -> tuple[str, ...]:

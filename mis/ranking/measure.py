@@ -190,7 +190,7 @@ def indicator_columns(losses: np.ndarray, level: float) -> tuple[dict[str, Any],
 
 def _compression_of(published: Sequence[Published], release: Release | Several) -> Compression:
     """Return what the release tells of each weight by itself, or refuse where that does not say all."""
-    if any(part.tuning_steps for part in release.parts):
+    if any(part.tuned for part in release.parts):
         raise UnsupportedSetting("rank", "weights moved on after their cells were released")
     of = [one.compression for one in published]
     if any(one.quantizer.num_calibration for one in of):

@@ -93,6 +93,7 @@ class Ranking(Sequence[Row]):
             [(steps, one.row.performance.value, one.advantages) for steps, one in self.stops],
             num_folds=self.about["num_folds"],
             within=self.about["within"] if within is None else within,
+            at_most=self.about.get("at_most"),
             level=self.about["level"],
         )
 

@@ -114,7 +114,7 @@ def rank(
     # Before anything starts JAX.
     num_devices()
     protocol, spec = specs(task, model, options)
-    chosen = releases_of(releases)
+    chosen = releases_of(releases, controls=protocol.controls)
     attacks = attacks_of(protocol.attacks, spec.population)
     part, parts = shard
     integer("rank", "shard", parts, at_least=1)
@@ -147,7 +147,7 @@ def rank(
     all_of, excluded = train_or_load_all(asked_of, main, networks_of)
     trained = time.time()
     measured = list(_measured(main, chosen, progress, all_of))
-    stops = _stops(spec, measured[0], networks_of) if protocol.early else ()
+    stops = _stops(spec, measured[0], networks_of) if protocol.early or protocol.controls else ()
     advantages = np.stack([found.advantages for found in measured])
     rows = compared(
         predicted(measured, all_of[chosen[0].parts[0]], chosen),

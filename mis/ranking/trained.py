@@ -18,7 +18,7 @@ from mis.ranking.protocol import FEWEST_NETWORKS
 from mis.ranking.releases import Release
 from mis.ranking.spec import RankingSpec
 from mis.store import Store, fingerprint
-from mis.training import CHUNK, Ensemble, joined, train_chunk
+from mis.training import CHUNK, Ensemble, joined, train_chunk, tune_chunk
 
 __all__ = ["ShardsMissing", "TrainedNetworks", "arrays_of", "train_or_load", "train_or_load_all"]
 
@@ -81,7 +81,7 @@ def train_or_load(
         _train(store, name, indices, spec, x, y, start=None if base is None else base.ensemble)
     run_numbers = np.arange(runs) if base is None else base.trajectories.indices
     if part == 1:
-        steps = spec.tuning_steps if spec.tuning else spec.learner.num_steps
+        steps = spec.tuning.num_steps if spec.tuning else spec.learner.num_steps
         ends = None if base is None else _last(base.trajectories)
         _train(store, "trajectories", run_numbers, spec, x, y, min(snapshots, steps), start=ends)
     found = [_stored(store, name, indices, spec) for name, indices in numbers.items()]
@@ -136,7 +136,7 @@ def train_or_load_all(
     """
     of_training = {_training(main.networks.spec): main.networks}
     for spec in asked.values():
-        base = replace(spec, tuning=None, tuning_steps=0)
+        base = replace(spec, tuning=None)
         # Not sharded: only the process that makes the table gets here.
         if _training(base) not in of_training:
             of_training[_training(base)] = networks_of(base, shard=(1, 1)).networks
@@ -160,7 +160,7 @@ def train_or_load_all(
 
 def _training(spec: RankingSpec) -> tuple:
     """Return what tells the trainings of one ranking apart."""
-    return spec.learner, spec.tuning, spec.tuning_steps
+    return spec.learner, spec.tuning
 
 
 def arrays_of(split: Split) -> tuple[np.ndarray, ...]:
@@ -180,7 +180,7 @@ def _key(spec: RankingSpec, split: Split) -> str:
         **settings(),
     }
     parts = {"sizes": _sizes(spec), "seed": spec.seed}
-    tuned = [] if spec.tuning is None else [spec.tuning, {"steps": spec.tuning_steps}]
+    tuned = [] if spec.tuning is None else [spec.tuning]
     return fingerprint(spec.model, spec.learner, *tuned, parts, below, *arrays_of(split))
 
 
@@ -191,21 +191,18 @@ def _last(trajectories: Ensemble) -> Ensemble:
 
 def _train(store, name, indices, spec, x, y, num_snapshots=0, start: Ensemble | None = None) -> None:
     if _stored(store, name, indices, spec) is None:
-        learner, further = spec.learner, {}
-        if start is not None:
-            learner = replace(learner, num_steps=spec.tuning_steps)
-            place = np.searchsorted(start.indices, indices)
-            further = {"begin": [layer[place] for layer in start.params], "tuning": spec.tuning}
-        trained = train_chunk(
-            spec.model,
-            learner,
-            x,
-            y,
-            seed=spec.seed,
-            indices=indices,
-            num_snapshots=num_snapshots,
-            **further,
-        )
+        data = {"features": x, "targets": y, "seed": spec.seed, "indices": indices}
+        if start is None:
+            trained = train_chunk(spec.model, spec.learner, num_snapshots=num_snapshots, **data)
+        else:
+            begin = [layer[np.searchsorted(start.indices, indices)] for layer in start.params]
+            trained = tune_chunk(
+                *(spec.model, spec.learner),
+                **data,
+                tuning=spec.tuning,
+                begin=begin,
+                num_snapshots=num_snapshots,
+            )
         layers = {f"layer{i}": p for i, p in enumerate(trained.params)}
         # Who was trained on what is stored, not drawn again: NumPy may change its permutations one day.
         store.write(name, membership=trained.membership, **layers)

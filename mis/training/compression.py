@@ -170,6 +170,11 @@ class Compression:
         """Return the matrices as they are released; deterministic and not calibrated."""
         return self.joined(model, self.begin(model, layers)[1])
 
+    def differentiable(self, model: Model, layers: Sequence[Any]) -> list[Any]:
+        """Return matrices whose gradient training through this takes; see ``Quantizer.differentiable``."""
+        each = zip(self.quantizers(model), self.parts(model, layers), strict=True)
+        return self.joined(model, [quantizer.differentiable(part) for quantizer, part in each])
+
     def begin(self, model: Model, layers: Sequence[Any]) -> tuple[list[Channel], list[Any]]:
         """Return where fine-tuning begins: what was fitted to each of the parts, and the parts as released."""
         channels = self.fit(model, layers)

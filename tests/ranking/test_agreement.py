@@ -159,7 +159,7 @@ def test_limits_are_where_the_sample_would_be_unlikely(count, rng):
 
 def test_a_perfect_order_of_few_has_an_interval_with_width(rng):
     advantage = np.arange(9.0)
-    rows, advantages = made(rng, advantage=advantage, retained=advantage, weight_error=advantage)
+    rows, advantages = made(rng, advantage=advantage, retained=advantage, weight_error=advantage + 1.0)
     found = agreement(rows, advantages, num_resamples=50)
     for name, tau in (("retained", 1.0), ("weight_error", -1.0)):
         one = find(found, name)

@@ -16,7 +16,7 @@ from mis.models import MLP
 from mis.numerics.checks import InputWarning, InvalidInput, UnsupportedSetting
 from mis.populations import BreastCancer, Modes
 from mis.quantizers import Sign
-from mis.ranking import ShardsMissing, rank
+from mis.ranking import ShardsMissing, asked, rank
 from mis.ranking import run as running
 from mis.ranking import trained as training
 from mis.ranking.columns import COLUMNS
@@ -26,7 +26,7 @@ from mis.ranking.spec import RankingSpec
 from mis.results import Interval
 from mis.store import Store, fingerprint
 from mis.training import CHUNK, Learner, train_chunk
-from mis.training.ensemble import _initial
+from mis.training.ensemble import initial_points
 
 SMALL = {"num_networks": 32, "num_steps": 24, "batch_size": 8, "pool": 40, "width": 4, "num_folds": 4}
 LAW = {"num_modes": 3, "dim": 6, "num_heldout": 64}
@@ -349,7 +349,7 @@ def test_another_spec_never_reuses(tmp_path, monkeypatch):
     fields = {f.name for spec in (Learner, RankingSpec) for f in dataclasses.fields(spec)}
     fields |= set(MLP(input_shape=(1,)).options())
     # Releases decide the last three, which tests/ranking/test_releases.py tells apart.
-    by_release = {"forward", "tuning", "tuning_steps"}
+    by_release = {"forward", "tuning"}
     assert fields == others.keys() | {"learner", "population", "model"} | by_release
     found = set(base)
     for i, (name, value) in enumerate(others.items(), start=2):
@@ -383,10 +383,12 @@ def test_another_setting_of_jax_never_reuses(tmp_path, monkeypatch, context):
 
 def test_jaxs_default_generator_changes_nothing():
     split = Modes(**LAW).split(0, 40).pool.features
-    point = _initial(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0]
+    point = initial_points(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0]
     with jax.default_prng_impl("rbg"):
         np.testing.assert_array_equal(Modes(**LAW).split(0, 40).pool.features, split)
-        np.testing.assert_array_equal(_initial(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0], point)
+        np.testing.assert_array_equal(
+            initial_points(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0], point
+        )
 
 
 def test_rows_of_other_code_are_computed_again(made, copy, monkeypatch):
@@ -716,3 +718,14 @@ def test_local_asymptotics_where_they_do_not(made):
     assert all(row.local is None for row in ranking)
     assert "  local: " not in ranking.table()
     assert "  no local: a network with hidden layers" in ranking.table()
+
+
+def test_controls_stand_beside_what_they_control():
+    names = ["sign", "stochastic-3", "qat:uniform-3", "sign/uniform-2"]
+    assert [one.name for one in asked.releases_of(names, controls=True)] == [
+        "full",
+        *names,
+        "noise-like-sign",
+    ]
+    with pytest.raises(InvalidInput, match=r"rank: expected at_most in \[0, 1\], got at_most=1.5"):
+        rank("digits", ["sign"], at_most=1.5)

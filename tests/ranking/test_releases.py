@@ -77,6 +77,8 @@ def test_what_a_name_may_leave_out():
         ("sign/sign", InvalidInput, "two releases or more that differ"),
         ("qat:full", UnsupportedSetting, "full precision changes no training"),
         ("qat:stochastic-2", UnsupportedSetting, "random or calibrated"),
+        ("rewind-0:sign", UnsupportedSetting, "rounds and rewinding are for pruning, not for sign"),
+        ("rounds-0:prune-50", InvalidInput, "Release: expected rounds an integer >= 1, got rounds=0"),
         ("tune:noise-10", UnsupportedSetting, "random or calibrated"),
         ("qat:tune:sign", UnsupportedSetting, "training through it or fine-tuning after it"),
         ("stop-0", InvalidInput, "num_steps"),
