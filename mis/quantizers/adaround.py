@@ -19,9 +19,9 @@ __all__ = ["AdaRound"]
 class AdaRound(Calibrated):
     """Each weight rounded up or down as serves its layer on the examples best, learned by gradients.
 
-    For a layer with weights W and inputs x on the calibration examples, what is learned makes ``tr((W - Q)' H (W - Q))``
-    small, with ``H`` the mean of ``x x'``; see ``mis.quantizers.rounding``. A channel for which plain rounding to nearest
-    does better on the examples is rounded to nearest.
+    For a layer with weights W and inputs x on the calibration examples, what is learned makes
+    ``tr((W - Q)' H (W - Q))`` small, with ``H`` the mean of ``x x'``; see ``mis.quantizers.rounding``. A channel for
+    which plain rounding to nearest does better on the examples is rounded to nearest.
 
     Parameters
     ----------

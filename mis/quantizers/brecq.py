@@ -21,8 +21,8 @@ class BRECQ(Calibrated):
 
     The whole network is one block: of the block-wise reconstruction of BRECQ the case where a block's outputs are the
     network's, for networks that are small. Their error is weighted by the Fisher information of the outputs, see
-    ``output_loss``; what is learned is AdaRound's, see ``mis.quantizers.rounding``. Where plain rounding to nearest does
-    better on the examples, all weights are rounded to nearest.
+    ``output_loss``; what is learned is AdaRound's, see ``mis.quantizers.rounding``. Where plain rounding to nearest
+    does better on the examples, all weights are rounded to nearest.
 
     Parameters
     ----------

@@ -61,7 +61,8 @@ def measure(networks: Sequence[Networks], release: Release | Several) -> Measure
     release
         What is published; of several its performance is that of the first.
     """
-    published = [publish(of, part.published) for of, part in zip(networks, release.parts, strict=True)]
+    both = zip(networks, release.parts, strict=True)
+    published = [publish(of, part.published, part.source) for of, part in both]
     first, main = published[0], networks[0]
     pool, heldout, members = main.split.pool, main.split.heldout, main.ensemble.membership
     performs = performance(first.heldout_outputs, heldout.targets)
@@ -153,6 +154,9 @@ def _theory_columns(
         )
     except UnsupportedSetting as refused:
         found, why = {}, dict.fromkeys(WEIGHTS, refused.reason.rstrip("."))
+        if len(published) == 1 and published[0].compression.quantizer.num_calibration:
+            found = published[0].realised()
+            why = {name: reason for name, reason in why.items() if name not in found}
     return columns | found, why | missing
 
 

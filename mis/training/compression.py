@@ -129,7 +129,8 @@ class Compression:
         sizes = [1] * len(model.shapes)
         if self.vectors != "merged":
             sizes = [
-                1 + rows - (size or rows) for (rows, _), size in zip(model.shapes, model.tensor_rows, strict=True)
+                1 + rows - (size or rows)
+                for (rows, _), size in zip(model.shapes, model.tensor_rows, strict=True)
             ]
         first = [sum(sizes[:number]) for number in range(len(sizes))]
         place = {k: position for position, k in enumerate(chosen)}
@@ -151,7 +152,9 @@ class Compression:
 
             def replaced(number, inputs):
                 k = first[number]
-                now[k] = replace(place[k], _with_ones(self.quantizer.name, model, number, inputs, len(now[k])))
+                now[k] = replace(
+                    place[k], _with_ones(self.quantizer.name, model, number, inputs, len(now[k]))
+                )
                 return self.joined(model, now)[number]
 
             with as_products():

@@ -192,8 +192,9 @@ class BestScale(Quantizer):
     def _fit(self, weights):  # noqa: ARG002
         raise UnsupportedSetting("BestScale", "it takes examples")
 
-    def fit_network(self, tensors, outputs):
-        target, chosen = outputs(tensors), []
+    def fit_network(self, tensors, calibration):
+        outputs, chosen = calibration.outputs, []
+        target = outputs(tensors)
         for k, weights in enumerate(tensors):
             scales = jnp.abs(weights).mean() * jnp.linspace(0.5, 2.0, 7)
 
