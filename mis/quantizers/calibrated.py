@@ -195,7 +195,7 @@ def best_ternary(blocks: Any) -> Any:
     Li, Liu, Wang, Zhang, Yan (2016), Ternary Weight Networks, arXiv:1605.04711, section 2.2.
     """
     sums = jnp.cumsum(jnp.sort(jnp.abs(blocks), axis=1)[:, ::-1], axis=1)
-    counts = jnp.arange(1, blocks.shape[1] + 1, dtype=blocks.dtype)[:, None]
+    counts = jnp.arange(1, blocks.shape[1] + 1, dtype=blocks.dtype)[None, :, None]
     best = jnp.argmax(sums**2 / counts, axis=1)[:, None]
     return (jnp.take_along_axis(sums, best, axis=1) / (best + 1))[:, 0]
 

@@ -110,7 +110,7 @@ def round_in_order(
     added = damp * jnp.mean(diagonal)
     damped = of_layer + jnp.where(added > 0, added, 1) * jnp.eye(len(diagonal), dtype=of_layer.dtype)
     factor = jnp.linalg.cholesky(damped[order][:, order][::-1, ::-1])[::-1, ::-1]
-    feedback = factor / jnp.diagonal(factor)
+    feedback = factor / jnp.diagonal(factor)[None]
     step, zero = step[order], zero[order]
 
     def round_one(k, state):
