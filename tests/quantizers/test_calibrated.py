@@ -282,5 +282,5 @@ def test_names_that_are_refused(name, message):
 
 @pytest.mark.parametrize("bits", [5, 1, True, "2", 1.6])
 def test_bits_are_one_of_a_few(bits):
-    with pytest.raises(InvalidInput, match="GPTQ: expected bits one of 8, 4, 3, 2, 1.58, got bits="):
+    with pytest.raises(InvalidInput, match=r"GPTQ: expected bits one of 8, 4, 3, 2, 1\.58, got bits="):
         GPTQ(bits=bits)
