@@ -49,6 +49,13 @@ def test_a_calibrated_quantizer_sees_inputs_with_a_one_for_the_bias(rng):
     # The second layer's inputs are those of the first one quantized.
     rounded = np.asarray(channels[0].released)
     np.testing.assert_allclose(hidden, np.hstack([np.maximum(inputs @ rounded, 0), ones]), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_vectors_apart_are_replaced_first_and_exact_ones_stay(rng):
+    model = MLP(input_shape=(3,), width=4, num_classes=2)
+    layers = [np.asarray(layer) + np.float32(0.1) for layer in model.initial(jax.random.key(0))]
+    x, spec = rng.normal(size=(6, 3)).astype(np.float32), Watching(bits=2)
     # Vectors apart are replaced first, and no inputs are known of them; exact ones stay.
     Compression(quantizer=spec, vectors="own").fit(model, layers, x)
     assert [number for number, _ in spec.seen] == [1, 3, 0, 2]
