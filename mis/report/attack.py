@@ -112,14 +112,16 @@ def _attacks(rows: Any) -> list[Any]:
         Column(name="epsilon", what="Epsilon of differential privacy is at least this.", end="lower"),
     ]
     cells: list[list[Cell]] = []
-    notes = []
+    notes, lacking = [], dict[str, list[str]]()
     for row in rows:
         advantage, bound = estimate(row["advantage"]), number(row["epsilon_lower"])
         epsilon = Estimate(value=bound, lower=bound, upper=bound, kind=advantage.kind)
         found = [advantage, *(optional(row[name]) for name in ("auc", *rates))]
         cells.append([str(row["attack"]), *found, epsilon])
-        notes += [f"{row['attack']}, {name}: {why}." for name, why in row["unresolved"].items()]
+        for name, why in row["unresolved"].items():
+            lacking.setdefault(f"No {name}, which {why}", []).append(str(row["attack"]))
         notes += [f"{row['attack']}: {row['warning']}"] if row["warning"] else []
+    notes += [f"{why}: {listed(names)}." for why, names in lacking.items()]
     marks = [(str(row[0]), {"advantage": row[1]}) for row in cells if isinstance(row[1], Estimate)]
     return [
         Table(title="Attack by attack", columns=columns, rows=cells, notes=notes),
