@@ -242,7 +242,7 @@ def test_few_networks(rng, tmp_path):
     assert plan.thinned is None
     # A record is left out where the seven others all have it or none: 2 of 128 times.
     assert abs((~plan.attacked).mean() - 1 / 64) < 5 * np.sqrt(1 / 64 / 2000)
-    result = attack(saved(tmp_path / "t.npz", **simulated(rng, 3, 300)))
+    result = attack(saved(tmp_path / "t.npz", **simulated(rng, 3, 60)))
     assert {"rmia", "calibrated_loss", "loss"} < {row.attack for row in result.rows}
     assert "no example has two 'in' shadow models" in result.left_out["lira"]
 
@@ -262,8 +262,8 @@ def test_shadows_trained_on_none_of_the_records(given, tmp_path):
 
 def test_the_same_half_for_every_network_is_one_draw(rng, tmp_path):
     """No shadow differs in what it was trained on; the networks do not repeat the game, and that is said."""
-    membership = np.tile(rng.random(150) < 0.5, (8, 1))
-    path = saved(tmp_path / "t.npz", **simulated(rng, 8, 150, shift=0.0, membership=membership))
+    membership = np.tile(rng.random(60) < 0.5, (6, 1))
+    path = saved(tmp_path / "t.npz", **simulated(rng, 6, 60, shift=0.0, membership=membership))
     result = attack(path)
     assert "share members more than by chance" in result.table()
     assert "records that some were trained on and some not" in result.left_out["lira"]
