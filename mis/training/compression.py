@@ -171,7 +171,7 @@ class Compression:
                 raise UnsupportedSetting(
                     self.quantizer.name,
                     f"it needs to see the inputs of every layer, and not those of {', '.join(unmet)} of {model.name}; "
-                    "multiply with affine and convolve of mis.models.convolution, or take brecq: it needs outputs only.",
+                    "multiply with affine and convolve of mis.models.convolution, or take brecq: outputs are enough.",
                 )
 
         return Calibration(outputs=outputs, run=run)
