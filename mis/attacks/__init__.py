@@ -4,6 +4,7 @@ from mis.attacks import statistics
 from mis.attacks.audit import Audit, audit
 from mis.attacks.audit_file import load
 from mis.attacks.base import Attack, Input
+from mis.attacks.bavaria import BaVarIA
 from mis.attacks.calibrated_loss import CalibratedLoss
 from mis.attacks.cell_ratio import CellRatio, cell_ends
 from mis.attacks.decoded import Decoded
@@ -30,6 +31,7 @@ __all__ = [
     "RMIA",
     "Attack",
     "Audit",
+    "BaVarIA",
     "CalibratedLoss",
     "CellRatio",
     "Decoded",
@@ -66,6 +68,7 @@ ATTACKS: dict[str, type[Attack]] = {
     "modified_entropy": ModifiedEntropy,
     "label_only": LabelOnly,
     "lira": LiRA,
+    "bavaria": BaVarIA,
     "rmia": RMIA,
     "trained": Trained,
     "calibrated_loss": CalibratedLoss,

@@ -45,4 +45,10 @@ class CalibratedLoss(Attack):
         shadow_losses, target_losses = finite_scores(shadow_losses, target_losses)
         count = (~shadow_membership).sum(axis=0)
         refuse_empty("CalibratedLoss", "out", count)
-        return np.where(shadow_membership, 0.0, shadow_losses).sum(axis=0) / count - target_losses
+        # From the first shadow's loss: equal losses have exactly that mean, however many there are.
+        first = shadow_losses[0]
+        return (
+            first
+            - target_losses
+            + np.where(shadow_membership, 0.0, shadow_losses - first).sum(axis=0) / count
+        )

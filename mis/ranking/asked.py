@@ -136,6 +136,7 @@ def about(main: TrainedNetworks, protocol: Protocol, excluded: list[str]) -> dic
         "classes": population.num_classes,
         "model": f"{spec.model.name}, {spec.model.summary}",
         "performance": "R2" if population.num_classes is None else "accuracy",
+        "num_weights": sum(rows * channels for rows, channels in spec.model.shapes),
         "heldout": len(main.networks.split.heldout),
         "device": f"{jax.devices()[0].device_kind} x {jax.local_device_count()} ({platform.machine()})",
         "doubt": population.doubt,

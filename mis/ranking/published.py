@@ -14,6 +14,7 @@ from mis.numerics.seeds import jax_key
 from mis.quantizers import Cell, Channel
 from mis.ranking.decoding import CodeTable, cells_of, codes, posterior_mean
 from mis.ranking.networks import Networks, rows
+from mis.ranking.whitebox import layer_scores
 from mis.training import FEW_RUNS, Compression, predict
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "example_scores",
     "publish",
     "release",
+    "score_together",
 ]
 
 # The stream of stochastic rounding: data and initial points have 1 and 2. Within it the keys of iterates count from
@@ -126,6 +128,11 @@ class Published:
         both = zip(self._parts(self.released), self.cells, strict=True)
         return [cell and (codes(part, cell), cell) for part, cell in both]
 
+    @cached_property
+    def layer_scores(self) -> list[dict[str, np.ndarray]]:
+        """Scores from the weights, layer by layer, of each fold; see ``mis.ranking.whitebox``."""
+        return layer_scores(self.networks, [self.released])[0]
+
     def decoded_outputs(self, is_shadow: np.ndarray) -> np.ndarray:
         """Return what the networks say that the released codes let an attacker with these shadows expect."""
         return decoded_outputs([self], is_shadow)
@@ -159,6 +166,16 @@ def decoded_outputs(published: Sequence[Published], is_shadow: np.ndarray) -> np
         guess.append(exact[0] if exact else posterior_mean(weights, seen, jnp.asarray(is_shadow)))
     layers = first.compression.joined(first.networks.model, guess)
     return predict(first.networks.model, layers, first.networks.split.pool.features)
+
+
+def score_together(published: Sequence[Published]) -> None:
+    """Compute the layer scores of several releases now, in one pass over the gradients of their networks."""
+    for networks in {id(one.networks): one.networks for one in published}.values():
+        of_them = [one for one in published if one.networks is networks]
+        found = layer_scores(networks, [one.released for one in of_them])
+        for one, scores in zip(of_them, found, strict=True):
+            # Where the cached property would put them.
+            vars(one)["layer_scores"] = scores
 
 
 def publish(networks: Networks, compression: Compression, source: str = "members") -> Published:

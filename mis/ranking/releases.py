@@ -13,7 +13,7 @@ from functools import cached_property
 from mis import quantizers
 from mis.models import Model
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, integer, known, refuse
-from mis.quantizers import Full, Quantizer
+from mis.quantizers import Dorefa, Full, Quantizer
 from mis.ranking.spec import RankingSpec
 from mis.training import VECTORS, Compression, Learner, Tuning
 
@@ -26,6 +26,7 @@ TUNING = 100
 
 GRAMMAR = {
     "stop-STEPS:": "training stops early; alone, full precision stopped early",
+    "act-BITS:": "trained and run with rectifiers cut at 1 and rounded to so many bits; dorefa-W-A: act-A:qat:dorefa-W",
     "qat:": "trained through the quantizer (straight-through gradients)",
     "tune-STEPS:": "fine-tuned after it, zeros and codes fixed: survivors or levels are trained on",
     "rounds-ROUNDS:": "pruned in rounds, equal shares of what is left, and trained on after each",
@@ -62,6 +63,8 @@ class Release:
         as the rest of the first training had.
     rounds, rewind
         Pruning in rounds, each followed by these steps, and going back before them: see ``mis.training.Tuning``.
+    activation_bits
+        Bits of the hidden layers' values while training and after, see ``mis.models.Model``; None rounds nothing.
     num_steps
         Training stops there; None is the learner's own number.
     learner
@@ -71,10 +74,9 @@ class Release:
 
     Examples
     --------
-    >>> parse("qat:exact-vectors:uniform-4")
-    Release(transform=Uniform(bits=4, asymmetric=False, channel=False, offset=0.0, clip=1.0, scale='fit'), \
-vectors='exact', source='members', qat=True, tuning_steps=0, rounds=1, rewind=None, num_steps=None, learner=None, \
-title='')
+    >>> release = parse("qat:exact-vectors:sign")
+    >>> release.transform, release.vectors, release.qat
+    (Sign(scale='fit'), 'exact', True)
     >>> Release(transform=quantizers.Prune(zeros=0.9), tuning_steps=50).name
     'tune-50:prune-90'
     """
@@ -86,6 +88,7 @@ title='')
     tuning_steps: int = 0
     rounds: int = 1
     rewind: int | None = None
+    activation_bits: int | None = None
     num_steps: int | None = None
     learner: Learner | None = None
     title: str = ""
@@ -105,6 +108,8 @@ title='')
         integer("Release", "rounds", self.rounds, at_least=1)
         if self.rewind is not None:
             integer("Release", "rewind", self.rewind, at_least=0)
+        if self.activation_bits is not None:
+            integer("Release", "activation_bits", self.activation_bits, at_least=1, at_most=16)
         if self.num_steps is not None:
             integer("Release", "num_steps", self.num_steps, at_least=1)
         if self.learner is not None and not self.title:
@@ -130,14 +135,19 @@ title='')
         if self.title:
             return self.title
         words = [f"stop-{self.num_steps}"] if self.num_steps else []
-        words += ["qat"] if self.qat else []
+        last, together = self.transform.name, self.qat and isinstance(self.transform, Dorefa)
+        if together and self.activation_bits:
+            last = f"{last}-{self.activation_bits}"
+        elif self.activation_bits:
+            words += [f"act-{self.activation_bits}"]
+        words += ["qat"] if self.qat and last == self.transform.name else []
         words += [f"rounds-{self.rounds}"] if self.rounds > 1 else []
         words += [f"rewind-{self.rewind}"] if self.rewind is not None else []
         words += [f"tune-{self.tuning_steps}"] if self.tuning_steps else []
         words += [f"{self.vectors}-vectors"] if self.vectors != "merged" else []
         words += [f"from-{self.source}"] if self.source != "members" else []
         stopped_only = words and words == words[:1] and self.num_steps and isinstance(self.transform, Full)
-        return ":".join(words if stopped_only else [*words, self.transform.name])
+        return ":".join(words if stopped_only else [*words, last])
 
     @property
     def parts(self) -> tuple["Release", ...]:
@@ -174,7 +184,7 @@ title='')
     @property
     def post_training(self) -> bool:
         """Whether it is made of the networks that all others of a ranking start from."""
-        return not (self.qat or self.tuned or self.num_steps or self.learner)
+        return not (self.qat or self.tuned or self.num_steps or self.learner or self.activation_bits)
 
     def bits(self, model: Model) -> float:
         """Return the bits that a parameter of a network takes, scales not counted."""
@@ -190,7 +200,10 @@ title='')
     def networks(self, spec: RankingSpec) -> RankingSpec:
         """Return what its networks are in a ranking whose other networks are these; refuse what cannot be trained."""
         learner = self.trained_by(spec.learner)
-        return replace(spec, learner=learner, tuning=self.tuning(learner))
+        model = (
+            replace(spec.model, activation_bits=self.activation_bits) if self.activation_bits else spec.model
+        )
+        return replace(spec, model=model, learner=learner, tuning=self.tuning(learner))
 
     def check(self, model: Model, num_trained: int, num_heldout: int) -> None:
         """Refuse a network that it has nothing to do with, and fewer examples than it is calibrated on.
@@ -289,12 +302,16 @@ def _one(name: str) -> Release:
     if re.fullmatch(r"stop-\d+", last):
         words, last = [*words, last], "full"
     found: dict[str, object] = {}
+    if both := re.fullmatch(r"(dorefa-\d+)-(\d+)", last):
+        last, found = both[1], {"qat": True, "activation_bits": int(both[2])}
     for word in words:
         head, _, number = word.partition("-")
         if word == "qat":
             option: tuple[str, object] = ("qat", True)
         elif head == "tune" and (not number or number.isdecimal()):
             option = ("tuning_steps", int(number or TUNING))
+        elif head == "act" and number.isdecimal():
+            option = ("activation_bits", int(number))
         elif head in ("rounds", "rewind") and number.isdecimal():
             option = (head, int(number))
         elif head == "stop" and number.isdecimal():

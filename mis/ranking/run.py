@@ -22,11 +22,12 @@ from mis.ranking.asked import BELOW, OF_LEARNER, about, asked_for, attacks_of, c
 from mis.ranking.columns import COLUMNS
 from mis.ranking.derived import compared, predicted, stopped
 from mis.ranking.early import early_stops
-from mis.ranking.measure import Measurement, measure
+from mis.ranking.measure import Measurement, measure, publish_together, together
 from mis.ranking.networks import Networks
 from mis.ranking.performance import Performance
 from mis.ranking.progress import track
 from mis.ranking.protocol import Protocol, taking
+from mis.ranking.published import Published
 from mis.ranking.ranking import Ranking
 from mis.ranking.releases import Release, Several, all_parts
 from mis.ranking.row import Row
@@ -193,27 +194,47 @@ def _measured(
     indices = networks.ensemble.indices
     arrays = ("advantages", "of_networks", "of_examples")
 
-    def one(release):
+    def name(release):
         safe = re.sub("[^a-zA-Z0-9.-]", "_", release.name)
-        name = f"row-{safe}-{fingerprint(release, asked, below, indices)}"
-        stored = store.read(name, ["row", *arrays])
-        if stored is None:
-            found = measure([all_of[part] for part in release.parts], release)
+        return f"row-{safe}-{fingerprint(release, asked, below, indices)}"
+
+    def stored(release):
+        return store.read(name(release), ["row", *arrays])
+
+    published: dict[Release | Several, list[Published]] = {}
+
+    def publish(group):
+        missing = [release for release in group if stored(release) is None]
+        if missing:
+            published.update(zip(missing, publish_together(all_of, missing), strict=True))
+
+    def one(release, begun):
+        begun.result()
+        row = stored(release)
+        if row is None:
+            # Taken out: nothing that was measured is held longer.
+            found = measure(published.pop(release), release)
             values = (found.advantages, found.performance.of_networks, found.performance.of_examples)
-            stored = {"row": np.array(json.dumps(found.row.to_json(), default=float))}
-            stored |= dict(zip(arrays, values, strict=True))
-            store.write(name, **stored)
+            row = {"row": np.array(json.dumps(found.row.to_json(), default=float))}
+            row |= dict(zip(arrays, values, strict=True))
+            store.write(name(release), **row)
         return Measurement(
-            row=Row.from_json(json.loads(str(stored["row"]))),
-            advantages=stored["advantages"],
-            performance=Performance(of_networks=stored["of_networks"], of_examples=stored["of_examples"]),
+            row=Row.from_json(json.loads(str(row["row"]))),
+            advantages=row["advantages"],
+            performance=Performance(of_networks=row["of_networks"], of_examples=row["of_examples"]),
         )
 
-    # Two at a time: one compiles or fits on the host while the other computes.
+    # Two at a time: one compiles or fits on the host while the other computes. The next group is published while
+    # one is measured.
     workers, wait = ThreadPoolExecutor(max_workers=2), True
     try:
-        both = zip(track(chosen, "releases", progress), workers.map(one, chosen), strict=True)
-        yield from (result for _, result in both)
+        groups, found = together(networks, chosen), []
+        begun = workers.submit(publish, groups[0])
+        for group, following in zip(groups, [*groups[1:], []], strict=True):
+            before, begun = begun, workers.submit(publish, following)
+            found += [workers.submit(one, release, before) for release in group]
+        for _, result in zip(track(chosen, "releases", progress), found, strict=True):
+            yield result.result()
     except KeyboardInterrupt:
         # Who interrupts does not wait for what has begun.
         wait = False

@@ -160,7 +160,7 @@ def train_or_load_all(
 
 def _training(spec: RankingSpec) -> tuple:
     """Return what tells the trainings of one ranking apart."""
-    return spec.learner, spec.tuning
+    return spec.model, spec.learner, spec.tuning
 
 
 def arrays_of(split: Split) -> tuple[np.ndarray, ...]:

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +11,7 @@ import optax
 from mis.models import Model
 from mis.quantizers import Quantizer
 from mis.training.compression import Compression
-from mis.training.devices import num_devices, over_networks
+from mis.training.devices import in_turns, over_networks
 from mis.training.learner import Learner
 
 __all__ = ["fit_compiled", "fit_stepwise", "steps_at_once"]
@@ -133,22 +132,14 @@ def _first_stretch(num_steps: int, num_snapshots: int) -> int:
 def fit_stepwise(features, targets, initial, batches, *, model, learner, num_snapshots, tuning=None):
     """Train networks one after another by one compiled step, a thread a device; as ``fit_compiled``, on the host."""
     start, step = _compiled_step(model, learner, tuning)
-    devices = jax.local_devices()[: num_devices()]
+    features, targets = np.asarray(features), np.asarray(targets)
 
-    def work(place):
-        with jax.default_device(devices[place]):
-            x, y = jnp.asarray(features), jnp.asarray(targets)
-            return [
-                _one_by_one(
-                    start, step, x, y, [layer[m] for layer in initial], batches[m], model, num_snapshots
-                )
-                for m in range(place, len(batches), len(devices))
-            ]
+    def one(m):
+        layers = [layer[m] for layer in initial]
+        x, y = jnp.asarray(features), jnp.asarray(targets)
+        return _one_by_one(start, step, x, y, layers, batches[m], model, num_snapshots)
 
-    with ThreadPoolExecutor(len(devices)) as threads:
-        of_device = list(threads.map(work, range(len(devices))))
-    networks = [of_device[m % len(devices)][m // len(devices)] for m in range(len(batches))]
-    return [np.stack(layer) for layer in zip(*networks, strict=True)]
+    return [np.stack(layer) for layer in zip(*in_turns(one, len(batches)), strict=True)]
 
 
 @functools.lru_cache(maxsize=8)

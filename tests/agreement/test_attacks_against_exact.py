@@ -50,6 +50,7 @@ ROWS = {
     "lira": attacks.LiRA(),
     "lira pooled": attacks.LiRA(variance="pooled"),
     "lira offline": attacks.LiRA(online=False),
+    "bavaria": attacks.BaVarIA(),
     "rmia": attacks.RMIA(),
     "rmia offline": attacks.RMIA(online=False),
     "trained logistic": attacks.Trained(),

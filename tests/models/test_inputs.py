@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mis.models import MLP, Functions
-from mis.models.convolution import affine, convolve, max_pool, per_channel
+from mis.models.convolution import affine, convolve, convolve_and_pool, per_channel
 from mis.models.inputs import patches, replace_in_order
 
 
@@ -32,7 +32,7 @@ def test_patches_times_a_kernel_are_the_convolution(shape, kernel, stride, paddi
 
 
 def images_to_classes(params, images):
-    x = max_pool(convolve(images, params["first"]["kernel"], stride=1))
+    x = convolve_and_pool(images, params["first"]["kernel"])
     x = jax.nn.relu(x + per_channel(params["first"]["bias"], x))
     return affine(x.reshape(len(x), -1), params["last"])
 

@@ -23,6 +23,7 @@ from mis.ranking.columns import COLUMNS
 from mis.ranking.measure import measure
 from mis.ranking.row import Row
 from mis.ranking.spec import RankingSpec
+from mis.report.writing import report
 from mis.results import Interval
 from mis.store import Store, fingerprint
 from mis.training import CHUNK, Learner, train_chunk
@@ -55,6 +56,21 @@ def made(tmp_path_factory):
     """One ranking, and the folder it was saved in."""
     out = tmp_path_factory.mktemp("ranking")
     return rank("modes", QUANTIZERS, out=out, **SMALL, **LAW), out
+
+
+def test_the_report_reads_what_was_written(made, tmp_path):
+    ranking, out = made
+    html, markdown = report(out, tmp_path)
+    best = ranking[ranking.choice().least].performance
+    # 6 inputs and a bias into 4, these and a bias into 3 classes.
+    assert Modes(**LAW).num_classes == 3
+    for text in (html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")):
+        assert all(row.release in text for row in ranking)
+        assert f"[{best.lower:.3f}, {best.upper:.3f}]" in text
+        assert f"{7 * 4 + 5 * 3} parameters, trained on 20 examples each" in text
+    document = json.loads((out / "ranking.json").read_text())
+    assert {name for name, column in document["columns"].items() if "sees" in column} == {*ranking[0].attacks}
+    assert document["columns"]["lira"]["sees"] == ["outputs", "shadows"]
 
 
 def unsaved(monkeypatch):
@@ -122,6 +138,7 @@ def test_files_say_what_the_ranking_says(made):
         "pool": 40,
         "width": 4,
         "depth": 1,
+        "activation_bits": None,
         "seed": 0,
     }
     assert (out / "ranking.pdf").read_bytes().startswith(b"%PDF")
@@ -338,6 +355,7 @@ def test_another_spec_never_reuses(tmp_path, monkeypatch):
         "pool": 41,
         "width": 5,
         "depth": 2,
+        "activation_bits": 8,
         "num_steps": 25,
         "batch_size": 9,
         "optimiser": "momentum",
@@ -394,9 +412,9 @@ def test_jaxs_default_generator_changes_nothing():
 def test_rows_of_other_code_are_computed_again(made, copy, monkeypatch):
     measured = []
 
-    def again(networks, release):
+    def again(published, release):
         measured.append(release.name)
-        found = measure(networks, release)
+        found = measure(published, release)
         return dataclasses.replace(found, row=dataclasses.replace(found.row, bits=99.0))
 
     monkeypatch.setattr(training, "train_chunk", None)

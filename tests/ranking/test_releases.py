@@ -61,9 +61,27 @@ def test_names_and_back(name, release):
     assert parse(release) is release
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dorefa-4-8",
+        "exact-vectors:dorefa-2-2",
+        "act-8:uniform-8",
+        "qat:dorefa-4",
+        "rounds-3:rewind-0:prune-80",
+    ],
+)
+def test_names_of_trained_releases_read_back(name):
+    release = parse(name)
+    assert release.name == name
+    assert parse(release.name) == release
+    assert not release.post_training
+
+
 def test_what_a_name_may_leave_out():
     assert parse("tune:sign") == parse("tune-100:sign")
     assert parse("stop-20:full") == parse("stop-20")
+    assert parse("act-4:qat:dorefa-2").name == "dorefa-2-4"
     assert parse(Sign()) == parse("sign")
 
 

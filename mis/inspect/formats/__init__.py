@@ -14,7 +14,7 @@ from mis.numerics.checks import InvalidInput
 __all__ = ["READERS", "Tensor", "read"]
 
 # Suffix and module: what is not asked for is not loaded.
-READERS = {f".{name}": f"mis.inspect.formats.{name}" for name in ("safetensors", "npz", "gguf")}
+READERS = {f".{name}": f"mis.inspect.formats.{name}" for name in ("safetensors", "npz", "gguf", "onnx")}
 
 
 def read(path: Any) -> list[Tensor]:
