@@ -216,8 +216,9 @@ class Release:
             num_heldout if self.source == "heldout" else num_trained,
         )
         if count > found:
+            fewer = f"; ask for fewer with -examples-{found}" if hasattr(self.transform, "examples") else ""
             raise InvalidInput(
-                f"rank: expected at least {count} examples to calibrate {self.name} on, got {found}."
+                f"rank: expected at least {count} examples to calibrate {self.name} on, got {found}{fewer}."
             )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -51,11 +52,17 @@ class Compression:
         known("Compression", "vectors", self.vectors, VECTORS)
 
     def check(self, model: Model) -> None:
-        """Refuse a network without a tensor to quantize."""
+        """Refuse a network without a tensor to quantize, or one that a calibrated quantizer cannot look into."""
         if self.vectors == "exact" and not any(model.tensor_rows):
             raise UnsupportedSetting(
                 self.quantizer.name, f"{model.name} has vectors only, which are released as they are."
             )
+
+        count = self.quantizer.num_calibration
+        if count:
+            layers = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in model.shapes]
+            examples = model.take(np.zeros((count, *model.input_shape), np.float32))
+            jax.eval_shape(lambda layers: self.fit(model, layers, examples), layers)
 
     def bits(self, model: Model) -> float:
         """Return the bits that a parameter takes on average, scales not counted; see ``Quantizer.bits``."""
@@ -164,7 +171,7 @@ class Compression:
                 raise UnsupportedSetting(
                     self.quantizer.name,
                     f"it needs to see the inputs of every layer, and not those of {', '.join(unmet)} of {model.name}; "
-                    "multiply with mis.models.affine and mis.models.convolve, or take brecq, which needs outputs only.",
+                    "multiply with affine and convolve of mis.models.convolution, or take brecq: outputs are enough.",
                 )
 
         return Calibration(outputs=outputs, run=run)

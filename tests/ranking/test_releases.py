@@ -309,7 +309,7 @@ def test_every_network_is_calibrated_on_examples_of_its_own(source):
         (
             ["from-heldout:gptq-2-examples-9999"],
             InvalidInput,
-            r"at least 9999 examples to calibrate from-heldout:gptq-2-examples-9999 on, got \d+\.",
+            r"calibrate from-heldout:gptq-2-examples-9999 on, got \d+; ask for fewer with -examples-\d+\.",
         ),
         ([BestScale()], InvalidInput, "at least 12 examples to calibrate best-scale on, got 8"),
     ],
