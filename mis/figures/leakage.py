@@ -1,4 +1,4 @@
-"""Functions: figures of the study of gradient leakage: pictures, errors against bits, training curves, the trade-off."""
+"""Functions: figures of gradient leakage: pictures, errors against bits, training curves, the trade-off."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.lines import Line2D
 
-from mis.figures.drawing import Drawing, drawing, legend
+from mis.figures.drawing import Drawing, drawing, legend, logarithmic
 from mis.figures.rows import POINTWISE
 from mis.figures.style import Style, Width, inches, look, plain
 
@@ -52,20 +52,14 @@ def leakage_pictures(
                     if shown is not None:
                         axes.imshow(_pixels(shown[i]), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
                     if place == 0 and i == 0:
-                        axes.text(
-                            -0.15,
-                            0.5,
-                            plain(defence),
-                            transform=axes.transAxes,
-                            ha="right",
-                            va="center",
-                            fontsize="x-small",
-                        )
+                        right = {"ha": "right", "va": "center", "fontsize": "x-small"}
+                        axes.text(-0.15, 0.5, plain(defence), transform=axes.transAxes, **right)
     figure.caption = (
-        f"Images of {plain(task)} (above) and what is reconstructed from one released gradient of LeNet with sigmoids, a "
-        "row a defence (full is none). naive: the attacker takes the release for the gradient; adapted: matches what it "
-        "says of the gradient; rounded: quantizes the dummy gradient. Of several starts the one with the attacker's own "
-        "least objective; the images are the first of the set, not chosen. Empty where an attacker has nothing to adapt."
+        f"Images of {plain(task)} (above) and what is reconstructed from one released gradient of LeNet "
+        "with sigmoids, a row a defence (full is none). naive: the attacker takes the release for the "
+        "gradient; adapted: matches what it says of the gradient; rounded: quantizes the dummy gradient. "
+        "Of several starts the one with the attacker's own least objective; the images are the first of "
+        "the set, not chosen. Empty where an attacker has nothing to adapt."
     )
     return figure
 
@@ -108,16 +102,17 @@ def leakage_errors(rows: Rows, task: str, *, width: Width = "double", style: Sty
             axes.set(xlabel="bits per coordinate", ylabel=label)
             if measure == "squared_error":
                 axes.set_yscale("log")
+                logarithmic(axes.yaxis)
         handles: dict[str, Any] = {
             plain(name): Line2D([], [], **look(place) | {"linestyle": "none"})
             for place, name in enumerate(names)
         }
         legend(figure, handles)
     figure.caption = (
-        f"Reconstruction of {plain(task)} from one released gradient against what the release takes, all that is published "
-        "counted: squared error, peak signal-to-noise ratio and structural similarity. Open marks: naive attacker; filled: "
-        "adapted; pale: straight-through rounding. Medians over images of the start with the attacker's least objective. "
-        f"{POINTWISE}"
+        f"Reconstruction of {plain(task)} from one released gradient against what the release takes, all "
+        "that is published counted: squared error, peak signal-to-noise ratio and structural similarity. "
+        "Open marks: naive attacker; filled: adapted; pale: straight-through rounding. Medians over "
+        f"images of the start with the attacker's least objective. {POINTWISE}"
     )
     return figure
 
@@ -155,11 +150,13 @@ def leakage_curves(
                 )
             axes.set(xlabel="epoch", ylabel=label)
         panels[0].set_yscale("log")
+        logarithmic(panels[0].yaxis)
         legend(figure)
     runs = len(next(iter(curves.values()))["loss"])
     figure.caption = (
-        f"LeNet on {plain(task)}, each step with the gradient that the defence releases: test loss and accuracy after each "
-        f"epoch, means of {runs} runs; bands from the lowest to the highest. full is no defence."
+        f"LeNet on {plain(task)}, each step with the gradient that the defence releases: test loss and "
+        f"accuracy after each epoch, means of {runs} runs; bands from the lowest to the highest. full is "
+        "no defence."
     )
     return figure
 
@@ -201,11 +198,12 @@ def leakage_tradeoff(
                 **look(place) | {"linestyle": "none"},
             )  # fmt: skip
         axes.set_yscale("log")
+        logarithmic(axes.yaxis)
         axes.set(xlabel="test accuracy after training", ylabel="squared error of the strongest attack")
         legend(figure)
     figure.caption = (
-        f"Squared error of the strongest attack on one gradient of {plain(task)} against the test accuracy of LeNet trained "
-        "with such gradients; up and right is better for who shares. Bars: 95% intervals of the error, pointwise; accuracy "
-        "from the lowest to the highest run."
+        f"Squared error of the strongest attack on one gradient of {plain(task)} against the test "
+        "accuracy of LeNet trained with such gradients; up and right is better for who shares. Bars: 95% "
+        "intervals of the error, pointwise; accuracy from the lowest to the highest run."
     )
     return figure

@@ -54,7 +54,7 @@ def best_start(found: dict[str, np.ndarray]) -> np.ndarray:
     return np.nan_to_num(found["objective"], nan=np.inf).argmin(axis=1)
 
 
-def bootstrapped(values: np.ndarray, statistic: Any, seed: int) -> tuple[float, float, float]:
+def bootstrapped(values: Any, statistic: Any, seed: int) -> tuple[float, float, float]:
     """Return value, lower and upper end of a percentile bootstrap over clients, ``values (clients, ...)``.
 
     Starts and images of a batch stay with their client: they are not independent.
@@ -87,7 +87,9 @@ def row(case: Case, held: Clients, found: dict[str, np.ndarray], seed: int) -> d
     sure = measured["squared_error"]
     # Of a batch: all its images.
     record |= _three("recovered", share((sure[rows, chosen] < RECOVERED).all(axis=-1)))
-    record |= _three("starts_recovered", bootstrapped((sure < RECOVERED).all(axis=-1), np.mean, seed))
+    hits = np.all(sure < RECOVERED, axis=-1)
+    record |= _three("starts_recovered", bootstrapped(hits, np.mean, seed))
+    record |= _three("every_start_recovered", share(hits.all(axis=1)))
     record |= _three("label_recovered", share((measured["label"][rows, chosen] == 1).all(axis=-1)))
     record |= _three("converged", bootstrapped(found["converged"].astype(float), np.mean, seed))
     record["error_q10"], record["error_q90"] = np.quantile(sure, [0.1, 0.9])

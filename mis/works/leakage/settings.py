@@ -114,12 +114,13 @@ def sized(size: str, seed: int, folder: str | None) -> Settings:
             attackers=("dlg", "naive", "adapted"),
             images=16,
             starts=2,
-            batches=(2,),
+            batches=(),
             steps=80,
             curves=(NONE, "levels-20", "prune-40", "sign"),
             epochs=4,
             trained=1000,
             runs=2,
+            rounds=5,
         )
     if size == "full":
         return replace(

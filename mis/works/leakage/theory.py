@@ -25,7 +25,7 @@ __all__ = ["gradient_theory"]
 
 # Examples that gradients are taken of, and in each mean; units of the network; side of the averaged pictures.
 POOL, MEMBERS, WIDTH, SIDE = 768, 64, 8, 8
-RELEASES, PAIRS, TESTED, RATE = 100, 100, 400, 0.5
+RELEASES, PAIRS, TESTED, RATE = 100, 40, 400, 0.5
 # Least that is added to the eigenvalues of the correlation.
 RIDGE = 0.01
 # A public scale, as a multiple of what one batch would fit.
@@ -216,7 +216,7 @@ def _bounded(
     first = channels[0][0]
     found = []
     if name == NONE:
-        found.append((theory.full_precision_mean(dim * several, MEMBERS), NORMAL))
+        found.append((theory.full_precision_mean(dim * several, MEMBERS), "normal, any covariance"))
         return found
     if isinstance(first, Grid) and not isinstance(first, StochasticGrid):
         with warnings.catch_warnings():
@@ -231,7 +231,8 @@ def _cells(rounds: Rounds, channels: list[list[Channel]]) -> list[theory.Cells]:
     """Return every coordinate's cells, as normal with the pool's mean and standard deviation."""
     cells = []
     for each, of_round in zip(rounds.gradients, channels, strict=True):
-        edges = [tuple(np.unique(np.asarray(channel.edges, np.float64)).tolist()) for channel in of_round]
+        grids = [channel for channel in of_round if isinstance(channel, Grid)]
+        edges = [tuple(np.unique(np.asarray(grid.edges, np.float64)).tolist()) for grid in grids]
         for mean, scale, k in zip(each.mean(axis=0), each.std(axis=0), rounds.layer, strict=True):
             cells.append(theory.Cells(edges=edges[k], mean=float(mean), scale=float(scale)))
     return cells
@@ -265,7 +266,7 @@ def _told_apart(rounds: Rounds, channels: list[list[Channel]], one: np.ndarray, 
                 kinds["normal"].append((a - b) / float(channel.sd))
             elif isinstance(channel, Laplacian):
                 kinds["laplace"].append((a - b) / float(channel.scale))
-            else:
+            elif isinstance(channel, Grid):
                 kinds["codes"].append(np.asarray(channel.codes(a) != channel.codes(b)))
     if kinds["laws"]:
         return theory.discrete_product(

@@ -57,10 +57,9 @@ def _of_recovery(task: str, settings: Settings, at: dict[tuple[str, str], Row]) 
         )
         yield _verdict(
             task,
-            "One seed that converges stands for all: every start recovers the image.",
-            _share(plain, "starts_recovered"),
-            *_ends(plain, "starts_recovered"),
-            border=0.99,
+            "A seed that converges is no exception: of most images every start recovers.",
+            _share(plain, "every_start_recovered"),
+            *_ends(plain, "every_start_recovered"),
         )
         yield _verdict(
             task, "Without a defence the label is recovered.", _share(plain, "label_recovered"),
@@ -116,7 +115,7 @@ def _verdict(task: str, claim: str, rests: str, lower: float, upper: float, bord
 
 def _share(row: Row, name: str) -> str:
     lower, upper = _ends(row, name)
-    what = {"recovered": "recovered", "starts_recovered": "starts that recover", "label_recovered": "labels"}[
+    what = {"recovered": "recovered", "every_start_recovered": "by every start", "label_recovered": "labels"}[
         name
     ]
     error = f"squared error {row['squared_error']:.4f}"
