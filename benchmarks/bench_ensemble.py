@@ -25,7 +25,7 @@ from mis.training.ensemble import _batches, _fit_many, _init
 
 MODELS, POOL, REPEATS = 64, 2000, 3
 MODEL = MLP(input_shape=(128,), width=64, num_classes=10)
-LEARNER = Learner(optimiser="momentum", rate=0.01, steps=2000, batch=100)
+LEARNER = Learner(optimiser="momentum", learning_rate=0.01, num_steps=2000, batch_size=100)
 TORCH_STEPS = 300
 
 
@@ -39,10 +39,10 @@ def data():
 
 def check(x, y):
     """Assert that a network of the engine is the one a plain loop trains."""
-    learner = Learner(optimiser="momentum", rate=0.01, steps=20, batch=100)
+    learner = Learner(optimiser="momentum", learning_rate=0.01, num_steps=20, batch_size=100)
     chunk = train_chunk(MODEL, learner, x, y, seed=0, indices=np.arange(2))
     params = _init(jax.random.fold_in(jax.random.key(0), 2), np.uint32(0), model=MODEL)
-    step = optax.sgd(learner.rate, momentum=0.9)
+    step = optax.sgd(learner.learning_rate, momentum=0.9)
     state = step.init(params)
     slope = jax.jit(jax.grad(lambda params, x, y: MODEL.losses(params, x, y).mean()))
     for rows in _batches(0, 1, np.flatnonzero(chunk.membership[1]), learner):
@@ -59,7 +59,7 @@ def compile_seconds(x, y):
         return jax.ShapeDtypeStruct(shape, dtype)
 
     layers = [like((CHUNK, *shape)) for shape in MODEL.shapes]
-    batches = like((CHUNK, LEARNER.steps, LEARNER.batch), jnp.int32)
+    batches = like((CHUNK, LEARNER.num_steps, LEARNER.batch_size), jnp.int32)
     start = time.perf_counter()
     _init.lower(jax.random.key(0), np.uint32(0), model=MODEL).compile()
     arguments = like(x.shape), like(y.shape, jnp.int32), layers, batches
@@ -69,7 +69,7 @@ def compile_seconds(x, y):
 
 def engine_seconds(x, y):
     start = time.perf_counter()
-    trained = train(MODEL, LEARNER, x, y, seed=0, num_models=MODELS)
+    trained = train(MODEL, LEARNER, x, y, seed=0, num_networks=MODELS)
     seconds = time.perf_counter() - start
     right = MODEL.predict([jnp.asarray(p[0]) for p in trained.params], x).argmax(-1) == y
     assert right[trained.membership[0]].mean() > 0.99
@@ -120,7 +120,7 @@ def torch_seconds(x, y):
         torch.set_num_threads(threads)
         layers = torch.nn.Linear(128, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10)
         model = torch.nn.Sequential(*layers)
-        step = torch.optim.SGD(model.parameters(), lr=LEARNER.rate, momentum=0.9)
+        step = torch.optim.SGD(model.parameters(), lr=LEARNER.learning_rate, momentum=0.9)
         members = torch.randperm(POOL)[: POOL // 2]
         # The first steps warm up.
         for count in (20, TORCH_STEPS):
@@ -133,7 +133,7 @@ def torch_seconds(x, y):
                 torch.nn.functional.cross_entropy(model(features[rows]), targets[rows]).backward()
                 step.step()
             seconds = time.perf_counter() - start
-        found.append(seconds / TORCH_STEPS * LEARNER.steps * MODELS)
+        found.append(seconds / TORCH_STEPS * LEARNER.num_steps * MODELS)
     torch.set_num_threads(by_itself)
     return found[0], min(found)
 
@@ -143,7 +143,7 @@ def main():
     x, y = data()
     check(x, y)
     compiling = compile_seconds(x, y)
-    train(MODEL, LEARNER, x, y, seed=0, num_models=CHUNK)
+    train(MODEL, LEARNER, x, y, seed=0, num_networks=CHUNK)
     products = matmul_rates()
     # In turns, so that a busy moment of the machine meets all of them; the best of each counts.
     rounds = [(best_rate(products), engine_seconds(x, y), torch_seconds(x, y)) for _ in range(REPEATS)]
@@ -151,7 +151,7 @@ def main():
     engine, rate = min(seconds), max(rates)
     plain, best = (None, None) if torch[0] is None else (min(t) / engine for t in zip(*torch, strict=True))
     entries = [(a - 1) * b for a, b in MODEL.shapes]
-    steps = MODELS * LEARNER.steps * LEARNER.batch
+    steps = MODELS * LEARNER.num_steps * LEARNER.batch_size
     result = {
         "benchmark": "ensemble",
         "models_per_second": MODELS / engine,

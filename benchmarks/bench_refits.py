@@ -15,7 +15,7 @@ from scipy import optimize
 
 from mis.populations import LogisticTeacher
 from mis.training import Regression, num_devices, refit, refit_weighted
-from mis.training.devices import over_models
+from mis.training.devices import over_networks
 from mis.training.refits import BLOCK, REFITS, _sizes
 
 REFITS_TIMED, N, ATOMS, REPEATS = 10**6, 100, 32, 2
@@ -56,7 +56,7 @@ def draw_seconds(num_refits):
             drawn = jax.vmap(lambda i: LAW.sample(jax.random.fold_in(key, i), N))(numbers)
             return jnp.sum(drawn.features, axis=(1, 2)) + jnp.sum(drawn.targets, axis=1)
 
-        return over_models(block, 1)(key, numbers)
+        return over_networks(block, 1)(key, numbers)
 
     numbers = np.arange(num_refits // BLOCK * BLOCK, dtype=np.uint32).reshape(-1, BLOCK)
     draw(jax.random.key(0), numbers).block_until_ready()

@@ -10,7 +10,7 @@ FLOORS = [
     {"numerics", "results", "version"},
     {"quantizers", "populations", "models", "sparsity"},
     {"theory", "training", "attacks"},
-    {"ranking", "provenance", "store", "studies", "works", "figures", "verify", "cli"},
+    {"ranking", "provenance", "store", "studies", "works", "figures", "verify", "inspect", "cli"},
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 

@@ -19,7 +19,7 @@ NOTEBOOKS = sorted(FOLDER.glob("[0-9]*.py"), key=number)
 @pytest.mark.parametrize(
     "path",
     # The longest by far, even when small.
-    [pytest.param(p, marks=pytest.mark.slow) if p.stem.startswith("7") else p for p in NOTEBOOKS],
+    [pytest.param(p, marks=pytest.mark.slow) if number(p) in (7, 8) else p for p in NOTEBOOKS],
     ids=lambda path: path.stem,
 )
 def test_runs_at_small_size(path, monkeypatch):

@@ -29,7 +29,8 @@ def imported():
 
 def test_run_time_dependencies_are_what_is_imported():
     declared = [re.match(r"[\w-]+", line).group() for line in PROJECT["dependencies"]]
-    assert {IMPORTED_AS.get(name, name) for name in declared} == imported()
+    optional = [re.match(r"[\w-]+", line).group() for line in PROJECT["optional-dependencies"]["formats"]]
+    assert {IMPORTED_AS.get(name, name) for name in [*declared, *optional]} == imported()
 
 
 def test_all_of_it_is_shown_and_there():

@@ -31,13 +31,13 @@ def column(name, wanted, *, without=(), **where):
         [
             float(row[wanted])
             for row in rows(name)
-            if row["quantizer"] not in without and all(row[key] == value for key, value in where.items())
+            if row["release"] not in without and all(row[key] == value for key, value in where.items())
         ]
     )
 
 
 def one(name, quantizer, wanted, **where):
-    [found] = column(name, wanted, quantizer=quantizer, **where)
+    [found] = column(name, wanted, release=quantizer, **where)
     return found
 
 
@@ -69,7 +69,7 @@ def test_tables_are_their_records(name, key, table):
             [row] = [
                 row
                 for row in record
-                if row[key] == first and row["quantizer"] == (quantizer or [row["quantizer"]])[0]
+                if row[key] == first and row["release"] == (quantizer or [row["release"]])[0]
             ]
             if text != said_of(row, wanted, text):
                 wrong.append((first, head, text, said_of(row, wanted, text)))
@@ -109,7 +109,7 @@ def shadows(task, quantizer, what, num_shadows=""):
     [row] = [
         row
         for row in rows("shadows.csv")
-        if (row["task"], row["quantizer"], row["what"], row["num_shadows"])
+        if (row["task"], row["release"], row["what"], row["num_shadows"])
         == (task, quantizer, what, num_shadows)
     ]
     return float(row["value"])
@@ -242,7 +242,7 @@ def test_a_thousand_networks_foretell_what_eight_thousand_find():
             points = [
                 (float(row["num_shadows"]), float(row["value"]))
                 for row in rows("shadows.csv")
-                if (row["task"], row["quantizer"], row["what"]) == (task, quantizer, "expected")
+                if (row["task"], row["release"], row["what"]) == (task, quantizer, "expected")
             ]
             number, value = np.array(points).T
             expected = np.interp(np.log(8192), np.log(number), value)
@@ -253,7 +253,7 @@ def test_orders_and_intervals_that_the_page_describes():
     assert np.all(column(SOLUBILITY, "indicator_lower") == 0.0)
     assert {row["level"] for row in rows(SOLUBILITY)} == {"0.95"}
     ends = {
-        row["quantizer"]: [
+        row["release"]: [
             float(row[f"{which}_{end}"]) for which in ("advantage", "early") for end in ("lower", "upper")
         ]
         for row in rows(SOLUBILITY)
@@ -263,7 +263,7 @@ def test_orders_and_intervals_that_the_page_describes():
     assert less == {"uniform-2", "ternary-90"}
     assert ends.keys() - more - less == {"ternary-50"}
     [first] = {row["early"] for row in rows(SOLUBILITY) if row["early_steps"] == "9.0"}
-    assert {row["quantizer"] for row in rows(SOLUBILITY) if row["early"] == first} == {
+    assert {row["release"] for row in rows(SOLUBILITY) if row["early"] == first} == {
         *("uniform-2", "ternary-90", "sign", "ternary-33")
     }
 

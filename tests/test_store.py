@@ -7,8 +7,9 @@ import pytest
 
 from mis.models import MLP
 from mis.numerics.checks import InvalidInput
+from mis.quantizers import Sign
 from mis.store import Store, fingerprint
-from mis.training import Learner
+from mis.training import Compression, Learner
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +123,8 @@ ARRAY = np.arange(6, dtype=np.float32)
         (Learner(),),
         (MLP(input_shape=(1,)), ARRAY),
         *((dataclasses.replace(Learner(), **{k: v}), ARRAY) for k, v in {
-            "optimiser": "sgd", "rate": 2e-3, "steps": 601, "batch": 63, "weight_decay": 1e-9,
-            "initialisation": "random"}.items()),
+            "optimiser": "sgd", "learning_rate": 2e-3, "num_steps": 601, "batch_size": 63, "weight_decay": 1e-9,
+            "initialisation": "random", "forward": Compression(quantizer=Sign())}.items()),
     ],
     ids=str,
 )  # fmt: skip
@@ -132,7 +133,7 @@ def test_fingerprint_sees_every_difference(parts):
 
 
 def test_every_field_of_the_learner_was_varied():
-    assert len(dataclasses.fields(Learner)) == 6
+    assert len(dataclasses.fields(Learner)) == 7
 
 
 def test_fingerprint_sees_boundaries_and_inner_types():
@@ -144,7 +145,7 @@ def test_fingerprint_sees_boundaries_and_inner_types():
 
 def test_fingerprint_of_equal_content_is_equal():
     strided = np.repeat(ARRAY, 2)[::2]
-    assert fingerprint(Learner(steps=np.int64(600)), strided) == fingerprint(Learner(), ARRAY)
+    assert fingerprint(Learner(num_steps=np.int64(600)), strided) == fingerprint(Learner(), ARRAY)
     assert fingerprint({"a": 1, "b": [2.0]}) == fingerprint({"b": [2.0], "a": 1})
 
 

@@ -98,18 +98,20 @@ NAMES = [
 # fmt: on
 if SMALL:
     NAMES = ["sign", "ternary-90", "uniform-3", "uniform-2-offset-50"]
-    rankings = {"modes": mis.rank("modes", NAMES, models=32, pool=64, steps=100, folds=4, seed=1)}
+    rankings = {
+        "modes": mis.rank("modes", NAMES, num_networks=32, pool=64, num_steps=100, num_folds=4, seed=1)
+    }
 else:
-    rankings = {task: mis.rank(task, NAMES, models=128, seed=1) for task in ("solubility", "modes")}
+    rankings = {task: mis.rank(task, NAMES, num_networks=128, seed=1) for task in ("solubility", "modes")}
 rows = [{**row.record(), "task": task} for task, ranking in rankings.items() for row in ranking]
 agreement = [{**found, "task": task} for task, ranking in rankings.items() for found in ranking.agreement()]
-by_name = {task: {row.quantizer: row.record() for row in ranking} for task, ranking in rankings.items()}
+by_name = {task: {row.release: row.record() for row in ranking} for task, ranking in rankings.items()}
 
 
 def column(task, name):
     """One column over all quantizers but full precision, which every indicator gets right."""
     return np.array(
-        [row[name] for row in rows if row["task"] == task and row["quantizer"] != "full"], dtype=float
+        [row[name] for row in rows if row["task"] == task and row["release"] != "full"], dtype=float
     )
 
 
@@ -240,8 +242,8 @@ if not SMALL:
 foretold = STUDIES["shadows"](SMALL)
 for task in dict.fromkeys(row["task"] for row in foretold):
     shift = {}
-    for name in dict.fromkeys(row["quantizer"] for row in foretold):
-        own = [row for row in foretold if (row["task"], row["quantizer"]) == (task, name)]
+    for name in dict.fromkeys(row["release"] for row in foretold):
+        own = [row for row in foretold if (row["task"], row["release"]) == (task, name)]
         nums, values = zip(
             *((row["num_shadows"], row["value"]) for row in own if row["what"] == "expected"), strict=True
         )
@@ -318,7 +320,7 @@ for task in rankings:
     sign, shifted = by_name[task]["sign"], by_name[task]["uniform-2-offset-50"]
     for row in (sign, shifted):
         print(
-            f"{task} {row['quantizer']:20s} error {row['weight_error']:.2f}  J {row['retained_ensemble']:.3f}  "
+            f"{task} {row['release']:20s} error {row['weight_error']:.2f}  J {row['retained_ensemble']:.3f}  "
             f"performance {row['performance']:.2f}  advantage {row['advantage']:.3f}"
         )
     # Both have one edge within reach of the weights, at 0: the codes are the same but for the largest weights.

@@ -19,6 +19,7 @@ from mis.attacks.metrics import (
     tpr_limits,
 )
 from mis.attacks.rates import Limits, auc_limits
+from mis.attacks.risk import record_risks
 from mis.attacks.samples import Sample, exchange_thresholds, read_samples
 from mis.numerics.checks import confidence, integer, probability, refuse, unmasked
 from mis.results import Interval
@@ -63,6 +64,9 @@ class Audit:
         As asked for.
     unresolved
         What the records cannot show, by name, with the reason.
+    targets, ids
+        Names of target models and of records, their numbers where none were given; ``ids`` is None where nothing says
+        which record of one target model is which of another.
     """
 
     advantage: Interval
@@ -80,6 +84,8 @@ class Audit:
     level: float
     delta: float
     unresolved: dict[str, str]
+    targets: np.ndarray = field(repr=False, compare=False)
+    ids: np.ndarray | None = field(repr=False, compare=False)
     samples: tuple[Sample, Sample] = field(repr=False, compare=False)
     called: tuple[np.ndarray, np.ndarray] = field(repr=False, compare=False)
 
@@ -134,6 +140,11 @@ class Audit:
     def table(self) -> str:
         """Return the metrics as aligned text."""
         units = f"{self.num_targets} target models" if self.num_targets > 1 else "one target model"
+        missing = (
+            self.num_targets * len(self.ids) - sum(map(len, self.samples)) if self.ids is not None else 0
+        )
+        if missing:
+            units += f" ({missing} pairs of target and id have no score)"
         lines = [
             f"{self.num_members} members, {self.num_nonmembers} non-members, {units}; "
             f"{100 * self.level:g}% intervals"
@@ -147,8 +158,8 @@ class Audit:
     def records(self) -> dict[str, np.ndarray]:
         """Return one row a record, as columns.
 
-        ``target`` and ``example`` (its position in the input), ``member``, ``score``, and whether the
-        threshold ``called`` it a member.
+        ``target`` and ``example`` (its position in the input, or that of its id among the sorted ones), ``member``,
+        ``score``, and whether the threshold ``called`` it a member; ``id`` where it is known.
         """
         rows, examples, scores = (
             np.concatenate([getattr(side, name) for side in self.samples])
@@ -156,9 +167,21 @@ class Audit:
         )
         member = np.repeat([True, False], [len(side) for side in self.samples])
         order = np.lexsort((examples, ~member, rows))
-        columns = {"target": rows, "example": examples, "member": member, "score": scores}
+        columns = {"target": self.targets[rows], "example": examples, "member": member, "score": scores}
         columns["called"] = np.concatenate(self.called)
+        if self.ids is not None:
+            columns["id"] = self.ids[examples]
         return {name: column[order] for name, column in columns.items()}
+
+    def risks(self) -> dict[str, np.ndarray]:
+        """Return one row a record over all its target models, as columns, most at risk first; see ``record_risks``.
+
+        No columns where there is one target model, where nothing says which record of one is which of another, or
+        where no record is a member for some and a non-member for others.
+        """
+        if self.ids is None or self.num_targets == 1:
+            return {}
+        return record_risks(self.samples, self.called, self.ids, self.level)
 
     def roc(self, num_points: int = 61) -> list[dict[str, float]]:
         """Return the ROC with a pointwise band of the audit's level: rows of ``fpr, lower, value, upper``.
@@ -183,6 +206,8 @@ def audit(
     nonmember: Any = None,
     scores: Any = None,
     membership: Any = None,
+    targets: Any = None,
+    ids: Any = None,
     level: float = 0.95,
     delta: float = 1e-5,
     fprs: float | Sequence[float] = FPRS,
@@ -202,6 +227,11 @@ def audit(
         Scores, shape ``(m,)`` and ``(k,)``, or ``(T, m)`` and ``(T, k)``.
     scores, membership
         Scores and whether each belongs to a member, both of shape ``(N,)`` or ``(T, N)``.
+    targets
+        With scores of shape ``(N,)``, integers or text of that shape: the target model of each, in any order. A record
+        need not have a score for every target model, as long as none is missing because of its value.
+    ids
+        Integers or text, one a column of ``scores``, or with ``targets`` one a score: which record it is.
     level
         Confidence of every interval by itself.
     delta
@@ -226,20 +256,20 @@ def audit(
     *TPR at an FPR*: half the error is spent on finding, from order statistics of the non-members, a threshold whose
     FPR is surely at most (at least) the rate, half on the TPR there, by Clopper and Pearson: exact for one row, no
     assumption on the law, no choice on the scored points; for several rows with Korn and Graubard's effective size,
-    asymptotic in their number. *Advantage, recall, precision, F1*: rates at the exchanged thresholds, Newcombe's
-    difference, precision and F1 from limits of both rates that hold together. Each half's decision is independent
-    of its choice; that the two halves choose for each other is neglected (the tests find no trace of it in the
-    coverage). *AUC*: DeLong's variance as an effective size; for several rows that of pairs of two rows, leaving
-    out each row. *Epsilon*: TPR bounds as above on a fixed grid of rates, for members and for non-members, and the
-    rates at the exchanged thresholds, the error divided among them (Bonferroni). A test with TPR ``p`` at FPR ``a``
-    refutes every ``epsilon < log((p - delta) / a)``.
+    asymptotic in their number. *Advantage, recall, precision, F1*: rates at the exchanged thresholds, limits
+    of a difference from two p-values, precision and F1 from limits of both rates that hold together. Each half's
+    decision is independent of its choice; that the two halves choose for each other is neglected (the tests find no
+    trace of it in the coverage). *AUC*: DeLong's variance as an effective size; for several rows that of pairs of
+    two rows, leaving out each row. *Epsilon*: TPR bounds as above on a fixed grid of rates, for members and for
+    non-members, and the rates at the exchanged thresholds, the error divided among them (Bonferroni). A test with
+    TPR ``p`` at FPR ``a`` refutes every ``epsilon < log((p - delta) / a)``.
 
     Between rows everything rests on their variance: a few models that are all alike cannot show that one in a
     hundred leaks far more. Two rows differ once, so their intervals are wide.
 
     References
     ----------
-    Clopper, Pearson (1934); Korn, Graubard (1998); DeLong et al. (1988); Obuchowski (1997); Newcombe (1998),
+    Clopper, Pearson (1934); Fisher (1932); Korn, Graubard (1998); DeLong et al. (1988); Obuchowski (1997);
     see ``rates.py``. Kairouz, Oh, Viswanath (2015), The Composition Theorem for Differential Privacy, theorem
     2.1.
 
@@ -248,7 +278,7 @@ def audit(
     >>> rng = np.random.default_rng(0)
     >>> found = audit(member=rng.normal(1, 1, 5000), nonmember=rng.normal(0, 1, 5000))
     >>> found.advantage  # the truth is 0.3829
-    Interval(0.3606 in [0.342043, 0.383369], attack, level=0.95)
+    Interval(0.3606 in [0.339803, 0.38562], attack, level=0.95)
     >>> found.unresolved
     {}
     """
@@ -259,11 +289,11 @@ def audit(
     unmasked("audit", "fprs", fprs)
     fprs = [probability("audit", "fprs", fpr) for fpr in np.atleast_1d(np.asarray(fprs)).tolist()]
     seed = integer("audit", "seed", seed, at_least=0)
-    samples = read_samples(member, nonmember, scores, membership)
-    return _measured(*samples, level=level, delta=float(delta), fprs=fprs, seed=seed)
+    members, nonmembers, *names = read_samples(member, nonmember, scores, membership, targets, ids)
+    return _measured(members, nonmembers, *names, level=level, delta=float(delta), fprs=fprs, seed=seed)
 
 
-def _measured(members, nonmembers, *, level, delta, fprs, seed):
+def _measured(members, nonmembers, targets, ids, *, level, delta, fprs, seed):
     """Compute every metric from what has been checked."""
     # Each end of an interval errs with at most this probability.
     error = (1 - level) / 2
@@ -298,6 +328,8 @@ def _measured(members, nonmembers, *, level, delta, fprs, seed):
         level=level,
         delta=delta,
         unresolved=unresolved,
+        targets=targets,
+        ids=ids,
         samples=(members, nonmembers),
         called=(called, false_called),
     )

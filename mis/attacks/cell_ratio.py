@@ -131,15 +131,15 @@ class CellRatio(Attack):
         return np.concatenate([ratio(block[:, 0], block[:, 1], into, out) for block in blocks])[targets]
 
     def _root(self, standard):
-        num_models, dim = standard.shape
-        if num_models <= dim:
+        num_networks, dim = standard.shape
+        if num_networks <= dim:
             raise UnsupportedSetting(
                 "CellRatio",
-                f"a full covariance of {dim} coordinates needs more than {dim} shadow models, got {num_models}; "
+                f"a full covariance of {dim} coordinates needs more than {dim} shadow models, got {num_networks}; "
                 "use covariance='diagonal'.",
             )
         try:
-            return np.linalg.cholesky(standard.T @ standard / (num_models - 1))
+            return np.linalg.cholesky(standard.T @ standard / (num_networks - 1))
         except np.linalg.LinAlgError:
             raise UnsupportedSetting(
                 "CellRatio",

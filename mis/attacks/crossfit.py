@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from mis.numerics.checks import InvalidInput, confidence, integer, unmasked
 from mis.results import Interval
 
-__all__ = ["COVERS", "STRONGEST", "Measured", "cross_fit", "deal", "mean_over_models", "widening"]
+__all__ = ["COVERS", "STRONGEST", "Measured", "cross_fit", "deal", "mean_over_networks", "widening"]
 
 STRONGEST = "advantage"
 
@@ -47,8 +47,8 @@ class Measured:
     fpr: np.ndarray
 
 
-def deal(num_models: int, num_folds: int) -> np.ndarray:
-    """Return the fold of each model, shape ``(num_models,)``.
+def deal(num_networks: int, num_folds: int) -> np.ndarray:
+    """Return the fold of each model, shape ``(num_networks,)``.
 
     Examples
     --------
@@ -56,8 +56,8 @@ def deal(num_models: int, num_folds: int) -> np.ndarray:
     array([0, 1, 2, 0, 1, 2, 0])
     """
     integer("deal", "num_folds", num_folds, at_least=3)
-    integer("deal", "num_models", num_models, at_least=2 * num_folds)
-    return np.arange(num_models) % num_folds
+    integer("deal", "num_networks", num_networks, at_least=2 * num_folds)
+    return np.arange(num_networks) % num_folds
 
 
 def widening(num_folds: int) -> float:
@@ -84,7 +84,7 @@ def widening(num_folds: int) -> float:
     return 1.0 + num_folds / (num_folds - 2)
 
 
-def mean_over_models(
+def mean_over_networks(
     values: np.ndarray, num_folds: int, level: float = 0.95, *, refitted: bool = True
 ) -> Interval:
     """Return the mean of one value per model, in the order they were dealt, with a t interval over folds.
@@ -126,13 +126,13 @@ def mean_over_models(
     Examples
     --------
     >>> values = np.array([0.1, 0.2, 0.3, 0.1, 0.2, 0.3])
-    >>> mean_over_models(values, 3)
+    >>> mean_over_networks(values, 3)
     Interval(0.2 in [-0.296828, 0.696828], attack, level=0.95)
-    >>> mean_over_models(values, 3, refitted=False)
+    >>> mean_over_networks(values, 3, refitted=False)
     Interval(0.2 in [-0.0484138, 0.448414], attack, level=0.95)
     """
-    level = confidence("mean_over_models", level)
-    unmasked("mean_over_models", "values", values)
+    level = confidence("mean_over_networks", level)
+    unmasked("mean_over_networks", "values", values)
     values = np.asarray(values, dtype=np.float64)
     value = float(values.mean())
     of_fold = np.bincount(deal(len(values), num_folds), values - value)

@@ -32,7 +32,7 @@ class LinearLimit:
         Standard deviation of the examples' true shares, estimated; 0 for one example.
     rank
         Number of directions in which the parameters vary.
-    num_models, num_examples
+    num_networks, num_examples
         Models and examples it was estimated from.
     level
         Confidence level.
@@ -41,14 +41,14 @@ class LinearLimit:
     explained: float
     spread: float
     rank: int
-    num_models: int
+    num_networks: int
     num_examples: int
     level: float
 
     @property
     def error(self) -> float:
         """Standard error of ``explained``: over models, and over examples as a sample of their law."""
-        variance = _estimation_variance(self.explained, self.rank, self.num_models)
+        variance = _estimation_variance(self.explained, self.rank, self.num_networks)
         return math.sqrt((self.spread**2 + variance) / self.num_examples)
 
     @property
@@ -87,10 +87,10 @@ class LinearLimit:
 
         An error taken at the estimate would be too small wherever the estimate happens to be.
         """
-        freedom = self.num_examples - 1 or self.num_models - self.rank - 1
+        freedom = self.num_examples - 1 or self.num_networks - self.rank - 1
         t = float(stats.t.isf((1.0 - self.level) / 2.0, freedom))
         r = np.polynomial.Polynomial([0.0, 1.0])
-        variance = self.spread**2 + _estimation_variance(r, self.rank, self.num_models)
+        variance = self.spread**2 + _estimation_variance(r, self.rank, self.num_networks)
         outside = self.num_examples * (r - self.explained) ** 2 - t**2 * variance
         roots = outside.roots()
         ends = roots[np.abs(roots.imag) < 1e-9].real
@@ -120,12 +120,12 @@ class LinearLimit:
         return float(np.clip(weights @ special.erf(shift / math.sqrt(8.0)), 0.0, 1.0))
 
 
-def _estimation_variance(share: Any, rank: int, num_models: int) -> Any:
+def _estimation_variance(share: Any, rank: int, num_networks: int) -> Any:
     """Variance of the adjusted R² of one example whose share is ``share``, for normal parameters."""
     # From one share to another in [0, 1] only: a negative estimate is one of a share of 0.
     if not isinstance(share, np.polynomial.Polynomial):
         share = min(max(share, 0.0), 1.0)
-    return (1.0 - share) ** 2 * (4.0 * share + 2.0 * rank / (num_models + 1)) / (num_models - rank - 1)
+    return (1.0 - share) ** 2 * (4.0 * share + 2.0 * rank / (num_networks + 1)) / (num_networks - rank - 1)
 
 
 def linear_limit(params: Any, membership: Any, *, level: float = 0.95) -> LinearLimit:
@@ -216,7 +216,7 @@ def linear_limit(params: Any, membership: Any, *, level: float = 0.95) -> Linear
         explained=mean,
         spread=math.sqrt(max(seen - _estimation_variance(mean, rank, num), 0.0)),
         rank=rank,
-        num_models=num,
+        num_networks=num,
         num_examples=count,
         level=level,
     )

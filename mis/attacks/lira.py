@@ -126,10 +126,10 @@ def _fit(scores, membership, asked):
 
     Blocks of columns stay in the cache, and every sum over models is a product with ones.
     """
-    num_models, num_examples = scores.shape
-    ones = np.ones(num_models)
+    num_networks, num_examples = scores.shape
+    ones = np.ones(num_networks)
     moments = np.empty((2, 3, num_examples))
-    block = max(1, BLOCK // num_models)
+    block = max(1, BLOCK // num_networks)
     for start in range(0, num_examples, block):
         columns = slice(start, start + block)
         member = membership[:, columns].astype(np.float64)

@@ -88,7 +88,7 @@ def counting_advantage(codes_with: Any, codes_without: Any, *, level: float = 0.
         Codes ``(R0,)`` of independent refits without any of them.
     level
         Of the interval: Student's t over the examples, plus the variance of the refits without, which all
-        examples share; at least as wide as for independent records (Newcombe's limits).
+        examples share; at least as wide as for independent records (``least_difference``).
 
     Returns
     -------

@@ -4,19 +4,20 @@ Counts come per cluster (one cluster: the records are independent). With several
 estimated by leaving out one after the other (to first order; ``T - 1`` degrees of freedom, fewer where they differ
 in size) and turned into an effective sample size for Clopper and Pearson's limits, never above the number of
 records. ``error`` is always one-sided: each limit alone is wrong with at most this probability. That is exact for a
-rate from independent records; for differences and AUC, and for clusters, it is an approximation that improves with
-their number and that the tests hold to at least 94% in all at level 95%, and to 78% at level 80%. Between clusters
-no limits hold for every law: where one model in a hundred is of another kind, a few models are all alike nearly always,
-and limits that then still held it would be of no use.
+rate, and holds for a difference, from independent records; for AUC, and for clusters, it is an approximation that
+improves with their number and that the tests hold to at least 94% in all at level 95%, and to 78% at level 80%. Between
+clusters no limits hold for every law: where one model in a hundred is of another kind, a few models are all alike
+nearly always, and limits that then still held it would be of no use.
 
 References
 ----------
 Clopper, Pearson (1934), Biometrika 26. Korn, Graubard (1998), Survey Methodology 24 (effective sample size).
-Newcombe (1998), Statistics in Medicine 17 (difference of two proportions). DeLong, DeLong, Clarke-Pearson
+Fisher (1932), Statistical Methods for Research Workers, 21.1 (two p-values). DeLong, DeLong, Clarke-Pearson
 (1988), Biometrics 44, and Obuchowski (1997), Biometrics 53 (AUC, independent and clustered). Efron, Stein (1981),
 Annals of Statistics 9 (the jackknife's variance errs upwards).
 """
 
+import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,7 +29,19 @@ FEWEST = 0.1
 # What rounding makes of no variance at all.
 ROUNDING = 1e-24
 
-__all__ = ["Limits", "auc_limits", "clopper_pearson", "difference_limits", "effective_size", "rate_limits"]
+__all__ = [
+    "Limits",
+    "auc_limits",
+    "clopper_pearson",
+    "difference_limits",
+    "effective_size",
+    "least_difference",
+    "rate_limits",
+]
+
+
+# Of the grid on which two p-values share their product: more are a little sharper.
+CELLS = 128
 
 
 class Limits(NamedTuple):
@@ -114,17 +127,49 @@ def rate_limits(hits, sizes, error: float) -> Limits:
     return Limits(np.minimum(lower, rate), rate, np.maximum(upper, rate))
 
 
+def least_difference(hits, sizes, false_hits, false_sizes, error):
+    r"""Return a lower limit of the difference of two binomial probabilities, wrong with probability ``error`` at most.
+
+    Counts of independent trials, arrays of shapes that broadcast. It holds for every number of trials.
+
+    Notes
+    -----
+    The p-values :math:`P = P(X \ge x; p)` and :math:`Q = P(Y \le y; q)` of the true probabilities are independent and
+    no smaller than uniform, so :math:`P(P Q \le c) \le c (1 - \log c)`, which is ``error``. The limit is the least
+    :math:`p - q` with :math:`P Q > c`: at ``P = a`` the limits of Clopper and Pearson of errors ``a`` and ``c / a``. In
+    each cell of a grid of ``a`` both ends that err downwards are taken.
+
+    Examples
+    --------
+    >>> float(least_difference(np.array([8]), np.array([8]), np.array([0]), np.array([8]), 0.025)[0].round(3))
+    0.408
+    """
+    given = np.broadcast_arrays(hits, sizes, false_hits, false_sizes)
+    counts, which = np.unique(np.stack(given, -1).reshape(-1, 4), axis=0, return_inverse=True)
+    hits, sizes, false_hits, false_sizes = counts.T
+    log_product = 1 + float(special.lambertw(-error / np.e, -1).real)
+    grid = np.exp(np.linspace(log_product, 0, CELLS + 1))
+    least = np.ones(len(counts))
+    for below, above in itertools.pairwise(grid):
+        low = clopper_pearson(hits, sizes, below)[0]
+        high = clopper_pearson(false_hits, false_sizes, grid[0] / above)[1]
+        least = np.minimum(least, low - high)
+    return least[which.ravel()].reshape(given[0].shape)
+
+
 def difference_limits(hits, sizes, false_hits, false_sizes, error: float) -> Limits:
     """Return the difference of two pooled rates with its limits; shapes ``(…, T)`` and ``(T,)``.
 
-    Newcombe's square-and-add with Clopper-Pearson limits; with several clusters, whichever of that and
-    Student's t between clusters reaches further on each side. A cluster's two rates may depend on each other.
+    For independent records ``least_difference`` on each side, which holds for any number of them; with several
+    clusters, whichever of that and Student's t between clusters reaches further. A cluster's two rates may depend on
+    each other. Newcombe's square-and-add, a tenth narrower, is wrong too often where one rate is near 1 and the other
+    near 0: 6.7% for 2.5% with 20 records a side, 3.6% for .5%.
     """
-    first = rate_limits(hits.sum(axis=-1, keepdims=True), sizes.sum(keepdims=True), error)
-    second = rate_limits(false_hits.sum(axis=-1, keepdims=True), false_sizes.sum(keepdims=True), error)
-    value = first.value - second.value
-    below = np.hypot(first.value - first.lower, second.upper - second.value)
-    above = np.hypot(first.upper - first.value, second.value - second.lower)
+    pooled = (hits.sum(axis=-1), sizes.sum()), (false_hits.sum(axis=-1), false_sizes.sum())
+    (first, count), (second, false_count) = pooled
+    value = first / count - second / false_count
+    below = value - least_difference(first, count, second, false_count, error)
+    above = -value - least_difference(second, false_count, first, count, error)
     if len(sizes) > 1:
         variance = _joint_variance(_moves(hits, sizes), -_moves(false_hits, false_sizes))
         reach = -special.stdtrit(_freedom(sizes, false_sizes), error) * np.sqrt(variance)

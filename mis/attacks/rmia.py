@@ -126,10 +126,10 @@ def _sums(probabilities, membership):
 
     Blocks of columns stay in the cache, and every sum over models is a product with ones.
     """
-    num_models, num_examples = probabilities.shape
-    ones = np.ones(num_models)
+    num_networks, num_examples = probabilities.shape
+    ones = np.ones(num_networks)
     sums = np.empty((3, num_examples))
-    block = max(1, BLOCK // num_models)
+    block = max(1, BLOCK // num_networks)
     for start in range(0, num_examples, block):
         columns = slice(start, start + block)
         every = probabilities[:, columns]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mis.attacks.base import read_membership, read_scores
-from mis.numerics.checks import InvalidInput
+from mis.numerics.checks import InvalidInput, unmasked
 
-__all__ = ["Sample", "exchange_thresholds", "read_samples", "roc_curve"]
+__all__ = ["Sample", "exchange_thresholds", "first_repeated", "read_samples", "roc_curve"]
 
 
 # Draws of halves before it is said that none has records of both kinds in each.
@@ -58,10 +58,15 @@ class Sample:
         return Sample(-self.scores[::-1], self.rows[::-1], self.places[::-1], self.num_rows)
 
 
-def read_samples(member, nonmember, scores, membership):
-    """Read either form of input as the two samples."""
+def read_samples(member, nonmember, scores, membership, targets=None, ids=None):
+    """Read any form of input as the two samples, names of the target models (T,) and of the records (N,).
+
+    These are None where nothing says which record of one target model is which of another.
+    """
     given = [name for name, x in zip(("member", "nonmember", "scores", "membership"),
              (member, nonmember, scores, membership), strict=True) if x is not None]  # fmt: skip
+    if given != ["scores", "membership"] and (targets is not None or ids is not None):
+        raise InvalidInput("audit: expected scores and membership with targets or ids.")
     if given == ["member", "nonmember"]:
         sides = [_read_rows(name, x) for name, x in (("member", member), ("nonmember", nonmember))]
         if len(sides[0]) != len(sides[1]):
@@ -79,19 +84,71 @@ def read_samples(member, nonmember, scores, membership):
                 f"audit: expected scores and membership of equal shape, "
                 f"got {np.shape(scores)} and {is_member.shape}."
             )
-        found = [np.nonzero(side.reshape(all_scores.shape)) for side in (is_member, ~is_member)]
-        pairs = [(all_scores[index], index[0]) for index in found]
-        places = [index[1] for index in found]
+        all_scores = all_scores.ravel()
+        rows, columns, targets, ids = _read_names(np.shape(scores), targets, ids)
+        found = [side.ravel() for side in (is_member, ~is_member)]
+        pairs = [(all_scores[side], rows[side]) for side in found]
+        places = [columns[side] for side in found]
     else:
         raise InvalidInput(
             "audit: expected member and nonmember, or scores and membership, "
             f"got {', '.join(given) if given else 'none of them'}."
         )
-    num_rows = len(sides[0]) if given[0] == "member" else len(all_scores)
+    if given[0] == "member":
+        targets = np.arange(len(sides[0]))
     for name, (values, _) in zip(("members", "non-members"), pairs, strict=True):
         if len(values) < 2:
             raise InvalidInput(f"audit: expected at least 2 {name}, got {len(values)}.")
-    return [Sample.sort(*pair, place, num_rows) for pair, place in zip(pairs, places, strict=True)]
+    samples = [Sample.sort(*pair, place, len(targets)) for pair, place in zip(pairs, places, strict=True)]
+    return *samples, targets, ids
+
+
+def first_repeated(rows, columns):
+    """Return where a pair first stands for the second time, and where it stood before; None where all differ."""
+    order = np.lexsort((np.arange(len(rows)), columns, rows))
+    same = (np.diff(rows[order]) == 0) & (np.diff(columns[order]) == 0)
+    if not same.any():
+        return None
+    again, before = order[1:][same], order[:-1][same]
+    first = np.argmin(again)
+    return int(again[first]), int(before[first])
+
+
+def _read_names(shape, targets, ids):
+    """Return target model and record of each score, flat, by number; and the names of both, ids None if unknown."""
+    if targets is None:
+        num_rows, num_columns = (1, *shape)[-2:]
+        rows, columns = np.repeat(np.arange(num_rows), num_columns), np.tile(np.arange(num_columns), num_rows)
+        names = np.arange(num_columns) if ids is None else _read_labels("ids", ids, num_columns)
+        if len(np.unique(names)) < len(names):
+            raise InvalidInput("audit: expected ids that differ, or targets that say which model is meant.")
+        return rows, columns, np.arange(num_rows), names
+    if len(shape) != 1:
+        raise InvalidInput(f"audit: expected scores of shape (N,) with targets, got scores.shape={shape}.")
+    names, rows = np.unique(_read_labels("targets", targets, *shape), return_inverse=True)
+    if ids is None:
+        return rows, np.arange(*shape), names, None
+    ids, columns = np.unique(_read_labels("ids", ids, *shape), return_inverse=True)
+    repeated = first_repeated(rows, columns)
+    if repeated is not None:
+        again, before = repeated
+        raise InvalidInput(
+            f"audit: expected one score for each target and id, got target={names[rows[again]]} and "
+            f"id={ids[columns[again]]} at {before} and {again}."
+        )
+    return rows, columns, names, ids
+
+
+def _read_labels(name, values, count):
+    """Return integers or text, shape (count,)."""
+    unmasked("audit", name, values)
+    labels = np.asarray(values)
+    if labels.shape != (count,) or labels.dtype.kind not in "iuU":
+        raise InvalidInput(
+            f"audit: expected {name} integers or text of shape ({count},), "
+            f"got {labels.dtype} of shape {labels.shape}."
+        )
+    return labels
 
 
 def _read_rows(name, values):

@@ -1,6 +1,6 @@
 """The command line: one file a command, loaded when it is called; this one reports what goes wrong.
 
-To add a command: write ``mis/cli/NAME.py`` with one function of that name, which parses and prints and nothing else;
+To add a command: write a file with one function, both of its name, which parses and prints and nothing else;
 add the name to ``COMMANDS``. Heavy imports wait inside the function: ``mis --help`` and ``mis NAME --help`` do
 without them.
 """
@@ -28,7 +28,10 @@ TOO_MUCH = "more was asked for than this machine has memory for."
 
 # Its name, and the file and function where that has another.
 COMMANDS = {
-    **{name: name for name in ("rank", "run", "explain", "indicator", "audit", "verify", "figure")},
+    **{
+        name: name
+        for name in ("rank", "run", "explain", "indicator", "audit", "inspect", "verify", "figure")
+    },
     "list": "names",
 }
 

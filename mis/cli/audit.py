@@ -10,13 +10,20 @@ from mis.cli.inputs import OutputFile, drawable, keep_apart, writable
 __all__ = ["audit"]
 
 
+def _no_option(_: Any, path: str) -> None:
+    """Refuse a mistyped option where the path stands; a hyphen alone is standard input."""
+    if path.startswith("-") and path != "-":
+        raise ValueError(f"Unknown option: {path}. A file of that name is ./{path}.")
+
+
 def audit(
-    path: str,
+    path: Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_option)],
     /,
     *,
     level: float = 0.95,
     delta: float = 1e-5,
     seed: int = 0,
+    top: int | None = None,
     plot: Annotated[OutputFile, Parameter(validator=(writable, drawable))] = None,
     json_file: Annotated[OutputFile, Parameter(name="--json")] = None,
     csv_file: Annotated[OutputFile, Parameter(name="--csv")] = None,
@@ -28,21 +35,26 @@ def audit(
     Parameters
     ----------
     path
-        An .npz file with arrays member and nonmember, or scores and membership; rows are target models. Larger
-        scores are likelier members.
+        A .csv, .tsv or .parquet file, or - for CSV from standard input, with columns score, member and optional target,
+        id; or one row a record with columns score_K, member_K for every target model K, and optional id. Or an .npz
+        file with arrays member and nonmember, or scores and membership; rows are target models. Larger scores are
+        likelier members.
     level
         Level of all intervals.
     delta
         Delta of the bound on epsilon.
     seed
         Decides the halves on which thresholds are chosen.
+    top
+        List so many records, most at risk first: 10, where there are several target models and each record can be told
+        from the others. The intervals of all records hold together.
     plot
         Draw the ROC, on logarithmic axes with its band, into this .pdf, .png or .svg file, its caption beside it in
         .txt.
     json_file
         Write the metrics to this file.
     csv_file
-        Write one line per record to this file.
+        Write one line per score to this file, those of the records most at risk first.
     width
         Of the figure: single or double (3.4in, 7in), or a number with in, cm, mm or pt.
     style
@@ -52,9 +64,13 @@ def audit(
 
     from mis.attacks.audit import audit as run
     from mis.attacks.audit_file import load
+    from mis.attacks.risk import risk_table, with_risks
     from mis.numerics.checks import InvalidInput
 
-    keep_apart([path], [json_file, csv_file, plot])
+    if top is not None and top < 0:
+        raise InvalidInput(f"audit: expected top an integer >= 0, got top={top}.")
+    # What is redirected to the standard input has a name too.
+    keep_apart(["/dev/stdin" if path == "-" else path], [json_file, csv_file, plot])
     if plot is not None:
         from mis.figures import check_style, inches
 
@@ -66,15 +82,25 @@ def audit(
         check_style("audit", style)
     arrays: dict[str, Any] = load(path)
     found = run(**arrays, level=level, delta=delta, seed=seed)
+    risks = found.risks()
+    if top and not risks:
+        raise InvalidInput(
+            "audit: expected with --top several target models, scores with ids (in .npz: scores and membership), and "
+            "records that are members for some target models and not for others."
+        )
     print(found.table())
+    if risks and top != 0:
+        print(f"\n{risk_table(risks, 10 if top is None else top, level=level)}")
     if json_file is not None:
         json_file.write_text(json.dumps(found.to_json(), indent=1) + "\n")
     if csv_file is not None:
-        columns = found.records()
+        columns = with_risks(found.records(), risks)
         with open(csv_file, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(columns)
-            writer.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
+            # What is not known is empty; no score is NaN.
+            for row in zip(*(column.tolist() for column in columns.values()), strict=True):
+                writer.writerow(["" if value != value else value for value in row])
     if plot is not None:
         from mis.figures import save
         from mis.figures.audit import audit_roc

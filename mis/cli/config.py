@@ -5,8 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from mis.cli.inputs import TOO_LARGE
+from mis.cli.options import ALIASES
 
 __all__ = ["read_config", "read_shard"]
+
+
+# As on the command line.
+MEANT = {other: name for name, others in ALIASES.items() for other in others}
 
 
 def read_config(path: Path, types: dict[str, type]) -> dict[str, Any]:
@@ -19,7 +24,8 @@ def read_config(path: Path, types: dict[str, type]) -> dict[str, Any]:
         raise InvalidInput(f"{path}: not a TOML file: {error}.") from None
     read: dict[str, Any] = {}
     for written, value in options.items():
-        key = known(str(path), "key", written.replace("-", "_"), types)
+        plain = written.replace("-", "_")
+        key = known(str(path), "key", MEANT.get(plain, plain), types)
         kind = types[key]
         if key in read:
             raise InvalidInput(f"{path}: expected {key} once, got it also as {written}.")

@@ -16,6 +16,7 @@ def names() -> None:
     from mis.populations import POPULATIONS
     from mis.quantizers import DEFAULT, QUANTIZERS
     from mis.ranking.columns import ATTACKS
+    from mis.ranking.releases import GRAMMAR
 
     console = Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 118)
     for title, registry in (("Tasks", POPULATIONS), ("Quantizers", QUANTIZERS), ("Models", MODELS)):
@@ -27,6 +28,12 @@ def names() -> None:
     grid = Table(title="Attacks", title_justify="left", box=None, show_header=False, pad_edge=False)
     for name, column in ATTACKS.items():
         grid.add_row(name, column.what)
+    console.print(grid, "")
+    grid = Table(
+        title="Words before a release", title_justify="left", box=None, show_header=False, pad_edge=False
+    )
+    for word, what in GRAMMAR.items():
+        grid.add_row(word, what)
     console.print(grid, "")
     console.print("Default quantizers:", ", ".join(q.name for q in DEFAULT))
     console.print(

@@ -1,131 +1,172 @@
-"""Specs: options of ``mis rank`` that stand in groups of their own."""
+"""Functions: options of a command as the specs have them, read without loading these: ``--help`` must not wait for JAX.
 
+An option is a field of a spec, with the type, default and description that stand there.
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from cyclopts import Group, Parameter
 
-from mis.cli.inputs import Switch, convert
+from mis.cli.inputs import convert
 
-__all__ = ["LEARNER", "MODEL", "TASK", "LearnerOptions", "ModelOptions", "TaskOptions"]
+__all__ = ["ALIASES", "Option", "options_of", "options_of_variants", "with_options"]
 
-# Said again where options stand in a class of their own: the default converter does not reach them there.
-Whole = Annotated[int | None, Parameter(converter=convert)]
-Real = Annotated[float | None, Parameter(converter=convert)]
-Text = Annotated[str | None, Parameter(converter=convert)]
+PACKAGE = Path(__file__).parents[1]
+
+KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
+
+# Other names of options, on the command line and in a config.
+ALIASES = {
+    "releases": ("quantizers",),
+    "num_networks": ("networks", "models"),
+    "num_steps": ("steps",),
+    "num_folds": ("folds",),
+    "batch_size": ("batch",),
+    "learning_rate": ("rate",),
+    "pool": ("n",),
+}
 
 
-@Parameter(
-    name="*",
-    group=Group("Learner options", help="How each network is trained.", sort_key=2),
-)
 @dataclass(frozen=True, kw_only=True)
-class LearnerOptions:
-    """How the networks are trained; None leaves it to ``mis.rank``.
+class Option:
+    """One option: its name in Python, its type, and what ``--help`` says of it."""
 
-    Parameters
-    ----------
-    pool
-        Examples in the pool, half of which train each network [512, of a small task as many as leave 128 held out,
-        but at least half].
-    steps
-        Training steps [600; 300 of convolutional networks].
-    batch
-        Examples per step [64].
-    optimiser
-        adam, momentum or sgd [adam].
-    rate
-        Step size [0.001 for regression, 0.003 for classification].
-    weight_decay
-        Decoupled weight decay [0].
-    initialisation
-        fixed: one initial point for all networks; random: one each [fixed].
+    name: str
+    kind: type
+    help: str
+
+
+def options_of(place: str, spec: str, **defaults: str) -> list[Option]:
+    """Return the options of one spec; ``defaults`` says in words those that depend on others.
+
+    Examples
+    --------
+    >>> options_of("training/learner.py", "Learner", num_steps="some")[2]
+    Option(name='num_steps', kind=<class 'int'>, help='Number of steps [some].')
     """
-
-    pool: Annotated[Whole, Parameter(alias="--n")] = None
-    steps: Whole = None
-    batch: Whole = None
-    optimiser: Text = None
-    rate: Real = None
-    weight_decay: Real = None
-    initialisation: Text = None
+    known = _classes([PACKAGE / place])
+    return [
+        Option(name=name, kind=kind, help=_said(text, defaults.get(name, default)))
+        for name, (kind, default, text) in _fields(spec, known).items()
+    ]
 
 
-@Parameter(
-    name="*",
-    group=Group("Network options", help="Only for networks that have them; see `mis list`.", sort_key=1),
-)
-@dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """What network is trained; None leaves it to ``mis.rank``.
+def options_of_variants(folder: str, registry: str, without: str, **others: str) -> list[Option]:
+    """Return the options of all specs in a registry, and of ``others`` by class, each with the variants that have it.
 
-    Parameters
-    ----------
-    model
-        mlp, lenet, resnet-8, resnet-18, or one of your own as FILE.py:NAME: a function of input_shape and num_classes
-        that returns two functions, init(key) -> params and apply(params, features) -> outputs, in JAX [mlp].
-    width
-        Of mlp: hidden units per layer [32]. Of resnets: channels of the first stage.
-    depth
-        Of mlp: hidden layers [1]; 0 is linear or logistic regression.
-    activation
-        Of lenet: relu, or sigmoid, the network of studies of gradient inversion [relu].
-    norm
-        Of resnets: group or batch normalisation [group].
+    One field is no option, ``without``.
+
+    Examples
+    --------
+    >>> options_of_variants("models", "MODELS", without="num_classes")[1]
+    Option(name='depth', kind=<class 'int'>, help='Of mlp: number of hidden layers, at most 100 [1].')
     """
-
-    model: Text = None
-    width: Whole = None
-    depth: Whole = None
-    activation: Text = None
-    norm: Text = None
-
-
-@Parameter(
-    name="*", group=Group("Task options", help="Only for tasks that have them; see `mis list`.", sort_key=3)
-)
-@dataclass(frozen=True, kw_only=True)
-class TaskOptions:
-    """What is sampled; None leaves it to the task.
-
-    Parameters
-    ----------
-    images
-        Of digits: keep the pixels as an image, standardised all alike.
-    folder
-        Of fashion-mnist-full and cifar-10: where their files lie [MIS_DATA, or the system's].
-    num_modes
-        Of modes: number of Gaussian modes, one class each.
-    separation
-        Of modes: distance between two of them in standard deviations.
-    dim
-        Of modes, logistic and linear: number of features.
-    strength
-        Of logistic: length of the coefficient vector.
-    r_squared
-        Of linear: share of the target's variance that the features explain.
-    law_seed
-        Of modes, logistic and linear: decides the law itself.
-    num_heldout
-        Of modes, logistic and linear: held-out examples.
-    regression
-        Of your own file: integers are values, not classes.
-    classification
-        Of your own file: floats are classes, not values.
-    """
-
-    images: Switch = False
-    folder: Text = None
-    num_modes: Whole = None
-    separation: Real = None
-    dim: Whole = None
-    strength: Real = None
-    r_squared: Real = None
-    law_seed: Whole = None
-    num_heldout: Whole = None
-    regression: Switch = False
-    classification: Switch = False
+    known = _classes(sorted((PACKAGE / folder).glob("*.py")))
+    variants = _registry(PACKAGE / folder / "__init__.py", registry) | others
+    kinds: dict[str, type] = {}
+    said: dict[str, dict[str, list[str]]] = {}
+    for variant, spec in variants.items():
+        for name, (kind, default, text) in _fields(spec, known).items():
+            if name != without:
+                kinds[name] = kind
+                what = _said(text[:1].lower() + text[1:], default)
+                said.setdefault(name, {}).setdefault(what, []).append(variant)
+    helps = {name: [f"Of {_listed(who)}: {what}" for what, who in of.items()] for name, of in said.items()}
+    return [Option(name=name, kind=kinds[name], help=" ".join(helps[name])) for name in helps]
 
 
-# No option typed.
-MODEL, LEARNER, TASK = ModelOptions(), LearnerOptions(), TaskOptions()
+def with_options(groups: Mapping[str, Iterable[Option]]) -> Callable:
+    """Give a command that takes ``**options`` these, in groups of these titles."""
+
+    def show(command: Any) -> Callable:
+        *own, _ = inspect.signature(command).parameters.values()
+        added = [
+            _parameter(option, Group(title, sort_key=place))
+            for place, (title, options) in enumerate(groups.items(), start=1)
+            for option in options
+        ]
+        command.__signature__ = inspect.Signature([*own, *added])
+        return command
+
+    return show
+
+
+def _parameter(option: Option, group: Group) -> inspect.Parameter:
+    names = [f"--{name.replace('_', '-')}" for name in (option.name, *ALIASES.get(option.name, ()))]
+    switch: dict[str, Any] = {"negative": ""} if option.kind is bool else {"converter": convert}
+    shown = Parameter(name=names, help=option.help, group=group, show_default=False, **switch)
+    kind = bool if option.kind is bool else option.kind | None
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False if option.kind is bool else None,
+        annotation=Annotated[kind, shown],
+    )
+
+
+def _classes(paths: Iterable[Path]) -> dict[str, ast.ClassDef]:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in paths]
+    return {node.name: node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)}
+
+
+def _registry(path: Path, name: str) -> dict[str, str]:
+    """Return what a registry calls each class."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        target = node.target if isinstance(node, ast.AnnAssign) else None
+        if isinstance(target, ast.Name) and target.id == name:
+            return {ast.literal_eval(key): ast.unparse(value) for key, value in _items(node)}
+    raise LookupError(f"{path} has no {name}.")
+
+
+def _items(node: Any) -> Iterable[tuple[Any, ast.expr]]:
+    return zip(node.value.keys, node.value.values, strict=True)
+
+
+def _fields(spec: str, known: Mapping[str, ast.ClassDef]) -> dict[str, tuple[type, Any, str]]:
+    """Return type, default and description of each field that is a number, a text or a switch, inherited ones first."""
+    node = known[spec]
+    found: dict[str, tuple[type, Any, str]] = {}
+    for base in map(ast.unparse, node.bases):
+        found |= _fields(base, known) if base in known else {}
+    texts = _descriptions(ast.get_docstring(node) or "")
+    for field in node.body:
+        if (
+            isinstance(field, ast.AnnAssign)
+            and isinstance(field.target, ast.Name)
+            and field.value is not None
+        ):
+            name = field.target.id
+            kind = KINDS.get(ast.unparse(field.annotation).partition(" | ")[0])
+            inherited = found[name][2] if name in found else ""
+            if kind is not None and (text := texts.get(name, inherited)):
+                found[name] = kind, ast.literal_eval(field.value), text
+    return found
+
+
+def _descriptions(docstring: str) -> dict[str, str]:
+    """Return what a numpydoc docstring says of each parameter, in a line."""
+    _, _, section = docstring.partition("Parameters\n----------\n")
+    texts: dict[str, str] = {}
+    names: list[str] = []
+    for line in section.partition("\n\n")[0].splitlines():
+        if not line.startswith(" "):
+            names = line.split(", ")
+        else:
+            texts |= {name: f"{texts.get(name, '')} {line.strip()}".strip() for name in names}
+    return {name: text.replace("``", "") for name, text in texts.items()}
+
+
+def _said(text: str, default: Any) -> str:
+    """Return the first sentence of a description, and the default."""
+    first = re.split(r"\.(?:\s|$)", text)[0]
+    return f"{first}." if default is None or default is False or default == "" else f"{first} [{default}]."
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -3,40 +3,49 @@
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from mis.cli.config import read_config, read_shard
 from mis.cli.inputs import SUFFIXES, Switch, keep_apart
-from mis.cli.options import LEARNER, MODEL, TASK, LearnerOptions, ModelOptions, TaskOptions
+from mis.cli.options import options_of, options_of_variants, with_options
 
-__all__ = ["default_folder", "rank"]
+__all__ = ["default_folder", "option_types", "rank"]
 
 
+GROUPS = {
+    "Measurement": options_of("ranking/protocol.py", "Protocol"),
+    "Network (those that have them: mis list)": options_of_variants(
+        "models", "MODELS", without="num_classes"
+    ),
+    "Training": options_of(
+        "training/learner.py",
+        "Learner",
+        num_steps="600; 300 of convolutional networks",
+        learning_rate="0.001 for regression, 0.003 for classification",
+    ),
+    "Task (those that have them: mis list)": options_of_variants(
+        "populations", "POPULATIONS", without="digest", **{"your own .npz": "Npz"}
+    ),
+}
+
+
+@with_options(GROUPS)
 def rank(
     task: str,
     /,
     *,
-    quantizers: str | None = None,
-    models: Annotated[int | None, Parameter(name=["--networks", "--models"])] = None,
-    seed: int | None = None,
+    releases: Annotated[str | None, Parameter(name=["--releases", "--quantizers"])] = None,
+    model: str | None = None,
     out: str | None = None,
     replace: Switch = False,
-    quick: Switch = False,
     config: Path | None = None,
     shard: str | None = None,
     fresh: Switch = False,
-    attacks: str | None = None,
-    early: Switch = False,
-    within: float | None = None,
-    folds: int | None = None,
-    level: float | None = None,
-    network: ModelOptions = MODEL,
-    learner: LearnerOptions = LEARNER,
-    law: TaskOptions = TASK,
+    **options: Any,
 ) -> None:
-    """Rank quantizers on a task by how much what they release leaks about training examples.
+    """Rank releases of a task's networks by how much they leak about training examples.
 
     Trains an ensemble of networks, each on a random half of a pool, quantizes it in every way, attacks all, and sets
     the strongest attack beside what theory says without attacking. Writes ranking.csv and .json, the figure as .pdf,
@@ -48,44 +57,36 @@ def rank(
         A name from `mis list`, or the path of an .npz file with features (N, d), or images (N, H, W) or (N, H, W, C),
         and target (N,): integers are classes, floats a regression, unless --regression or --classification says
         otherwise.
-    quantizers
-        Names with commas between, e.g. sign,ternary-90,uniform-4; full precision is always added.
-    models
-        Number of networks [512; 64 with --quick].
-    seed
-        Decides everything random [0].
+    releases
+        What is published: names from `mis list` with commas between, e.g. sign,ternary-90,uniform-4; with words before
+        a colon, e.g. qat:uniform-4, tune-100:prune-90, exact-vectors:sign, stop-150; sign/uniform-4 is both of each
+        network. Full precision is always added.
+    model
+        A name from `mis list`, or one of your own as FILE.py:NAME: a function of input_shape and num_classes that
+        returns two functions, init(key) -> params and apply(params, features) -> outputs, in JAX [mlp].
     out
         Folder for results and trained networks [results/TASK, with -quick and -seedN where those are asked for]. One
         that holds the results of another ranking is refused.
     replace
         Write over the results of another ranking in --out; its networks stay.
-    quick
-        Attacks with 64 networks, most of them shadows: they reach at least what is printed, and more networks find
-        more; wider intervals too.
     config
         A TOML file of these options; the command line wins.
     shard
         i/n: train only the i-th of n parts, e.g. in n processes with the same --out.
     fresh
         Forget what --out holds for this specification.
-    attacks
-        Names from `mis list` with commas between; whitebox joins those on weights and combined everything; all is
-        every attack that the task can serve, slowly [lira, lira_loss in a regression, lira_decoded, whitebox,
-        combined].
-    early
-        Also show what a full-precision network leaks that was stopped early, where it performs as well as the quantized
-        one: column early. Doubles the time.
-    within
-        Loss of performance against full precision that is accepted of a release to choose [0.02].
-    folds
-        Folds of the cross-fitted attacks [8].
-    level
-        Level of all intervals [0.95].
     """
-    typed = {**locals(), **vars(network), **vars(learner), **vars(law)}
-    options = {k: v for k, v in typed.items() if k in _option_types() and v is not None and v is not False}
+    typed = {
+        "releases": releases,
+        "model": model,
+        "out": out,
+        "replace": replace,
+        "shard": shard,
+        "fresh": fresh,
+    }
+    options = {k: v for k, v in {**typed, **options}.items() if v is not None and v is not False}
     if config is not None:
-        options = {**read_config(config, _option_types()), **options}
+        options = {**read_config(config, option_types()), **options}
     if "shard" in options:
         options["shard"] = read_shard(options["shard"])
     from mis.numerics.checks import InputWarning
@@ -119,12 +120,7 @@ def default_folder(task: str, options: dict[str, Any]) -> str:
     return f"results/{Path(task).stem}{model}{quick}{seed}"
 
 
-OPTIONS = (rank, ModelOptions, LearnerOptions, TaskOptions)
-
-
-def _option_types() -> dict[str, type]:
-    """Name and type of each option of ``rank`` that a config may set."""
-    hints = {k: v for part in OPTIONS for k, v in get_type_hints(part).items()}
-    for name in ("task", "config", "network", "learner", "law", "return"):
-        del hints[name]
-    return {k: next(t for t in (*get_args(v), v) if t is not type(None)) for k, v in hints.items()}
+def option_types() -> dict[str, type]:
+    """Return name and type of each option of ``rank`` that a config may set."""
+    own = dict.fromkeys(("releases", "model", "out", "shard"), str) | {"replace": bool, "fresh": bool}
+    return own | {option.name: option.kind for options in GROUPS.values() for option in options}

@@ -139,7 +139,7 @@ def recorded_ranking(path: Path) -> RecordedRanking:
         document = json.loads(path.read_text(encoding="utf-8"))
         rows, _ = [_flat(row) for row in document["rows"]], document["agreement"]
         document["rows"] = rows
-        complete = bool(rows) and all({"quantizer", "advantage"} <= set(row) for row in rows)
+        complete = bool(rows) and all({"release", "advantage"} <= set(row) for row in rows)
     except OSError as error:
         raise InvalidInput(f"figure: {path}: {error.strerror}.") from None
     except (ValueError, KeyError, TypeError, AttributeError):

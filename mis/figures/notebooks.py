@@ -133,7 +133,7 @@ def indicators(rows: Rows, agreement: Rows, *, width: Width = "double", style: S
         for axes, (column, title) in zip(grid.flat, panels.items(), strict=True):
             taus = []
             for i, (task, group) in enumerate(grouped(rows, "task")):
-                shown = [r for r in group if r[column] is not None and r["quantizer"] != "full"]
+                shown = [r for r in group if r[column] is not None and r["release"] != "full"]
                 xs, ys = column_values(shown, column, "advantage")
                 bars = error_bars(*column_values(shown, "advantage_lower", "advantage", "advantage_upper"))
                 sides = None

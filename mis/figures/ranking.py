@@ -75,7 +75,7 @@ def ranking_figure(
             # Room for markers at zero.
             axes.set_ylim(bottom=lowest - 0.03 * (axes.get_ylim()[1] - lowest))
             points.append(
-                (axes, [(_ends(row, column).value, _advantage(row).value, row["quantizer"]) for row in shown])
+                (axes, [(_ends(row, column).value, _advantage(row).value, row["release"]) for row in shown])
             )
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
@@ -130,7 +130,7 @@ def ranking_sentence(rows: Sequence[Row], about: Mapping[str, Any]) -> str:
     spec = about.get("spec", {})
     counts = [
         f"{len(rows)} releases",
-        *([f"{about['models']} networks"] if "models" in about else []),
+        *([f"{about['num_networks']} networks"] if "num_networks" in about else []),
         *([f"each trained on half of a pool of {spec['pool']} examples"] if "pool" in spec else []),
         *([f"{about['heldout']} examples held out"] if "heldout" in about else []),
         *([f"seed {spec['seed']}"] if "seed" in spec else []),

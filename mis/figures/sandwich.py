@@ -43,7 +43,7 @@ def sandwich(rows: Sequence[Mapping[str, Any]], *, width: Width = "double", styl
                 if name == "predicted":
                     marks |= {"marker": "|", "markersize": 8, "markeredgewidth": 1.6}
                 axes.errorbar(values, places, xerr=bars, elinewidth=0.8, label=label, **marks)
-            axes.set_yticks(places, [plain(row["quantizer"]) for row in of_task])
+            axes.set_yticks(places, [plain(row["release"]) for row in of_task])
             axes.set_title(plain(task))
             axes.set_xlim(left=min(0.0, *(row[f"{name}_lower"] for row in of_task for name, _ in SERIES)))
         for axes in list(grid.flat)[len(tasks) :]:

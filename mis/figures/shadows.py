@@ -27,7 +27,7 @@ def shadows(rows: Sequence[Mapping[str, Any]], *, width: Width = "double", style
         As of ``ranking_figure``.
     """
     tasks = list(dict.fromkeys(row["task"] for row in rows))
-    names = list(dict.fromkeys(row["quantizer"] for row in rows))
+    names = list(dict.fromkeys(row["release"] for row in rows))
     last = max(int(row["num_shadows"]) for row in rows if row.get("num_shadows"))
     size = inches("shadows", width)
     lines, columns = shape(len(tasks), size, 2.6)
@@ -35,7 +35,7 @@ def shadows(rows: Sequence[Mapping[str, Any]], *, width: Width = "double", style
         grid = figure.subplots(lines, columns, sharey=True, squeeze=False)
         for axes, task in zip(grid.flat, tasks, strict=False):
             for place, name in enumerate(names):
-                own = [row for row in rows if row["task"] == task and row["quantizer"] == name]
+                own = [row for row in rows if row["task"] == task and row["release"] == name]
                 _series(axes, own, place, 2 * last * 4 ** (place / max(len(names) - 1, 1)))
             axes.set_xscale("log")
             axes.set(title=plain(task), xlabel="shadow models", ylim=(0, None))

@@ -81,6 +81,11 @@ class Model(abc.ABC):
         return self.layout.shapes
 
     @property
+    def tensor_rows(self) -> list[int]:
+        """Rows of each matrix that are weights; those below are vectors (biases), and of a vector alone none is."""
+        return [0 if group.alone else group.rows[0] for group in self.layout.groups]
+
+    @property
     def name(self) -> str:
         """The registry name, e.g. ``"lenet"``."""
         return type(self).__name__.lower()

@@ -21,9 +21,10 @@ class LeNet(Model):
     input_shape, num_classes
         As in ``Model``; images ``(height, width, channels)``.
     activation
-        ``relu``: 5 x 5 convolutions of 6 and 16 channels, each with 2 x 2 pooling, then layers of 120 and 84; He
-        normal kernels. ``sigmoid``: three 5 x 5 convolutions of 12 channels, strides 2, 2 and 1, then one linear
-        layer; everything uniform in [-1/2, 1/2]: twice differentiable, as gradient inversion asks for.
+        ``relu``, or ``sigmoid``, the network of studies of gradient inversion. ReLU: 5 x 5 convolutions of 6
+        and 16 channels, each with 2 x 2 pooling, then layers of 120 and 84; He normal kernels. Sigmoid: three 5
+        x 5 convolutions of 12 channels, strides 2, 2 and 1, then one linear layer; everything uniform in [-1/2,
+        1/2]: twice differentiable, as gradient inversion asks for.
 
     References
     ----------

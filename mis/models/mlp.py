@@ -72,6 +72,11 @@ class MLP(Model):
         sizes = [self.num_inputs, *[self.width] * self.depth, self.num_classes or 1]
         return [(a + 1, b) for a, b in itertools.pairwise(sizes)]
 
+    @property
+    def tensor_rows(self) -> list[int]:
+        """Rows of the weights: the bias is the last."""
+        return [rows - 1 for rows, _ in self.shapes]
+
     def init(self, key: jax.Array) -> list[jax.Array]:
         """Draw an initial point: He normal weights in hidden layers, LeCun in the last, zero biases."""
         keys = jax.random.split(key, self.depth + 1)

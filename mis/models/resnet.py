@@ -27,10 +27,11 @@ class ResNet(Model):
     input_shape, num_classes
         As in ``Model``; images ``(height, width, channels)``.
     width
-        Channels of the first stage; each further stage has twice as many and half the resolution.
+        Channels of the first stage. Each further stage has twice as many and half the resolution.
     norm
-        ``group``: 8 groups of channels, normalised example by example. ``batch``: over the batch while training, by
-        running means and variances afterwards; these are parameters, released and counted like the others.
+        ``group`` or ``batch`` normalisation. Group: 8 groups of channels, example by example. Batch: over the batch
+        while training, by running means and variances afterwards; these are parameters, released and counted like the
+        others.
 
     References
     ----------

@@ -27,9 +27,9 @@ class Cifar10(Tabulated):
     Parameters
     ----------
     folder
-        Where the official batches lie, binary (``data_batch_1.bin`` to ``data_batch_5.bin``, ``test_batch.bin``) or
-        pickled (without ``.bin``), or the folder above; else where ``MIS_DATA`` says. Once made, the one that has
-        them.
+        Where the official batches lie, binary or pickled, or the folder above; if not given where ``MIS_DATA`` says.
+        Binary are ``data_batch_1.bin`` to ``data_batch_5.bin`` and ``test_batch.bin``, pickled those without ``.bin``.
+        Once made, the one that has them.
 
     Raises
     ------

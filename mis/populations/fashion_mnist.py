@@ -62,7 +62,7 @@ class FashionMnistFull(Tabulated):
     Parameters
     ----------
     folder
-        Where the four idx files lie, compressed or not; else where ``MIS_DATA`` says, or where the Debian package
+        Where the four idx files lie, compressed or not; if not given where ``MIS_DATA`` says, or the Debian package
         ``dataset-fashion-mnist`` puts them. Once made, the one that has them.
 
     Raises

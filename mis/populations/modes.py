@@ -25,8 +25,10 @@ class Modes(Law):
 
     Parameters
     ----------
-    num_modes, dim
-        Number of modes, at most ``dim``; number of features.
+    num_modes
+        Number of modes, at most ``dim``, one class each.
+    dim
+        Number of features.
     separation
         Distance between two centres, in standard deviations of the noise.
     law_seed

@@ -27,8 +27,10 @@ class Npz(Tabulated):
     digest
         First 16 hexadecimal digits of its SHA-256. Empty: taken from the file, so that results stored under
         this spec are never those of another content. Given: the file must have it.
-    regression, classification
-        What the target is, where its type says otherwise: integers are values, or floats are classes.
+    regression
+        Integers are values, not classes.
+    classification
+        Floats are classes, not values.
 
     Examples
     --------

@@ -12,6 +12,7 @@ overflows up to a quarter of the largest number of that precision.
 
 import abc
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -80,6 +81,27 @@ class Quantizer(abc.ABC):
             # What cannot be refused shows: every statistic of these weights is NaN.
             weights = xp.where(xp.isfinite(weights).all(), weights, np.nan)
         return self._fit(weights)
+
+    @property
+    def num_calibration(self) -> int:
+        """Examples that ``fit_network`` asks for."""
+        return 0
+
+    def fit_network(self, tensors: Sequence[Any], outputs: Callable[[Sequence[Any]], Any]) -> list[Any]:  # noqa: ARG002
+        """Return what each tensor of a network goes through; every tensor by itself, unless overridden.
+
+        A calibrated quantizer overrides this and ``num_calibration``, and refuses ``fit``: what it does to a tensor
+        depends on examples.
+
+        Parameters
+        ----------
+        tensors
+            The weights, tensor by tensor.
+        outputs
+            From tensors like these to the network's outputs on the calibration examples, ``(S, classes or 1)``; in
+            JAX, differentiable.
+        """
+        return [self.fit(weights) for weights in tensors]
 
     @abc.abstractmethod
     def _fit(self, weights: Any) -> Channel:

@@ -7,10 +7,12 @@ Ties, once and everywhere: a weight that equals a cell edge belongs to the cell 
 """
 
 import abc
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
@@ -37,6 +39,9 @@ class Channel(abc.ABC):
     is_sharp: ClassVar[bool] = False
     """Whether every weight is released as the code of its cell, or every weight as it is."""
 
+    is_random: ClassVar[bool] = False
+    """Whether the release takes a key."""
+
     @abc.abstractmethod
     def apply(self, weights: Any, *, key: Any = None) -> Any:
         """Return the released weights; ``key`` is a JAX key, needed where the release is random."""
@@ -62,6 +67,19 @@ class Channel(abc.ABC):
     @abc.abstractmethod
     def entropy(self, weights: Any) -> float:
         """Return the entropy of what is released, in bits per weight; 32 for a weight that is released as it is."""
+
+    def followed(self, released: Any, slopes: Any) -> Any:  # noqa: ARG002
+        """Return the slopes that fine-tuning may follow without leaving what was released, in JAX.
+
+        Each weight moves by itself; on a grid those of one level move together, by the sum of their slopes, so that
+        the codes stay and the levels are trained. What was released as 0 stays 0.
+
+        Parameters
+        ----------
+        released, slopes
+            Where fine-tuning starts, and the gradient of a loss; of one shape.
+        """
+        return slopes
 
     def pruned(self, threshold: Any) -> "Channel":  # noqa: ARG002
         """Return this channel for weights of magnitude ``threshold`` and more, with all others released as 0."""
@@ -150,6 +168,14 @@ class Grid(Channel):
             upper=select(released, middles, xp.concatenate([self.edges, ends], axis=-1)),
         )
 
+    def followed(self, released: Any, slopes: Any) -> Any:
+        num_levels, num_channels = self.levels.shape[-1], math.prod(self.levels.shape[:-1])
+        codes = select(released, nearest(self.levels).edges, np.arange(num_levels)).ravel()
+        # A channel's levels are its own.
+        groups = codes + num_levels * (jnp.arange(codes.size) % num_channels)
+        sums = jax.ops.segment_sum(slopes.ravel(), groups, num_levels * num_channels)
+        return jnp.where(released == 0, 0, sums[groups].reshape(released.shape))
+
     def information(self, weights: Any, spread: Any) -> np.ndarray:
         return through_cells(weights, spread, self.edges)
 
@@ -192,6 +218,7 @@ class StochasticGrid(Grid):
     """
 
     is_sharp: ClassVar[bool] = False
+    is_random: ClassVar[bool] = True
 
     def _map(self, where, weights, values, key):
         if key is None:
@@ -270,6 +297,9 @@ class DeadZone(Channel):
             upper=xp.where(released == 0, self.threshold, released),
         )
 
+    def followed(self, released: Any, slopes: Any) -> Any:
+        return jnp.where(released == 0, 0, slopes)
+
     def information(self, weights: Any, spread: Any) -> np.ndarray:
         return through_dead_zone(weights, spread, self.threshold)
 
@@ -289,6 +319,8 @@ class Noisy(Channel):
     sd
         Standard deviation of the noise.
     """
+
+    is_random: ClassVar[bool] = True
 
     sd: Any
 

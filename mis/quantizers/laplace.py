@@ -56,6 +56,8 @@ class Laplace(Quantizer):
 class Laplacian(Channel):
     """Every entry is released with double exponential noise of its own, ``scale`` its mean magnitude."""
 
+    is_random: ClassVar[bool] = True
+
     scale: Any
 
     def apply(self, weights: Any, *, key: Any = None) -> Any:

@@ -8,6 +8,7 @@ it is released.
 import abc
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,9 @@ import numpy as np
 from jax.scipy import special as jax_special
 
 from mis.numerics import normal
-from mis.numerics.checks import InvalidInput, unmasked
+from mis.numerics.checks import InvalidInput, UnsupportedSetting, unmasked
 
-__all__ = ["Cell", "Hat", "Normal", "Observation"]
+__all__ = ["Cell", "Hat", "Normal", "Observation", "joint"]
 
 # Below this width in standard deviations a cell has the density of its middle, to a share of its width squared.
 NARROW = 1e-6
@@ -194,6 +195,35 @@ class Normal(Observation):
         _refuse_masks(where, self)
         if not (np.isfinite(self.centre).all() and (np.asarray(self.sd) >= 0).all()):
             raise InvalidInput(f"{where}: expected finite centres and sd >= 0, got others.")
+
+
+def joint(observations: Sequence[Observation]) -> Observation:
+    """Return what several releases of the same weights say together: the product of their likelihoods.
+
+    Cells are intersected. Where they do not meet, as cells known only roughly may not, the first holds.
+
+    Raises
+    ------
+    UnsupportedSetting
+        Where they are not all cells: the product is none of the kinds here.
+
+    Examples
+    --------
+    >>> joint([Cell(lower=np.array(0.0), upper=np.array(2.0)), Cell(lower=np.array(1.0), upper=np.array(3.0))])
+    Cell(lower=array(1.), upper=array(2.))
+    """
+    first, *others = observations
+    for other in others:
+        if not (isinstance(first, Cell) and isinstance(other, Cell)):
+            raise UnsupportedSetting("joint", "only cells can be intersected: of deterministic releases.")
+        xp = _namespace(first.lower, other.lower)
+        lower, upper = xp.maximum(first.lower, other.lower), xp.minimum(first.upper, other.upper)
+        meet = lower <= upper
+        first = Cell(
+            lower=xp.asarray(xp.where(meet, lower, first.lower)),
+            upper=xp.asarray(xp.where(meet, upper, first.upper)),
+        )
+    return first
 
 
 def _refuse_masks(where, observation):

@@ -199,7 +199,7 @@ def agreement(
     Economic Statistics 1: permutation of residuals.
     """
     rng = np.random.default_rng(seed)
-    quantized = np.array([row.get("quantizer") != FULL for row in rows], dtype=bool)
+    quantized = np.array([row.get("release") != FULL for row in rows], dtype=bool)
     advantage = np.mean(advantages, axis=1)
     columns = {name: np.array([_number(row.get(name)) for row in rows]) for name in INDICATORS}
     found = []
@@ -224,7 +224,7 @@ def agreement(
                     "lower": lower,
                     "upper": upper,
                     "p_value": _p_value(tau, _tau(_shuffled(rng, x, z, num_resamples), y, z)),
-                    "quantizers": len(x),
+                    "releases": len(x),
                 }
             )
     return found

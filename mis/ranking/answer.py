@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mis.attacks.crossfit import mean_over_models
+from mis.attacks.crossfit import mean_over_networks
 from mis.numerics.checks import number, probability, refuse
 from mis.ranking.compare import pairwise
 from mis.ranking.early import early
 from mis.ranking.performance import Performance
+from mis.ranking.protocol import Protocol
 from mis.ranking.row import mis_of
 from mis.results import Interval
 
-__all__ = ["WITHIN", "Answer", "answer", "performance_differences"]
-
-# Loss of performance that most would accept.
-WITHIN = 0.02
+__all__ = ["Answer", "answer", "performance_differences"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +137,7 @@ def answer(
     stops: Sequence[tuple[int, float, np.ndarray]] = (),
     *,
     num_folds: int,
-    within: float = WITHIN,
+    within: float = Protocol.within,
     level: float = 0.95,
 ) -> Answer:
     """Choose among releases of the same networks, all statements together at the level.
@@ -218,9 +216,9 @@ def answer(
     value = dict(zip(names, advantages.mean(axis=1), strict=True))
     least = min(eligible, key=lambda name: value[name])
     place = list(names).index(least)
-    advantage = mean_over_models(advantages[place], num_folds, 1.0 - error / len(names))
+    advantage = mean_over_networks(advantages[place], num_folds, 1.0 - error / len(names))
     reached = [
-        (steps, performs, mean_over_models(of_networks, num_folds, 1.0 - error / len(stops)))
+        (steps, performs, mean_over_networks(of_networks, num_folds, 1.0 - error / len(stops)))
         for steps, performs, of_networks in stops
     ]
     stopped = early(float(performances[place].of_networks.mean()), reached)

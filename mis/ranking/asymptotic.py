@@ -1,9 +1,9 @@
 """Functions: what local asymptotics predict for the networks of a ranking, where they are M-estimators at a minimum."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mis import theory
@@ -13,7 +13,7 @@ from mis.populations import Examples
 from mis.quantizers import Quantizer
 from mis.ranking.spec import RankingSpec
 from mis.results import Interval
-from mis.training import Ensemble
+from mis.training import FEW_RUNS, Ensemble
 
 __all__ = ["LocalFit", "local_fit"]
 
@@ -66,13 +66,17 @@ def local_fit(spec: RankingSpec, pool: Examples, ensemble: Ensemble) -> LocalFit
     Raises
     ------
     UnsupportedSetting
-        Hidden layers (many minima and flat directions), too few examples for each parameter, a decay that is no
-        penalty of the loss (Adam's), or networks that have not come to the minimum: a mean gradient on the pool, at
-        the mean network, longer than its own sampling error.
+        Hidden layers (many minima and flat directions), training through or after a release, too few examples for
+        each parameter, a decay that is no penalty of the loss (Adam's), or networks that have not come to the
+        minimum: a mean gradient on the pool, at the mean network, longer than its own sampling error.
     """
     model, penalty = spec.model, spec.learner.penalty
     if not isinstance(model, MLP) or model.depth:
         raise UnsupportedSetting("local", "a network with hidden layers has flat directions and many minima.")
+    if spec.learner.forward is not None or spec.tuning is not None:
+        raise UnsupportedSetting(
+            "local", "trained through or after a release, they are at no minimum of the loss."
+        )
     if penalty is None:
         raise UnsupportedSetting("local", "Adam with decoupled decay minimises no penalised loss.")
     mean = [layer.mean(axis=0, dtype=np.float64) for layer in ensemble.params]
@@ -98,12 +102,15 @@ def local_fit(spec: RankingSpec, pool: Examples, ensemble: Ensemble) -> LocalFit
 
 def _slopes(model, layer, pool):
     """Gradients of the examples' losses ``(N, P)`` and the Hessian of their mean ``(P, P)`` at one matrix."""
-    x, y = jnp.asarray(pool.features), jnp.asarray(pool.targets)
-    flat = jnp.asarray(layer.ravel(), jnp.float32)
+    found = _derivatives(np.float32(layer), np.asarray(pool.features), np.asarray(pool.targets), model=model)
+    return [np.asarray(each, dtype=np.float64) for each in found]
 
+
+# In one program: one operation after another, each compiled on its own, takes seconds.
+@partial(jax.jit, static_argnames="model", compiler_options=FEW_RUNS)
+def _derivatives(layer, features, targets, *, model):
     def losses(flat):
-        return model.losses([flat.reshape(layer.shape)], x, y)
+        return model.losses([flat.reshape(layer.shape)], features, targets)
 
-    gradients = jax.jacrev(losses)(flat)
-    hessian = jax.hessian(lambda flat: losses(flat).mean())(flat)
-    return np.asarray(gradients, dtype=np.float64), np.asarray(hessian, dtype=np.float64)
+    flat = layer.ravel()
+    return jax.jacrev(losses)(flat), jax.hessian(lambda flat: losses(flat).mean())(flat)

@@ -60,7 +60,7 @@ ATTACKS |= {
 }
 
 COLUMNS: dict[str, Column] = {
-    "quantizer": Column(what="Name of the release.", unit="a name", errs="none"),
+    "release": Column(what="Name of the release.", unit="a name", errs="none"),
     "bits": Column(what="Bits a weight takes, its scale not counted.", unit="bits per weight"),
     "zeros": Column(what="Share of released weights that are zero.", errs="a mean over the networks"),
     "performance": Column(

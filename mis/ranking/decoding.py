@@ -1,5 +1,6 @@
 """Functions: the networks of a ranking decoded from what each released, with priors from shadows only."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 
 from mis.quantizers import Cell, Channel, Grid
 from mis.quantizers.channels import nearest
+from mis.quantizers.observations import joint
 from mis.training import FEW_RUNS
 
 __all__ = ["Cells", "cells_of", "codes", "posterior_mean"]
@@ -65,7 +67,7 @@ def codes(released: jax.Array, cells: Cells | Channel) -> jax.Array:
 
 @partial(jax.jit, compiler_options=FEW_RUNS)
 def posterior_mean(
-    full: jax.Array, codes: jax.Array, cells: Cells | Channel, is_shadow: jax.Array
+    full: jax.Array, seen: Sequence[tuple[jax.Array, Cells | Channel]], is_shadow: jax.Array
 ) -> jax.Array:
     """Return the mean of every weight of every network given what was released of it; see ``mis.attacks.decode``.
 
@@ -77,21 +79,22 @@ def posterior_mean(
     ----------
     full
         One layer of all networks before the quantizer, ``(M, in + 1, out)``.
-    codes
-        The cells that its weights were released in, of the same shape, or what was released.
-    cells
-        The grids' cells, or the channels, with a leading axis over networks.
+    seen
+        For each release of them the cells that its weights were released in, of the same shape, or what was released,
+        with the grids' cells, or the channels, which have a leading axis over networks.
     is_shadow
         Which networks the attacker trained, ``(M,)``.
     """
     shadows = is_shadow.astype(full.dtype)
     mean = (jnp.tensordot(shadows, full, 1) / shadows.sum())[None]
     spread = jnp.sqrt(jnp.tensordot(shadows, (full - mean) ** 2, 1) / (shadows.sum() - 1.0))[None]
+    return joint([_observation(*one, is_shadow) for one in seen]).posterior_mean(mean, spread)
+
+
+def _observation(codes, cells, is_shadow):
     if isinstance(cells, Channel):
-        observation = jax.vmap(lambda channel, released: channel.observation(released))(cells, codes)
-    else:
-        observation = _cells(codes, cells, is_shadow)
-    return observation.posterior_mean(mean, spread)
+        return jax.vmap(lambda channel, released: channel.observation(released))(cells, codes)
+    return _cells(codes, cells, is_shadow)
 
 
 def _cells(codes, cells, is_shadow):

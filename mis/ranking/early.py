@@ -24,11 +24,11 @@ def early_stops(learner: Learner) -> list[Learner]:
 
     Examples
     --------
-    >>> [stopped.steps for stopped in early_stops(Learner(steps=20))]
+    >>> [stopped.num_steps for stopped in early_stops(Learner(num_steps=20))]
     [10]
     """
-    steps = {learner.steps // 2**k for k in range(1, HALVINGS + 1)}
-    return [dataclasses.replace(learner, steps=count) for count in sorted(steps) if count >= FEWEST_STEPS]
+    steps = {learner.num_steps // 2**k for k in range(1, HALVINGS + 1)}
+    return [dataclasses.replace(learner, num_steps=count) for count in sorted(steps) if count >= FEWEST_STEPS]
 
 
 def early(performance: float, stops: Sequence[tuple[int, float, Interval]]) -> tuple[Interval, float] | None:

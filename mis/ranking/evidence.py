@@ -1,6 +1,6 @@
 """Values: what an attacker sees of released networks, by the names that attacks ask for it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -11,7 +11,7 @@ import numpy as np
 from mis.attacks import ATTACKS as VARIANTS
 from mis.attacks import RMIA, Attack, LiRA
 from mis.numerics.checks import UnsupportedSetting, known
-from mis.ranking.release import Published, example_losses, example_scores
+from mis.ranking.published import Published, decoded_outputs, example_losses, example_scores
 
 __all__ = ["ATTACKS", "Evidence", "Ranked", "ranked", "refuse_unserved"]
 
@@ -73,10 +73,14 @@ class Evidence:
         Number of the fold under attack.
     is_shadow
         Which networks the attacker trained, ``(M,)``; all the others are targets.
+    beside
+        Other releases of the same networks, which help to decode this one.
     """
 
-    def __init__(self, published: Published, fold: int, is_shadow: np.ndarray):
-        self.published, self.fold, self.is_shadow = published, fold, is_shadow
+    def __init__(
+        self, published: Published, fold: int, is_shadow: np.ndarray, beside: Sequence[Published] = ()
+    ):
+        self.published, self.fold, self.is_shadow, self.beside = published, fold, is_shadow, beside
         self.networks = published.networks
 
     # Who had what, and what the examples are.
@@ -170,7 +174,11 @@ class Evidence:
 
     @cached_property
     def _decoded_scores(self) -> np.ndarray:
-        outputs = self.published.decoded_outputs(self.is_shadow)
+        try:
+            outputs = decoded_outputs([self.published, *self.beside], self.is_shadow)
+        except UnsupportedSetting:
+            # Each by itself; the attacks on both are joined.
+            outputs = self.published.decoded_outputs(self.is_shadow)
         return example_scores(outputs, self.networks.split.pool.targets)
 
     @cached_property

@@ -1,5 +1,6 @@
 """Functions: one quantizer's row, from networks that were trained once for all quantizers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -8,22 +9,27 @@ import numpy as np
 
 from mis import theory
 from mis.attacks import linear_limit
-from mis.attacks.crossfit import STRONGEST, cross_fit, mean_over_models
+from mis.attacks.crossfit import STRONGEST, cross_fit, mean_over_networks
 from mis.numerics.checks import UnsupportedSetting
-from mis.quantizers import Quantizer
+from mis.quantizers.joint import Joint
 from mis.ranking.asymptotic import LocalFit
 from mis.ranking.evidence import ATTACKS, Evidence
 from mis.ranking.networks import Networks
 from mis.ranking.performance import Performance, performance, train_performance
-from mis.ranking.release import Published, example_losses, publish
+from mis.ranking.published import Published, example_losses, publish
+from mis.ranking.releases import Release, Several
 from mis.ranking.row import Row
 from mis.ranking.whitebox import layer_scores
 from mis.results import Interval
+from mis.training import Compression
 
-__all__ = ["Measurement", "measure"]
+__all__ = ["Measurement", "indicator_columns", "measure", "told"]
 
 # Attacks that join others; the rest are in ``mis.ranking.evidence``.
 JOINED = ("whitebox", "combined")
+
+# Columns that count what is told of each weight by itself.
+WEIGHTS = ("retained", "retained_ensemble", "local", "weight_error", "code_entropy")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,86 +51,166 @@ class Measurement:
     performance: Performance
 
 
-def measure(networks: Networks, quantizer: Quantizer) -> Measurement:
-    """Release the networks by one quantizer, attack them, and compute what is known without attacking."""
-    published = publish(networks, quantizer)
-    pool, heldout, members = networks.split.pool, networks.split.heldout, networks.ensemble.membership
-    performs = performance(published.heldout_outputs, heldout.targets)
-    candidates = example_losses(published.candidates, heldout.targets)
-    measured = _attack(networks, published)
-    interval = partial(mean_over_models, num_folds=networks.num_folds, level=networks.level)
-    strongest, (limit, why) = measured[STRONGEST], _limit(published, networks)
-    known, missing = _theory_columns(networks, quantizer, theory.SampledLosses(losses=candidates))
+def measure(networks: Sequence[Networks], release: Release | Several) -> Measurement:
+    """Release networks, attack what was released, and compute what is known without attacking.
+
+    Parameters
+    ----------
+    networks
+        For each of the release's parts its networks, of the same numbers.
+    release
+        What is published; of several its performance is that of the first.
+    """
+    published = [publish(of, part.published) for of, part in zip(networks, release.parts, strict=True)]
+    first, main = published[0], networks[0]
+    pool, heldout, members = main.split.pool, main.split.heldout, main.ensemble.membership
+    performs = performance(first.heldout_outputs, heldout.targets)
+    measured = _attack(published)
+    interval = partial(mean_over_networks, num_folds=main.num_folds, level=main.level)
+    strongest, (limit, why) = measured[STRONGEST], _limit(published)
+    known, missing = _theory_columns(published, release)
     row = Row(
-        quantizer=quantizer.name,
-        bits=quantizer.bits,
-        zeros=published.zeros,
-        performance=performs.interval(networks.level),
-        train_performance=train_performance(published.pool_outputs, pool.targets, members),
+        release=release.name,
+        bits=release.bits(main.model),
+        zeros=float(np.mean([one.zeros for one in published])),
+        performance=performs.interval(main.level),
+        train_performance=train_performance(first.pool_outputs, pool.targets, members),
         **known,
-        attacks={name: interval(measured[name].advantage) for name in networks.attacks},
+        attacks={name: interval(measured[name].advantage) for name in main.attacks},
         advantage=interval(strongest.advantage),
         tpr_at_fpr_01=interval(strongest.tpr),
         fpr_realised=float(strongest.fpr.mean()),
         limit=limit,
-        level=networks.level,
+        level=main.level,
         missing={**missing, **({} if limit else {"limit": why})},
     )
     return Measurement(row=row, advantages=strongest.advantage, performance=performs)
 
 
-def _attack(networks: Networks, published: Published):
-    """Measure every attack by cross-fitting; all of them see the released networks only."""
-    single = [name for name in networks.attacks if name in ATTACKS]
+def _attack(published: Sequence[Published]):
+    """Measure every attack by cross-fitting; all of them see what was released only.
+
+    An attack on several releases is that on each of them, joined.
+    """
+    main = published[0].networks
+    single = [name for name in main.attacks if name in ATTACKS]
     groups = {name: [name] for name in single}
-    white = layer_scores(networks, published.released) if set(JOINED) & set(networks.attacks) else []
+    white = [layer_scores(one.networks, one.released) for one in published if set(JOINED) & set(main.attacks)]
     if white:
-        linear = [*white[0], "lira_decoded"]
+        linear = [*white[0][0], "lira_decoded"]
         single = list(dict.fromkeys([*single, "lira_decoded"]))
         joined = {"whitebox": linear, "combined": list(dict.fromkeys([*groups, *linear]))}
-        groups |= {name: joined[name] for name in JOINED if name in networks.attacks}
+        groups |= {name: joined[name] for name in JOINED if name in main.attacks}
+    numbered = [f"/{k}" if k else "" for k in range(len(published))]
 
     def features(fold, is_shadow):
-        evidence = Evidence(published, fold, is_shadow)
-        scores = {name: ATTACKS[name].scores(evidence) for name in single}
-        return scores | (white[fold] if white else {})
+        scores: dict[str, np.ndarray] = {}
+        for k, (one, number) in enumerate(zip(published, numbered, strict=True)):
+            beside = [other for other in published if other is not one]
+            evidence = Evidence(one, fold, is_shadow, beside)
+            own = {name: ATTACKS[name].scores(evidence) for name in single}
+            own |= white[k][fold] if white else {}
+            scores |= {f"{name}{number}": values for name, values in own.items()}
+        return scores
 
-    ordered = {name: groups[name] for name in networks.attacks}
-    return cross_fit(features, networks.ensemble.membership, ordered, num_folds=networks.num_folds)
+    ordered = {
+        name: [f"{part}{number}" for part in groups[name] for number in numbered] for name in main.attacks
+    }
+    return cross_fit(features, main.ensemble.membership, ordered, num_folds=main.num_folds)
 
 
-def _limit(published, networks) -> tuple[Interval | None, str]:
+def _limit(published: Sequence[Published]) -> tuple[Interval | None, str]:
     """Return what linear attacks would reach with ever more networks, or why that cannot be told."""
-    params = published.params
+    params, main = np.concatenate([one.params for one in published], axis=1), published[0].networks
     moving = int((params != params[0]).any(axis=0).sum())
     if moving > len(params) - 3:
         return None, "it takes more networks than there are weights that move"
-    found = linear_limit(params, networks.ensemble.membership, level=networks.level).advantage
+    found = linear_limit(params, main.ensemble.membership, level=main.level).advantage
     return found, ""
 
 
-def _theory_columns(networks, quantizer, law) -> tuple[dict[str, Any], dict[str, str]]:
+def _theory_columns(
+    published: Sequence[Published], release: Release | Several
+) -> tuple[dict[str, Any], dict[str, str]]:
     """Everything that is known without any attack, and of what is not known why."""
-    weights, missing = networks.weights, {}
-    estimate, naive, count = None, None, len(np.unique(law.losses, axis=0))
+    networks, missing = published[0].networks, {}
+    columns: dict[str, Any] = dict.fromkeys(
+        (
+            *("indicator", "num_candidates", "indicator_naive", "retained", "retained_ensemble"),
+            *("local", "weight_error", "code_entropy"),
+        )
+    )
+    if isinstance(release, Several):
+        for name in ("indicator", "local", "weight_error"):
+            missing[name] = "several releases have no one loss and no one error"
+    else:
+        losses = example_losses(published[0].candidates, networks.split.heldout.targets)
+        found, missing = indicator_columns(losses, networks.level)
+        columns |= found
     try:
-        estimate = theory.indicator(law, level=networks.level)
-        naive, count = estimate.details["naive"], estimate.details["num_candidates"]
+        found, why = _of_weights(networks, _told(published, release), single=isinstance(release, Release))
     except UnsupportedSetting as refused:
-        missing["indicator"] = refused.reason.rstrip(".")
+        found, why = {}, dict.fromkeys(WEIGHTS, refused.reason.rstrip("."))
+    return columns | found, why | missing
+
+
+def _of_weights(
+    networks: Networks, of: Compression, *, single: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the columns that count what is told of each weight by itself."""
+    weights, quantizers = of.parts(networks.model, networks.weights), of.quantizers(networks.model)
+    columns: dict[str, Any] = {
+        "retained": networks.retained(of, networks.level, networks.spread_of_run),
+        "retained_ensemble": networks.retained(of, networks.level),
+        "code_entropy": theory.code_entropy(weights, quantizers),
+    }
+    if not single:
+        return columns, {}
+    columns["weight_error"] = theory.weight_error(weights, quantizers)
     local = networks.local
     if not isinstance(local, LocalFit):
-        missing["local"] = local.rstrip(".")
-    known = {
-        "indicator": estimate,
-        "num_candidates": count,
-        "indicator_naive": naive,
-        "retained": theory.retained_information(
-            weights, networks.spread_of_run, quantizer, level=networks.level
-        ),
-        "retained_ensemble": networks.retained(quantizer, networks.level),
-        "local": local.advantage(quantizer, networks.level) if isinstance(local, LocalFit) else None,
-        "weight_error": theory.weight_error(weights, quantizer),
-        "code_entropy": theory.code_entropy(weights, quantizer),
-    }
-    return known, missing
+        return columns, {"local": local.rstrip(".")}
+    if of.vectors != "merged":
+        return columns, {"local": "it takes vectors on the grid of their tensors"}
+    return columns | {"local": local.advantage(of.quantizer, networks.level)}, {}
+
+
+def indicator_columns(losses: np.ndarray, level: float) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the columns of the indicator from the candidates' losses ``(K, N)``, and why one is missing."""
+    columns: dict[str, Any] = {"num_candidates": len(np.unique(losses, axis=0))}
+    try:
+        estimate = theory.indicator(theory.SampledLosses(losses=losses), level=level)
+    except UnsupportedSetting as refused:
+        return columns, {"indicator": refused.reason.rstrip(".")}
+    naive, count = (estimate.details[name] for name in ("naive", "num_candidates"))
+    return columns | {"indicator": estimate, "indicator_naive": naive, "num_candidates": count}, {}
+
+
+def _told(published: Sequence[Published], release: Release | Several) -> Compression:
+    """Return what the release tells of each weight by itself, or refuse where that does not say all."""
+    if any(part.tuning_steps for part in release.parts):
+        raise UnsupportedSetting("rank", "weights moved on after their cells were released")
+    of = [one.compression for one in published]
+    if any(one.quantizer.num_calibration for one in of):
+        raise UnsupportedSetting("rank", "what a calibrated release does to a weight depends on the others")
+    if any(one.networks is not published[0].networks for one in published):
+        raise UnsupportedSetting("rank", "the releases are not of the same trained weights")
+    return told(of)
+
+
+def told(of: Sequence[Compression]) -> Compression:
+    """Return what several releases of the same weights tell together: their cells intersected.
+
+    Raises
+    ------
+    UnsupportedSetting
+        Where they have no cells, or other rules for vectors.
+    """
+    if len({one.vectors for one in of}) > 1:
+        raise UnsupportedSetting("rank", "the releases treat vectors differently")
+    if len(of) == 1:
+        return of[0]
+    both = Compression(quantizer=Joint(quantizers=tuple(one.quantizer for one in of)), vectors=of[0].vectors)
+    # Refuses what has no cells before anything is computed.
+    both.quantizer.fit(np.array([-1.0, 1.0]))
+    return both

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import jax
@@ -15,11 +15,10 @@ from mis.models import Model
 from mis.numerics.checks import UnsupportedSetting
 from mis.numerics.seeds import jax_key
 from mis.populations import Split
-from mis.quantizers import Quantizer
 from mis.ranking.asymptotic import LocalFit, local_fit
 from mis.ranking.spec import RankingSpec
 from mis.results import Interval
-from mis.training import FEW_RUNS, Ensemble, mean_gradients, predict
+from mis.training import FEW_RUNS, Compression, Ensemble, mean_gradients, predict
 
 __all__ = ["Networks", "rows"]
 
@@ -167,14 +166,20 @@ class Networks:
         """The layers of one network: the end of the first trajectory."""
         return [np.asarray(p[0, -1], dtype=np.float64) for p in self.trajectories.params]
 
-    def retained(self, quantizer: Quantizer, level: float) -> Interval:
-        """Return the share of information that the quantizer lets through, by the spread over the networks."""
-        return theory.retained_information(self.weights, self.spread, quantizer, level=level)
+    def retained(self, of: Compression, level: float, spread: list[np.ndarray] | None = None) -> Interval:
+        """Return the share of information that is let through, by the spread over the networks if none is given."""
+        weights, spread = (of.parts(self.model, layers) for layers in (self.weights, spread or self.spread))
+        return theory.retained_information(weights, spread, of.quantizers(self.model), level=level)
+
+    def only(self, indices: np.ndarray) -> "Networks":
+        """Return those with these numbers."""
+        keep = np.isin(self.ensemble.indices, indices)
+        return self if keep.all() else replace(self, ensemble=self.ensemble[keep])
 
     @cached_property
     def spread_of_run(self) -> list[np.ndarray]:
         """Standard deviation of each weight over the last third of one run, by layer: costs no second training."""
-        steps, num_snapshots = self.spec.learner.steps, self.trajectories.params[0].shape[1]
+        steps, num_snapshots = self.spec.learner.num_steps, self.trajectories.params[0].shape[1]
         # The last snapshot is the last step's, and the steps that do not divide went before the first.
         step = steps - steps // num_snapshots * np.arange(num_snapshots)[::-1]
         return [p[0, 3 * step > 2 * steps].std(axis=0, ddof=1) for p in self.trajectories.params]

@@ -21,7 +21,7 @@ class Row:
 
     Parameters
     ----------
-    quantizer, bits, zeros, train_performance, num_candidates, indicator_naive, weight_error, code_entropy
+    release, bits, zeros, train_performance, num_candidates, indicator_naive, weight_error, code_entropy
         Text and plain numbers.
     performance, indicator, retained, retained_ensemble, local, predicted, limit, early, given_performance
         Intervals; None where there is none, and ``missing`` says why.
@@ -39,19 +39,19 @@ class Row:
         For columns without a number, why.
     """
 
-    quantizer: str
+    release: str
     bits: float
     zeros: float
     performance: Interval
     train_performance: float
     indicator: Interval | None
-    num_candidates: int
+    num_candidates: int | None
     indicator_naive: float | None
-    retained: Interval
-    retained_ensemble: Interval
+    retained: Interval | None
+    retained_ensemble: Interval | None
     local: Interval | None
-    weight_error: float
-    code_entropy: float
+    weight_error: float | None
+    code_entropy: float | None
     attacks: Mapping[str, Interval]
     advantage: Interval
     tpr_at_fpr_01: Interval
@@ -81,7 +81,7 @@ class Row:
         Examples
         --------
         >>> from mis.ranking import rank
-        >>> row = rank("breast-cancer", ["sign"], models=32, steps=50, pool=64)["sign"]
+        >>> row = rank("breast-cancer", ["sign"], num_networks=32, num_steps=50, pool=64)["sign"]
         >>> row.record()["advantage_kind"]
         'attack'
         """

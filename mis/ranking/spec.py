@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mis.models import Model
 from mis.numerics.checks import InvalidInput, integer
 from mis.populations import Population
-from mis.training import Learner
+from mis.training import Compression, Learner
 
 __all__ = ["FEWEST_STEPS", "RankingSpec"]
 
@@ -32,6 +32,10 @@ class RankingSpec:
         The network.
     seed
         Decides pool, initial point, halves, batches and stochastic rounding.
+    tuning
+        What the networks were fine-tuned after, and under; None is not at all.
+    tuning_steps
+        Steps of fine-tuning.
     """
 
     population: Population
@@ -39,12 +43,14 @@ class RankingSpec:
     model: Model
     pool: int = 512
     seed: int = 0
+    tuning: Compression | None = None
+    tuning_steps: int = 0
 
     def __post_init__(self):
         # Half of the pool trains: below this a half cannot hold a batch worth the name.
         integer("rank", "pool", self.pool, at_least=16)
         integer("rank", "seed", self.seed, at_least=0, at_most=2**32 - 1)
-        integer("rank", "steps", self.learner.steps, at_least=FEWEST_STEPS)
+        integer("rank", "num_steps", self.learner.num_steps, at_least=FEWEST_STEPS)
         largest = self.population.largest_pool
         if largest is not None and self.pool > largest:
             raise InvalidInput(

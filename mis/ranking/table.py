@@ -85,15 +85,15 @@ def table(
 
 def _head(about, width) -> list[str]:
     """Say what was run, how to read the order, and what an interval covers."""
-    spec, networks = about["spec"], about["models"]
+    spec, networks = about["spec"], about["num_networks"]
     learner = spec["learner"]
     classes = about["classes"]
     # A ranking stored before tasks had one lacks it.
     source = f" ({about['source']})" if about.get("source") else ""
     task = "a regression" if classes is None else f"{classes} classes"
-    shadows = (networks - len(about["excluded"])) * (about["folds"] - 2) // about["folds"]
+    shadows = (networks - len(about["excluded"])) * (about["num_folds"] - 2) // about["num_folds"]
     lines = [
-        f"{about['task']}{source}: {task}; {networks} networks ({about['model']}, {learner['steps']} steps of "
+        f"{about['task']}{source}: {task}; {networks} networks ({about['model']}, {learner['num_steps']} steps of "
         f"{learner['optimiser']}), each trained on n = {spec['pool'] // 2} of a pool of {spec['pool']} examples; "
         f"{about['heldout']} held out; seed {spec['seed']}. Performance is {about['performance']}.",
         f"Least advantage first. It is a lower bound: attacks with {shadows} shadow networks ({networks} less "
@@ -111,7 +111,7 @@ def _head(about, width) -> list[str]:
 def _table(title, rows, names, width) -> str:
     """One table, what its columns are, and why a number is missing."""
     shown = [name for name in names if any(row[name] is not None for row in rows)]
-    cells = [[row.quantizer, *(_cell(row, name) for name in shown)] for row in rows]
+    cells = [[row.release, *(_cell(row, name) for name in shown)] for row in rows]
     legend = [fit(f"  {name}: {COLUMNS[name].what}", width, hanging=4) for name in shown]
     notes = []
     for name in names:
@@ -119,10 +119,10 @@ def _table(title, rows, names, width) -> str:
             row.missing[name] for row in rows if row[name] is None and name in row.missing
         )
         for reason in reasons:
-            lacking = [row.quantizer for row in rows if row[name] is None and row.missing.get(name) == reason]
+            lacking = [row.release for row in rows if row[name] is None and row.missing.get(name) == reason]
             whose = "" if len(lacking) == len(rows) else f" of {', '.join(lacking)}"
             notes.append(fit(f"  no {name}{whose}: {reason}.", width, hanging=4))
-    return "\n".join([fit(title, width), grid(["quantizer", *shown], cells, width), *legend, *notes])
+    return "\n".join([fit(title, width), grid(["release", *shown], cells, width), *legend, *notes])
 
 
 def _cell(row, name) -> str:
@@ -165,8 +165,8 @@ def _ties(rows, width) -> str:
     """For each release those further down that the paired comparison, corrected for all pairs, cannot tell from it."""
     groups = []
     for i, row in enumerate(rows):
-        later = [other.quantizer for other in rows[i + 1 :] if other.quantizer in row.tied_with]
-        groups += [f"{row.quantizer} from {', '.join(later)}"] if later else []
+        later = [other.release for other in rows[i + 1 :] if other.release in row.tied_with]
+        groups += [f"{row.release} from {', '.join(later)}"] if later else []
     text = "; ".join(groups) or "none"
     return fit(f"Advantages that cannot be told apart (paired by network, Holm): {text}.", width, hanging=2)
 

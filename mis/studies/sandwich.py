@@ -32,13 +32,13 @@ def sandwich(quick: bool = False, out: Path | None = None) -> list[dict[str, Any
     rows = []
     for task in ("breast-cancer",) if quick else TASKS:
         names = ["sign", "ternary-90", "uniform-4"] if quick else None
-        small: dict[str, Any] = {"models": 32, "steps": 100, "pool": 128} if quick else {}
+        small: dict[str, Any] = {"num_networks": 32, "num_steps": 100, "pool": 128} if quick else {}
         folder = None if quick or out is None else out / task
         ranking = rank(task, names, out=folder, progress=not quick, **small)
         rows += [
             {
                 "label": task,
-                "quantizer": row["quantizer"],
+                "release": row["release"],
                 "bits": row["bits"],
                 "performance": row["performance"],
             }

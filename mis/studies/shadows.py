@@ -8,7 +8,7 @@ import numpy as np
 
 from mis import quantizers, theory
 from mis.attacks import linear_limit
-from mis.attacks.crossfit import mean_over_models
+from mis.attacks.crossfit import mean_over_networks
 from mis.populations import get
 
 __all__ = ["shadows"]
@@ -48,12 +48,12 @@ def _networks(task: str, quick: bool) -> tuple[list[np.ndarray], np.ndarray]:
     num_devices()
     population = get(task, **({"dim": 6, "num_heldout": 64} if quick else {}))
     rate = RATES["regression" if population.num_classes is None else "classification"]
-    learner = Learner(optimiser="adam", rate=rate, steps=200 if quick else 600, batch=64)
+    learner = Learner(optimiser="adam", learning_rate=rate, num_steps=200 if quick else 600, batch_size=64)
     model = MLP(input_shape=population.shape, num_classes=population.num_classes, width=4 if quick else 32)
     spec = RankingSpec(population=population, learner=learner, model=model, pool=128 if quick else 512)
     pool = population.split(spec.seed, spec.pool).pool
     num = 512 + 256 if quick else TARGETS + 8 * KNOWN
-    ensemble = train(spec.model, learner, pool.features, pool.targets, seed=spec.seed, num_models=num)
+    ensemble = train(spec.model, learner, pool.features, pool.targets, seed=spec.seed, num_networks=num)
     return ensemble.params, ensemble.membership
 
 
@@ -65,10 +65,10 @@ def _of_task(task: str, params, membership, quick: bool) -> Iterator[dict[str, A
         quantizer = quantizers.parse(name)
         released = np.stack([_row(quantizers.quantize(quantizer, net)) for net in zip(*params, strict=True)])
         limit = linear_limit(released[:known], membership[:known])
-        row = {"task": task, "quantizer": name}
+        row = {"task": task, "release": name}
         for num in nums:
             reached = _attack(released[:num], membership[:num], released[targets], membership[targets])
-            mean = mean_over_models(reached, FOLDS, refitted=False)
+            mean = mean_over_networks(reached, FOLDS, refitted=False)
             yield row | {"what": "attack", "num_shadows": num} | _ends(mean)
         for num in np.geomspace(1.3 * limit.rank, 64 * known, 25).astype(int).tolist():
             yield row | {"what": "expected", "num_shadows": num} | _ends(limit.with_shadows(num))

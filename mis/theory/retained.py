@@ -20,7 +20,9 @@ __all__ = [
 ]
 
 
-def retained_information(weights: Any, spread: Any, quantizer: Quantizer, *, level: float = 0.95) -> Interval:
+def retained_information(
+    weights: Any, spread: Any, quantizer: Quantizer | Sequence[Quantizer], *, level: float = 0.95
+) -> Interval:
     """Mean share of the Fisher information about each weight that passes the cells of a quantizer.
 
     A weight that fluctuates as ``N(w_j, s_j**2)`` and is released as the code of its cell ``[e, e')`` keeps::
@@ -43,7 +45,7 @@ def retained_information(weights: Any, spread: Any, quantizer: Quantizer, *, lev
         number for all. Zero is legal: such a weight does not move and keeps nothing (2/pi exactly on an edge,
         the limit).
     quantizer
-        A quantizer spec.
+        A quantizer spec, or one for each tensor.
     level
         Confidence level.
 
@@ -71,11 +73,11 @@ def retained_information(weights: Any, spread: Any, quantizer: Quantizer, *, lev
     True
     """
     level = confidence("theory.retained_information", level)
-    quantizer = spec("theory.retained_information", quantizer)
     tensors = _tensors("theory.retained_information", "weights", weights)
+    each = _each("theory.retained_information", quantizer, tensors)
     spreads = _like("theory.retained_information", "spread", spread, tensors)
     shares = np.concatenate(
-        [quantizer.fit(w).information(w, s).ravel() for w, s in zip(tensors, spreads, strict=True)]
+        [q.fit(w).information(w, s).ravel() for q, w, s in zip(each, tensors, spreads, strict=True)]
     )
     value = float(shares.mean())
     margin = float(stats.norm.isf((1 - level) / 2) * shares.std() / math.sqrt(shares.size))
@@ -134,7 +136,7 @@ def _shrunk(retained: float, full_advantage: float) -> float:
     return float(special.erf(shift * math.sqrt(retained) / math.sqrt(8))) if retained > 0 else 0.0
 
 
-def weight_error(weights: Any, quantizer: Quantizer) -> float:
+def weight_error(weights: Any, quantizer: Quantizer | Sequence[Quantizer]) -> float:
     """Relative squared error of the released weights, ``|Q(w) - w|**2 / |w|**2`` over all tensors.
 
     A baseline that an indicator must beat. For a stochastic quantizer the expected error; 0 for full
@@ -146,18 +148,19 @@ def weight_error(weights: Any, quantizer: Quantizer) -> float:
     >>> weight_error(np.array([-1.0, 3.0]), Sign())
     0.2
     """
-    quantizer = spec("theory.weight_error", quantizer)
     tensors = _tensors("theory.weight_error", "weights", weights)
+    each = _each("theory.weight_error", quantizer, tensors)
     with np.errstate(over="ignore"):
         size = sum(float(np.sum(np.square(w, dtype=np.float64))) for w in tensors)
     if math.isinf(size):
         raise InvalidInput("theory.weight_error: expected weights whose squares sum to a finite number.")
     if size == 0:
         raise InvalidInput("theory.weight_error: expected weights that are not all zero.")
-    return sum(float(np.sum(quantizer.fit(w).squared_error(w))) for w in tensors) / size
+    errors = (np.sum(q.fit(w).squared_error(w)) for q, w in zip(each, tensors, strict=True))
+    return sum(map(float, errors)) / size
 
 
-def code_entropy(weights: Any, quantizer: Quantizer) -> float:
+def code_entropy(weights: Any, quantizer: Quantizer | Sequence[Quantizer]) -> float:
     """Entropy in bits per weight of the codes that a quantizer gives to a network's weights.
 
     Of each tensor's empirical distribution of codes, averaged over weights; a baseline that an indicator must
@@ -170,9 +173,9 @@ def code_entropy(weights: Any, quantizer: Quantizer) -> float:
     >>> code_entropy(np.array([-1.0, 3.0, -1.0, 2.0]), Sign())
     1.0
     """
-    quantizer = spec("theory.code_entropy", quantizer)
     tensors = _tensors("theory.code_entropy", "weights", weights)
-    bits = sum(w.size * quantizer.fit(w).entropy(w) for w in tensors)
+    each = _each("theory.code_entropy", quantizer, tensors)
+    bits = sum(w.size * q.fit(w).entropy(w) for q, w in zip(each, tensors, strict=True))
     return float(bits / sum(w.size for w in tensors))
 
 
@@ -181,6 +184,17 @@ def spec(where: str, quantizer: Any) -> Quantizer:
     if isinstance(quantizer, type) or not hasattr(quantizer, "fit"):
         raise refuse(where, "quantizer", "a quantizer, as mis.quantizers.parse returns it", quantizer)
     return quantizer
+
+
+def _each(where: str, quantizer: Any, tensors: Sequence[Any]) -> list[Quantizer]:
+    """Return a quantizer for each tensor: one for all, or as many as there are tensors."""
+    if not isinstance(quantizer, Sequence) or isinstance(quantizer, str):
+        return [spec(where, quantizer)] * len(tensors)
+    if len(quantizer) != len(tensors):
+        raise InvalidInput(
+            f"{where}: expected a quantizer for each of {len(tensors)} tensors, got {len(quantizer)}."
+        )
+    return [spec(where, one) for one in quantizer]
 
 
 def _tensors(where: str, name: str, weights: Any) -> list[np.ndarray]:

@@ -1,5 +1,6 @@
 """Floor 2: training. One fit is a scan; thousands are a shard, a map and a loop over chunks."""
 
+from mis.training.compression import VECTORS, Compression
 from mis.training.devices import FEW_RUNS, num_devices
 from mis.training.ensemble import CHUNK, Ensemble, joined, memberships, train, train_chunk
 from mis.training.gradients import mean_gradients
@@ -11,6 +12,8 @@ __all__ = [
     "CHUNK",
     "FEW_RUNS",
     "OPTIMISERS",
+    "VECTORS",
+    "Compression",
     "Ensemble",
     "Learner",
     "NotConverged",

@@ -16,7 +16,7 @@ from jax.sharding import PartitionSpec
 
 from mis.models import Model
 
-__all__ = ["FEW_RUNS", "in_one_program", "num_devices", "over_models"]
+__all__ = ["FEW_RUNS", "in_one_program", "num_devices", "over_networks"]
 
 # Compiler options for what runs only a few times and spends its time in products, which no compiler makes faster: two
 # thirds of the time to compile, the same to run.
@@ -48,13 +48,13 @@ def in_one_program(model: Model) -> bool:
     return model.compiled_loop or jax.default_backend() != "cpu"
 
 
-def over_models(one: Callable, num_shared: int) -> Callable:
+def over_networks(one: Callable, num_shared: int) -> Callable:
     """Map ``one(*shared, *own)`` over the leading axis of every ``own``, split over the devices, as the backend likes.
 
     The leading axis must be a multiple of ``num_devices()``. Arguments before ``num_shared`` are the same for all.
     """
-    mesh = jax.make_mesh((num_devices(),), ("models",), axis_types=(jax.sharding.AxisType.Auto,))
-    replicated, split = PartitionSpec(), PartitionSpec("models")
+    mesh = jax.make_mesh((num_devices(),), ("networks",), axis_types=(jax.sharding.AxisType.Auto,))
+    replicated, split = PartitionSpec(), PartitionSpec("networks")
 
     def shard(*args):
         shared, own = args[:num_shared], args[num_shared:]

@@ -10,6 +10,7 @@ import numpy as np
 from mis.models import Model
 from mis.numerics.checks import InvalidInput, integer, unmasked
 from mis.numerics.seeds import jax_key
+from mis.training.compression import Compression
 from mis.training.devices import in_one_program, num_devices
 from mis.training.learner import Learner
 from mis.training.loops import fit_compiled, fit_stepwise
@@ -21,7 +22,7 @@ CHUNK = 32
 
 # One seed, several streams that must not meet: data are drawn from JAX's stream 1 and from NumPy's ``[seed]``, which
 # is also ``[seed, 0, 0]``. So no stream here is 0, and initial points do not have 1.
-HALVES, BATCHES, START = 1, 2, 2
+HALVES, BATCHES, START, TUNING = 1, 2, 2, 3
 
 # On standardised features a weight beyond this fits nothing, and squares of its outputs overflow in float32.
 LARGEST = 1e6
@@ -84,10 +85,14 @@ def memberships(seed: int, indices: np.ndarray, num_pool: int) -> np.ndarray:
     return halves
 
 
-def _batches(seed: int, index: int, members: np.ndarray, learner: Learner) -> np.ndarray:
-    epochs = -(-learner.steps * learner.batch // len(members))
-    order = np.random.default_rng([seed, index, BATCHES]).permuted(np.tile(members, (epochs, 1)), axis=1)
-    rows = order.ravel()[: learner.steps * learner.batch].reshape(learner.steps, learner.batch)
+def _batches(
+    seed: int, index: int, members: np.ndarray, learner: Learner, stream: int = BATCHES
+) -> np.ndarray:
+    epochs = -(-learner.num_steps * learner.batch_size // len(members))
+    order = np.random.default_rng([seed, index, stream]).permuted(np.tile(members, (epochs, 1)), axis=1)
+    rows = order.ravel()[: learner.num_steps * learner.batch_size].reshape(
+        learner.num_steps, learner.batch_size
+    )
     return rows.astype(np.int32)
 
 
@@ -114,6 +119,8 @@ def train_chunk(
     seed: int,
     indices: np.ndarray,
     num_snapshots: int = 0,
+    begin: Sequence[np.ndarray] | None = None,
+    tuning: Compression | None = None,
 ) -> Ensemble:
     """Train the networks with these numbers, all at once.
 
@@ -129,6 +136,11 @@ def train_chunk(
         Numbers of the networks, shape ``(M,)``.
     num_snapshots
         If positive, return this many equally spaced iterates of each network, the last iterate among them.
+    begin
+        Where each network starts, by layer ``(M, rows, channels)``, instead of at an initial point; its batches are
+        then others than those it was trained with.
+    tuning
+        Fine-tuning: ``begin`` is released by this first, and no step leaves what that released.
 
     Returns
     -------
@@ -138,13 +150,13 @@ def train_chunk(
     Examples
     --------
     >>> x = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
-    >>> learner = Learner(steps=5, batch=4)
+    >>> learner = Learner(num_steps=5, batch_size=4)
     >>> from mis.models import MLP
     >>> chunk = train_chunk(MLP(input_shape=(3,)), learner, x, x[:, 0], seed=0, indices=np.arange(2))
     >>> [p.shape for p in chunk.params]
     [(2, 4, 32), (2, 33, 1)]
     """
-    integer("train_chunk", "num_snapshots", num_snapshots, at_least=0, at_most=learner.steps)
+    integer("train_chunk", "num_snapshots", num_snapshots, at_least=0, at_most=learner.num_steps)
     unmasked("train_chunk", "features", features)
     unmasked("train_chunk", "targets", targets)
     if len(features) < 4:
@@ -154,19 +166,25 @@ def train_chunk(
     membership = memberships(seed, padded, len(features))
     batches = np.stack(
         [
-            _batches(seed, int(i), np.flatnonzero(half), learner)
+            _batches(seed, int(i), np.flatnonzero(half), learner, BATCHES if begin is None else TUNING)
             for i, half in zip(padded, membership, strict=True)
         ]
     )
+    if begin is None:
+        initial = _initial(seed, padded, model, learner)
+    else:
+        extra = len(padded) - len(indices)
+        initial = [np.concatenate([layer, np.repeat(layer[-1:], extra, axis=0)]) for layer in begin]
     fit = fit_compiled if in_one_program(model) else fit_stepwise
     params = fit(
         np.asarray(features, np.float32),
         np.asarray(targets),
-        _initial(seed, padded, model, learner),
+        initial,
         batches,
         model=model,
         learner=learner,
         num_snapshots=num_snapshots,
+        tuning=tuning,
     )
     keep = slice(0, len(indices))
     return Ensemble(
@@ -181,17 +199,17 @@ def train(
     targets: np.ndarray,
     *,
     seed: int,
-    num_models: int,
+    num_networks: int,
     chunk: int = CHUNK,
     progress: Callable[[Iterator], Iterator] = lambda chunks: chunks,
 ) -> Ensemble:
-    """Train networks 0 to ``num_models - 1`` chunk by chunk; arguments as in ``train_chunk``.
+    """Train networks 0 to ``num_networks - 1`` chunk by chunk; arguments as in ``train_chunk``.
 
     ``progress`` wraps the iterator over chunks. The last chunk is computed whole and cut, so that one shape compiles.
     """
-    integer("train", "num_models", num_models, at_least=1)
+    integer("train", "num_networks", num_networks, at_least=1)
     parts = [
         train_chunk(model, learner, features, targets, seed=seed, indices=np.arange(first, first + chunk))
-        for first in progress(iter(range(0, num_models, chunk)))
+        for first in progress(iter(range(0, num_networks, chunk)))
     ]
-    return joined(parts)[np.arange(num_models)]
+    return joined(parts)[np.arange(num_networks)]

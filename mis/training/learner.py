@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import optax
 
-from mis.numerics.checks import InvalidInput, integer, known, number
+from mis.numerics.checks import InvalidInput, UnsupportedSetting, integer, known, number
+from mis.training.compression import Compression
 
 __all__ = ["OPTIMISERS", "Learner"]
 
@@ -25,36 +26,46 @@ class Learner:
     ----------
     optimiser
         ``adam``, ``momentum`` (0.9) or ``sgd``.
-    rate
+    learning_rate
         Step size.
-    steps
+    num_steps
         Number of steps.
-    batch
+    batch_size
         Examples per step. Where it does not divide the training set, batches run on into the next epoch's order.
     weight_decay
-        Decoupled decay: each step also subtracts ``rate * weight_decay * params``.
+        Decoupled decay: each step also subtracts ``learning_rate * weight_decay * params``.
     initialisation
-        ``fixed``: all networks of an ensemble start at one point, known to the attacker. ``random``: each at its own.
+        ``fixed``: all networks start at one point, known to the attacker; ``random``: each at its own.
+    forward
+        Quantization-aware training: what the weights go through before every step's loss, whose gradient is that of
+        the weights behind it (straight through). None trains in full precision.
 
     Examples
     --------
-    >>> Learner(steps=100).optimiser
+    >>> Learner(num_steps=100).optimiser
     'adam'
     """
 
     optimiser: str = "adam"
-    rate: float = 1e-3
-    steps: int = 600
-    batch: int = 64
+    learning_rate: float = 1e-3
+    num_steps: int = 600
+    batch_size: int = 64
     weight_decay: float = 0.0
     initialisation: str = "fixed"
+    forward: Compression | None = None
 
     def __post_init__(self):
         known("Learner", "optimiser", self.optimiser, OPTIMISERS)
         known("Learner", "initialisation", self.initialisation, ("fixed", "random"))
-        number("Learner", "rate", self.rate, above=0.0)
-        integer("Learner", "steps", self.steps, at_least=1)
-        integer("Learner", "batch", self.batch, at_least=1)
+        number("Learner", "learning_rate", self.learning_rate, above=0.0)
+        integer("Learner", "num_steps", self.num_steps, at_least=1)
+        integer("Learner", "batch_size", self.batch_size, at_least=1)
+        if self.forward is not None and (self.forward.is_random or self.forward.quantizer.num_calibration):
+            name = self.forward.quantizer.name
+            raise UnsupportedSetting(
+                "Learner",
+                f"{name} is random or calibrated, so no training can go through it; choose another.",
+            )
         if number("Learner", "weight_decay", self.weight_decay) < 0.0:
             raise InvalidInput(
                 f"Learner: expected weight_decay >= 0, got weight_decay={self.weight_decay!r}."
@@ -73,10 +84,10 @@ class Learner:
 
     def transformation(self) -> optax.GradientTransformation:
         """Return the optax transformation of this spec."""
-        step = OPTIMISERS[self.optimiser](self.rate)
+        step = OPTIMISERS[self.optimiser](self.learning_rate)
         if not self.weight_decay:
             return step
-        return optax.chain(step, _decay(self.rate * self.weight_decay))
+        return optax.chain(step, _decay(self.learning_rate * self.weight_decay))
 
 
 def _decay(rate: float) -> optax.GradientTransformation:

@@ -10,7 +10,8 @@ import numpy as np
 import optax
 
 from mis.models import Model
-from mis.training.devices import num_devices, over_models
+from mis.training.compression import Compression
+from mis.training.devices import num_devices, over_networks
 from mis.training.learner import Learner
 
 __all__ = ["fit_compiled", "fit_stepwise"]
@@ -19,17 +20,45 @@ __all__ = ["fit_compiled", "fit_stepwise"]
 FETCH = 2**19
 
 
-def _step(model: Model, learner: Learner) -> Callable:
-    """Return one step: ``((trained, state), examples) -> (trained, state)``."""
-    transformation = learner.transformation()
+def _step(model: Model, learner: Learner, tuning: Compression | None) -> Callable:
+    """Return one step: ``((trained, state, begun), examples) -> (trained, state, begun)``."""
+    transformation, loss = learner.transformation(), _loss(model, learner.forward)
 
     def step(carry, examples):
-        trained, state = carry
-        gradients, moved = jax.grad(model.training_loss, has_aux=True)(trained, *examples)
+        trained, state, begun = carry
+        gradients, moved = jax.grad(loss, has_aux=True)(trained, *examples)
+        if tuning is not None:
+            gradients = model.start(tuning.follow(model, begun, model.finish(gradients)))
         updates, state = transformation.update(gradients, state, trained)
-        return optax.apply_updates(moved, model.only_trained(updates)), state
+        return optax.apply_updates(moved, model.only_trained(updates)), state, begun
 
     return step
+
+
+def _loss(model: Model, forward: Compression | None) -> Callable:
+    """Return the loss of a batch at what is trained, or at what that is once it went through ``forward``."""
+    if forward is None:
+        return model.training_loss
+
+    def loss(trained, features, targets):
+        released = model.start(forward.through(model, model.finish(trained)))
+        # Running statistics go through nothing: no step depends on them.
+        moves = model.only_trained(jax.tree.map(jnp.subtract, released, trained))
+        used = jax.tree.map(lambda value, move: value + jax.lax.stop_gradient(move), trained, moves)
+        value, moved = model.training_loss(used, features, targets)
+        return value, jax.tree.map(lambda old, new, before: old + (new - before), trained, moved, used)
+
+    return loss
+
+
+def _begin(model: Model, learner: Learner, tuning: Compression | None, layers: list) -> tuple:
+    """Return what is trained at its start, the optimiser's state, and where fine-tuning began."""
+    begun = None
+    if tuning is not None:
+        begun = tuning.begin(model, layers)
+        layers = tuning.joined(model, begun[1])
+    trained = model.start(layers)
+    return trained, learner.transformation().init(trained), begun
 
 
 def _at_once(num_steps: int, step_bytes: int) -> int:
@@ -38,8 +67,8 @@ def _at_once(num_steps: int, step_bytes: int) -> int:
     return max(d for d in range(1, min(most, num_steps) + 1) if num_steps % d == 0)
 
 
-@functools.partial(jax.jit, static_argnames=("model", "learner", "num_snapshots"))
-def fit_compiled(features, targets, initial, batches, *, model, learner, num_snapshots):
+@functools.partial(jax.jit, static_argnames=("model", "learner", "num_snapshots", "tuning"))
+def fit_compiled(features, targets, initial, batches, *, model, learner, num_snapshots, tuning=None):
     """Train networks in one program.
 
     Parameters
@@ -54,13 +83,15 @@ def fit_compiled(features, targets, initial, batches, *, model, learner, num_sna
         What is trained and how.
     num_snapshots
         0 returns the last iterates only.
+    tuning
+        Fine-tuning: the initial points are released by this first, and the steps do not leave what it released.
 
     Returns
     -------
     list of array
         By layer ``(M, rows, channels)``, or ``(M, num_snapshots, rows, channels)``.
     """
-    transformation, step = learner.transformation(), _step(model, learner)
+    step = _step(model, learner, tuning)
 
     def one(features, targets, layers, batches):
         def block(carry, rows):
@@ -72,16 +103,15 @@ def fit_compiled(features, targets, initial, batches, *, model, learner, num_sna
             carry, _ = jax.lax.scan(block, carry, rows.reshape(-1, at_once, rows.shape[1]))
             return carry, carry[0] if num_snapshots else None
 
-        trained = model.start(layers)
-        carry = (trained, transformation.init(trained))
+        carry = _begin(model, learner, tuning, layers)
         first = _first_stretch(len(batches), num_snapshots)
         if first:
             carry, _ = stretch(carry, batches[:first])
         stretches = batches[first:].reshape(max(num_snapshots, 1), -1, batches.shape[1])
-        (trained, _), snapshots = jax.lax.scan(stretch, carry, stretches)
+        (trained, *_), snapshots = jax.lax.scan(stretch, carry, stretches)
         return jax.vmap(model.finish)(snapshots) if num_snapshots else model.finish(trained)
 
-    return over_models(one, 2)(jnp.asarray(features), jnp.asarray(targets), initial, batches)
+    return over_networks(one, 2)(jnp.asarray(features), jnp.asarray(targets), initial, batches)
 
 
 def _first_stretch(num_steps: int, num_snapshots: int) -> int:
@@ -89,9 +119,9 @@ def _first_stretch(num_steps: int, num_snapshots: int) -> int:
     return num_steps % max(num_snapshots, 1)
 
 
-def fit_stepwise(features, targets, initial, batches, *, model, learner, num_snapshots):
+def fit_stepwise(features, targets, initial, batches, *, model, learner, num_snapshots, tuning=None):
     """Train networks one after another by one compiled step, a thread a device; as ``fit_compiled``, on the host."""
-    start, step = _compiled_step(model, learner)
+    start, step = _compiled_step(model, learner, tuning)
     devices = jax.local_devices()[: num_devices()]
 
     def work(place):
@@ -111,13 +141,12 @@ def fit_stepwise(features, targets, initial, batches, *, model, learner, num_sna
 
 
 @functools.lru_cache(maxsize=8)
-def _compiled_step(model, learner):
-    transformation, step = learner.transformation(), _step(model, learner)
+def _compiled_step(model, learner, tuning):
+    step = _step(model, learner, tuning)
 
     @jax.jit
     def start(layers):
-        trained = model.start(layers)
-        return trained, transformation.init(trained)
+        return _begin(model, learner, tuning, layers)
 
     @functools.partial(jax.jit, donate_argnums=0)
     def on_rows(carry, features, targets, rows):

@@ -16,7 +16,7 @@ import numpy as np
 
 from mis.numerics.checks import InvalidInput, finite, integer, known, number
 from mis.numerics.seeds import jax_key
-from mis.training.devices import num_devices, over_models
+from mis.training.devices import num_devices, over_networks
 
 __all__ = ["FAMILIES", "NotConverged", "Refits", "Regression", "refit", "refit_weighted"]
 
@@ -191,7 +191,7 @@ def _fit_drawn(key, member, numbers, *, model, population, n):
     def block(key, member, numbers):
         return jax.vmap(lambda number: one(key, member, number))(numbers)
 
-    return over_models(block, 2)(key, member, numbers)
+    return over_networks(block, 2)(key, member, numbers)
 
 
 @functools.partial(jax.jit, static_argnames="model")
@@ -199,7 +199,7 @@ def _fit_weighted(features, targets, weights, *, model):
     def block(features, targets, weights):
         return jax.vmap(lambda w: model.fit(features, targets, w))(weights)
 
-    return over_models(block, 2)(features, targets, weights)
+    return over_networks(block, 2)(features, targets, weights)
 
 
 def refit(

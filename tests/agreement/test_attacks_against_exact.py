@@ -515,10 +515,14 @@ def test_blanks_of_the_matrix(name):
 
 
 SIZES = [pytest.param(QUICK, id="quick"), pytest.param(THOROUGH, id="thorough", marks=pytest.mark.slow)]
+# Learners and quantizers each once, not each with each; means with edges, on a grid and without one.
+PAIRED = {f"{name}, {q}" for name, q in zip(REFITS, ("ternary-50", "sign", "uniform-2"), strict=True)}
+MORE = {name for name in TASKS if name.split(",")[0] in REFITS} - PAIRED
+MORE |= {"means in many cells", "mean in the middle of cells", "mean as it is"}
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in MORE else n for n in TASKS])
 def test_every_attack_stays_inside(name, size):
     for row, attack in ROWS.items():
         if not missing(attack, task_of(name, size)) and (row not in SLOW or size is THOROUGH):

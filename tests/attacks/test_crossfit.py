@@ -5,7 +5,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from mis.attacks import LiRA
-from mis.attacks.crossfit import STRONGEST, _thresholds, cross_fit, deal, mean_over_models, widening
+from mis.attacks.crossfit import STRONGEST, _thresholds, cross_fit, deal, mean_over_networks, widening
 from mis.numerics.checks import InvalidInput
 
 
@@ -43,7 +43,7 @@ def test_a_gaussian_shift_gives_its_advantage(rng, shift):
     truth = 2 * stats.norm.cdf(shift / 2) - 1
     assert -5 * error - 0.01 * truth < measured.advantage.mean() - truth < 5 * error
     at_one_percent = stats.norm.sf(stats.norm.isf(0.01) - shift)
-    interval = mean_over_models(measured.tpr, 8, refitted=False)
+    interval = mean_over_networks(measured.tpr, 8, refitted=False)
     assert abs(interval.value - at_one_percent) < 5 * interval.width / (2 * stats.t.ppf(0.975, 7))
     assert abs(measured.fpr.mean() - 0.01) < 0.003
 
@@ -166,11 +166,13 @@ def test_rates_by_loops(rng):
         assert measured.fpr[m] == pytest.approx(rate[False, strict], abs=1e-12)
 
 
-@pytest.mark.parametrize("num_models", [24, 29])
-def test_interval_is_that_of_a_cluster_robust_mean(rng, num_models):
-    values, folds = rng.random(num_models), deal(num_models, 6)
-    fit = sm.OLS(values, np.ones(num_models)).fit(cov_type="cluster", cov_kwds={"groups": folds}, use_t=True)
-    interval = mean_over_models(values, 6, level=0.9, refitted=False)
+@pytest.mark.parametrize("num_networks", [24, 29])
+def test_interval_is_that_of_a_cluster_robust_mean(rng, num_networks):
+    values, folds = rng.random(num_networks), deal(num_networks, 6)
+    fit = sm.OLS(values, np.ones(num_networks)).fit(
+        cov_type="cluster", cov_kwds={"groups": folds}, use_t=True
+    )
+    interval = mean_over_networks(values, 6, level=0.9, refitted=False)
     assert (interval.kind, interval.level) == ("attack", 0.9)
     assert interval.value == pytest.approx(values.mean(), rel=1e-14, abs=0)
     np.testing.assert_allclose([interval.lower, interval.upper], fit.conf_int(alpha=0.1)[0], rtol=1e-10)
@@ -179,13 +181,13 @@ def test_interval_is_that_of_a_cluster_robust_mean(rng, num_models):
 def test_shared_shadows_widen_as_nadeau_and_bengio_say(rng):
     """Six folds, four of them shadows: in units of the spread of a fold, 1/6 + 1/4 in place of 1/6."""
     values = rng.random(24)
-    alone, shared = (mean_over_models(values, 6, refitted=refitted) for refitted in (False, True))
+    alone, shared = (mean_over_networks(values, 6, refitted=refitted) for refitted in (False, True))
     assert shared.value == alone.value
     assert (shared.width / alone.width) ** 2 == pytest.approx((1 / 6 + 1 / 4) / (1 / 6), rel=1e-12)
     assert widening(6) == pytest.approx(2.5, rel=1e-15)
 
 
-def repeated(seed, num_models, repetitions, examples=96):
+def repeated(seed, num_networks, repetitions, examples=96):
     """Whole experiments on one pool: new networks, LiRA fitted to them anew."""
     rng = np.random.default_rng(seed)
     offset, leak, spread = (
@@ -194,7 +196,7 @@ def repeated(seed, num_models, repetitions, examples=96):
         rng.gamma(4.0, size=examples) / 4,
     )
     for _ in range(repetitions):
-        membership = halves(rng, num_models, examples)
+        membership = halves(rng, num_networks, examples)
         scores = offset + spread * rng.normal(size=membership.shape) + leak * membership
 
         def features(fold, is_shadow, scores=scores, membership=membership):  # noqa: ARG001
@@ -208,10 +210,10 @@ def repeated(seed, num_models, repetitions, examples=96):
         yield cross_fit(features, membership, {"lira": ["lira"]})["lira"]
 
 
-@pytest.mark.parametrize("num_models", [32, pytest.param(128, marks=pytest.mark.slow)])
-def test_intervals_cover_the_mean_over_whole_experiments(num_models, sweep_seed):
+@pytest.mark.parametrize("num_networks", [32, pytest.param(128, marks=pytest.mark.slow)])
+def test_intervals_cover_the_mean_over_whole_experiments(num_networks, sweep_seed):
     count = 300
-    found = list(repeated(sweep_seed, num_models, count))
+    found = list(repeated(sweep_seed, num_networks, count))
     for name in ("advantage", "tpr"):
         values = [getattr(measured, name) for measured in found]
         truth = np.mean(values)
@@ -219,7 +221,7 @@ def test_intervals_cover_the_mean_over_whole_experiments(num_models, sweep_seed)
             shared, alone = (
                 np.mean([i.lower <= truth <= i.upper for i in intervals])
                 for intervals in (
-                    [mean_over_models(v, 8, level=level, refitted=refitted) for v in values]
+                    [mean_over_networks(v, 8, level=level, refitted=refitted) for v in values]
                     for refitted in (True, False)
                 )
             )
@@ -247,7 +249,7 @@ def test_intervals_cover(effect):
         measured = cross_fit(given(a=scores), membership, {"a": ["a"]})["a"]
         for name, found in intervals.items():
             # Nothing is fitted to shadows here.
-            found.append(mean_over_models(getattr(measured, name), 8, refitted=False))
+            found.append(mean_over_networks(getattr(measured, name), 8, refitted=False))
         naive.append(stats.sem(measured.tpr))
     for found in intervals.values():
         truth = np.mean([i.value for i in found])
@@ -270,7 +272,7 @@ def test_unusable_scores_are_refused(rng):
     ("models", "folds", "message"),
     [
         (20, 2, "num_folds an integer >= 3, got num_folds=2"),
-        (7, 4, "num_models an integer >= 8, got num_models=7"),
+        (7, 4, "num_networks an integer >= 8, got num_networks=7"),
     ],
 )
 def test_too_few_models_or_folds(models, folds, message):
@@ -280,7 +282,7 @@ def test_too_few_models_or_folds(models, folds, message):
 
 @pytest.mark.parametrize("level", [1 - 1e-16, 1.0, 0.0])
 def test_levels_without_a_quantile_are_refused(level):
-    with pytest.raises(InvalidInput, match="mean_over_models: expected level"):
-        mean_over_models(np.arange(8.0), 4, level=level)
-    far = mean_over_models(np.arange(8.0), 4, level=1 - 1e-12)
+    with pytest.raises(InvalidInput, match="mean_over_networks: expected level"):
+        mean_over_networks(np.arange(8.0), 4, level=level)
+    far = mean_over_networks(np.arange(8.0), 4, level=1 - 1e-12)
     assert -np.inf < far.lower < far.value < far.upper < np.inf

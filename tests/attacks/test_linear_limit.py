@@ -10,13 +10,13 @@ from mis.attacks import LinearLimit, linear_limit
 from mis.numerics.checks import InvalidInput
 
 
-def draw(rng, shifts, num_models):
+def draw(rng, shifts, num_networks):
     """Membership, and parameters that are correlated normal plus the shifts of the members."""
     num, dim = shifts.shape
     # The same law in every test: only what is drawn from it differs.
     mixing = np.random.default_rng(7).standard_normal((dim, dim)) / np.sqrt(dim) + np.eye(dim)
-    membership = rng.random((num_models, num)) < 0.5
-    noise = rng.standard_normal((num_models, dim)) @ mixing.T
+    membership = rng.random((num_networks, num)) < 0.5
+    noise = rng.standard_normal((num_networks, dim)) @ mixing.T
     return noise + membership @ shifts, membership, mixing @ mixing.T
 
 
@@ -30,14 +30,14 @@ def optimal(shifts, noise):
     return np.array(found)
 
 
-@pytest.mark.parametrize("num_models", [60, 200, 1000])
-def test_few_models_tell_the_limit_without_bias(num_models):
+@pytest.mark.parametrize("num_networks", [60, 200, 1000])
+def test_few_models_tell_the_limit_without_bias(num_networks):
     # Thirty directions: from sixty models, least squares finds no attack to speak of.
     rng = np.random.default_rng(0)
     shifts = 0.5 * np.random.default_rng(1).standard_normal((60, 30))
     found = []
     for _ in range(40):
-        params, membership, noise = draw(rng, shifts, num_models)
+        params, membership, noise = draw(rng, shifts, num_networks)
         found.append(linear_limit(params, membership).advantage)
     values = np.array([interval.value for interval in found])
     truth = optimal(shifts, noise).mean()
@@ -126,7 +126,12 @@ def test_one_example_among_many_that_leak_nothing():
 def test_every_limit_lies_between_its_ends(explained, spread):
     for num_examples in (1, 2, 400):
         limit = LinearLimit(
-            explained=explained, spread=spread, rank=20, num_models=100, num_examples=num_examples, level=0.95
+            explained=explained,
+            spread=spread,
+            rank=20,
+            num_networks=100,
+            num_examples=num_examples,
+            level=0.95,
         )
         for interval in (limit.advantage, limit.with_shadows(21), limit.with_shadows(1000)):
             assert 0.0 <= interval.lower <= interval.value <= interval.upper <= 1.0
@@ -138,7 +143,7 @@ def test_every_limit_lies_between_its_ends(explained, spread):
 def test_ends_are_where_the_share_is_just_not_excluded(explained, num_examples, spread):
     """The same inequality on a grid of shares."""
     limit = LinearLimit(
-        explained=explained, spread=spread, rank=4, num_models=40, num_examples=num_examples, level=0.9
+        explained=explained, spread=spread, rank=4, num_networks=40, num_examples=num_examples, level=0.9
     )
     t = stats.t.isf(0.05, num_examples - 1 if num_examples > 1 else 35)
     grid = np.linspace(0.0, 1.0, 100_001)

@@ -8,10 +8,10 @@ from mis.attacks import CalibratedLoss, QuantileRegression, Trained, audit
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
 
 
-def gaussian_outputs(rng, num_models, num_examples, shift):
+def gaussian_outputs(rng, num_networks, num_examples, shift):
     """Two classes; a member's log-odds are moved towards its class: the optimal AUC is Phi(shift / sqrt 2)."""
     labels = rng.integers(0, 2, num_examples)
-    membership = rng.random((num_models, num_examples)) < 0.5
+    membership = rng.random((num_networks, num_examples)) < 0.5
     odds = (rng.normal(size=membership.shape) + shift * membership) * (2 * labels - 1)
     return np.stack([-odds / 2, odds / 2], axis=-1), membership, labels
 

@@ -90,6 +90,11 @@ def test_split_is_decided_by_its_seed(population):
     assert not np.array_equal(first.pool.features, other.pool.features)
 
 
+# Each compiles: the laws, and one table of each kind.
+FEW = ("solubility", "solubility-3", "modes", "linear", "logistic", "finite-support", "npz", "digits-images")
+
+
+@pytest.mark.parametrize("case", [n if n in FEW else pytest.param(n, marks=pytest.mark.slow) for n in CASES])
 def test_sample_is_decided_by_its_key_and_jits(population):
     key = jax.random.key(4)
     eager, again = population.sample(key, 20), population.sample(key, 20)

@@ -224,7 +224,7 @@ def test_lists_are_arrays(name):
     assert np.array_equal(parse(name)(values), parse(name)(np.array(values)))
 
 
-@pytest.mark.parametrize("name", ["sign", "ternary-50", "codebook-16"])
+@pytest.mark.parametrize("name", ["sign", "ternary-50", pytest.param("codebook-16", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("dtype", NARROW[:2], ids=lambda t: t.__name__)
 def test_statistics_of_many_narrow_floats(name, dtype, rng):
     weights = (0.05 * rng.standard_normal((400, 250))).astype(dtype)

@@ -68,11 +68,29 @@ FEW = (
     "uniform-4-channel",
     "nf4",
     "stochastic-4",
-    "codebook-16",
 )
-every_quickly = pytest.mark.parametrize(
-    "name", [name if name in FEW else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
-)
+
+
+def quickly(few):
+    slow = pytest.mark.slow
+    return pytest.mark.parametrize("name", [n if n in few else pytest.param(n, marks=slow) for n in CASES])
+
+
+every_quickly = quickly(FEW)
+# One of each family, and of each option that computes something else.
+MOST = set(CASES) - {
+    "sign-pow2",
+    "ternary-33",
+    "uniform-2",
+    "uniform-8",
+    "uniform-4-pow2",
+    "uniform-4-asymmetric-channel",
+    "codebook-5",
+    "fp4-e2m1-pow2",
+    "prune-30+sign",
+    "prune-60+codebook-4",
+}
+most_quickly = quickly(MOST)
 celled = pytest.mark.parametrize("name", names("continuous"))
 at_home = pytest.mark.parametrize("name", names("continuous", "outside"))
 sharp = pytest.mark.parametrize("name", names("continuous", "random"))
@@ -180,7 +198,8 @@ def test_codes_change_exactly_at_the_edges(name, weights):
 
 @apart
 def test_codes_change_exactly_at_the_edges_in_jax(name, weights):
-    grid = parse(name).fit(jnp.asarray(weights, jnp.float32))
+    # Fitted in NumPy: that fits agree is held elsewhere, and each costs a compilation.
+    grid = parse(name).fit(weights.astype(np.float32))
     edges = np.array(np.broadcast_to(rows(np.asarray(grid.edges)), (5, grid.edges.shape[-1]))).T
     codes = jax.jit(grid.codes)
     expected = np.arange(len(edges))[:, None] * np.ones((1, 5), int)
@@ -208,7 +227,7 @@ def test_releases_the_nearest_level(name, weights):
     np.testing.assert_allclose(np.abs(grid.apply(weights) - weights), closest, rtol=0, atol=1e-15)
 
 
-@every
+@most_quickly
 def test_float32_under_jit_and_vmap_agrees_with_float64_numpy(name, rng):
     """Same levels to rounding; codes differ only within rounding of an edge."""
     quantizer = parse(name)
@@ -231,7 +250,7 @@ def test_float32_under_jit_and_vmap_agrees_with_float64_numpy(name, rng):
         assert (not grid.is_sharp) or np.all(distance_to_edges(grid, weights)[different] < 2e-6)
 
 
-@every_quickly
+@quickly(("ternary-90", "uniform-4-channel", "stochastic-4"))
 def test_vmap_is_a_loop(name, rng):
     quantizer = parse(name)
     stack = jnp.asarray(rng.standard_normal((3, 40, 2)), jnp.float32)

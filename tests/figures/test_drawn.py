@@ -41,7 +41,7 @@ def test_recorded_studies(draw, width, inches, check_drawn):
 
 
 @BOTH
-@pytest.mark.parametrize("record", ["solubility", "linear-depth0"])
+@pytest.mark.parametrize("record", ["solubility", pytest.param("linear-depth0", marks=pytest.mark.slow)])
 def test_recorded_rankings(record, width, inches, check_drawn):
     about = json.loads((RESULTS / "ranking-solubility.json").read_text(encoding="utf-8"))
     figure = ranking_figure(read(f"ranking-{record}"), about["agreement"], about, width=width)
@@ -71,7 +71,7 @@ def test_a_ranking_of_any_width_and_names(width, columns, check_drawn):
         "#&{}~^",
     ]
     rows = [
-        {"quantizer": name, "advantage": 0.1 * i, **dict.fromkeys(columns, 0.02 * i**2)}
+        {"release": name, "advantage": 0.1 * i, **dict.fromkeys(columns, 0.02 * i**2)}
         for i, name in enumerate(names)
     ]
     figure = ranking_figure(rows, [], {"task": r"$\alpha_{1}$ " * 20, "performance": "R2"}, width=width)
@@ -166,7 +166,7 @@ SMALL = {
             {
                 "model": f"model {m}",
                 "n": n,
-                "quantizer": "sign",
+                "release": "sign",
                 "predicted": p,
                 "advantage": p,
                 "lower": p,

@@ -47,8 +47,13 @@ def test_cells(mean, sd, width):
 
 
 @pytest.mark.parametrize(("mean", "sd"), LAWS)
-@pytest.mark.parametrize("below", [0.01, 0.3, 2.0])
-@pytest.mark.parametrize("above", [0.01, 0.3, 2.0])
+@pytest.mark.parametrize(
+    ("below", "above"),
+    [
+        pair if pair in ((0.01, 2.0), (0.3, 0.3)) else pytest.param(*pair, marks=pytest.mark.slow)
+        for pair in itertools.product([0.01, 0.3, 2.0], repeat=2)
+    ],
+)
 def test_hats(mean, sd, below, above):
     lower, centre, upper = 0.7 - below * sd, 0.7, 0.7 + above * sd
 
@@ -85,7 +90,7 @@ def test_posterior_means_stay_relative_to_the_width_of_narrow_hats(mean, sd, wid
 
 
 @pytest.mark.parametrize(("mean", "sd"), [law for law in LAWS if law != (9.0, 0.1)])
-@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("side", [pytest.param(-1, marks=pytest.mark.slow), 1])
 def test_hats_of_outermost_levels(mean, sd, side):
     ends = sorted([side * np.inf, 0.7 - side * 2 * sd])
     hat = Hat(lower=ends[0], centre=0.7, upper=ends[1])

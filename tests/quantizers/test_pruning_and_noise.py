@@ -42,10 +42,17 @@ def test_pruning_then_sign_is_ternary(percent, rng):
     assert kept[0] == pytest.approx(kept[1], rel=1e-12)
 
 
-@EACH
+SECOND = ["uniform-4", "uniform-4-asymmetric", "nf4", "fp4-e2m1", "power-of-two-3", "codebook-8", "uniform-8"]
+
+
 @pytest.mark.parametrize(
-    "second",
-    ["uniform-4", "uniform-4-asymmetric", "nf4", "fp4-e2m1", "power-of-two-3", "codebook-8", "uniform-8"],
+    ("second", "xp"),
+    [
+        *(pytest.param(second, np, id=f"{second}-numpy") for second in SECOND),
+        # A compilation for every operation.
+        pytest.param("uniform-4", jnp, id="uniform-4-jax"),
+        *(pytest.param(second, jnp, id=f"{second}-jax", marks=pytest.mark.slow) for second in SECOND[1:]),
+    ],
 )
 def test_a_chain_quantizes_the_survivors_on_their_own_grid(second, xp, rng):
     weights = rng.standard_normal((20, 30)).astype(np.float32)

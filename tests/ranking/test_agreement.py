@@ -51,7 +51,7 @@ def test_partial_is_undefined_where_the_third_orders_one_fully(rng):
 
 def made(rng, num=9, models=16, **columns):
     rows = [
-        {"quantizer": f"q{q}"} | {name: float(values[q]) for name, values in columns.items()}
+        {"release": f"q{q}"} | {name: float(values[q]) for name, values in columns.items()}
         for q in range(num)
     ]
     noise = rng.normal(size=(num, models))
@@ -230,7 +230,7 @@ def test_full_precision_takes_no_part(rng):
     """It would flatter: the one point that every indicator places right."""
     advantage, retained = np.append(rng.normal(size=9), 9.0), np.append(rng.normal(size=9), 9.0)
     rows, advantages = made(rng, 10, advantage=advantage, retained=retained)
-    rows[-1]["quantizer"] = "full"
+    rows[-1]["release"] = "full"
     found = find(agreement(rows, advantages, num_resamples=50), "retained")
     assert found["quantizers"] == 9
     assert found["tau"] == pytest.approx(stats.kendalltau(retained[:9], advantage[:9]).statistic)

@@ -6,9 +6,9 @@ import pytest
 
 from mis.numerics.checks import InvalidInput
 from mis.ranking.agreement import INDICATORS
+from mis.ranking.asked import ATTACKS as OPTIONS
 from mis.ranking.columns import ATTACKS, COLUMNS, explain, header
 from mis.ranking.row import Row
-from mis.ranking.run import ATTACKS as OPTIONS
 from mis.results import KINDS, Interval
 
 

@@ -51,14 +51,14 @@ def test_identical_releases_are_tied_and_constant_gaps_are_not():
     assert tied(pairwise(["a", "b"], np.stack([same[0], same[0] + 1.0]))) == {"a": [], "b": []}
 
 
-def equal_releases(rng, num_models, count=6, examples=64):
+def equal_releases(rng, num_networks, count=6, examples=64):
     """Advantages ``(count, M)`` of LiRA, cross-fitted, on networks released in ways that are different but equal."""
     offset, leak, spread = (
         rng.normal(size=examples),
         rng.gamma(1.0, size=examples),
         rng.gamma(4.0, size=examples) / 4,
     )
-    membership = np.argsort(rng.random((num_models, examples)), axis=1) < examples // 2
+    membership = np.argsort(rng.random((num_networks, examples)), axis=1) < examples // 2
     common = rng.normal(size=membership.shape)
     found = []
     for _ in range(count):
@@ -72,13 +72,13 @@ def equal_releases(rng, num_models, count=6, examples=64):
     return np.array(found)
 
 
-@pytest.mark.parametrize("num_models", [32, pytest.param(128, marks=pytest.mark.slow)])
-def test_no_false_difference_of_attacks_that_share_shadows(num_models, sweep_seed):
+@pytest.mark.parametrize("num_networks", [32, pytest.param(128, marks=pytest.mark.slow)])
+def test_no_false_difference_of_attacks_that_share_shadows(num_networks, sweep_seed):
     """Six equal releases: some pair is called different in at most 5% of whole experiments; without, in twice that."""
     count, wrong = 120, {None: 0, 8: 0}
     rng = np.random.default_rng(sweep_seed)
     for _ in range(count):
-        advantages = equal_releases(rng, num_models)
+        advantages = equal_releases(rng, num_networks)
         for folds in wrong:
             wrong[folds] += any(not r["tied"] for r in pairwise(list("abcdef"), advantages, num_folds=folds))
     assert wrong[8] <= 0.05 * count

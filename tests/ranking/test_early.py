@@ -34,6 +34,8 @@ def test_better_than_every_stop_has_none():
 
 
 def test_stops_are_halvings_without_repeats():
-    assert [learner.steps for learner in early_stops(Learner(steps=600))] == [9, 18, 37, 75, 150, 300]
-    assert early_stops(Learner(steps=1)) == []
-    assert all(learner.rate == 0.5 for learner in early_stops(Learner(steps=8, rate=0.5)))
+    assert [learner.num_steps for learner in early_stops(Learner(num_steps=600))] == [9, 18, 37, 75, 150, 300]
+    assert early_stops(Learner(num_steps=1)) == []
+    assert all(
+        learner.learning_rate == 0.5 for learner in early_stops(Learner(num_steps=8, learning_rate=0.5))
+    )

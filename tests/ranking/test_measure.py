@@ -7,12 +7,13 @@ import pytest
 from mis import quantizers, theory
 from mis.models import MLP
 from mis.populations import BreastCancer, Examples, Modes, Split
-from mis.ranking.measure import _theory_columns, measure
+from mis.ranking.measure import indicator_columns, measure
 from mis.ranking.networks import Networks
-from mis.ranking.release import release
+from mis.ranking.published import release
+from mis.ranking.releases import Release
 from mis.ranking.spec import RankingSpec
 from mis.ranking.whitebox import layer_scores
-from mis.training import Ensemble, Learner
+from mis.training import Compression, Ensemble, Learner
 
 NUM, FOLDS, RUNS, STEPS = 32, 4, 2, 12
 
@@ -36,7 +37,7 @@ def networks(rng):
     population = Regression(num_modes=2, dim=3)
     spec = RankingSpec(
         population=population,
-        learner=Learner(steps=STEPS),
+        learner=Learner(num_steps=STEPS),
         model=MLP(input_shape=(3,), width=2),
         pool=20,
         seed=3,
@@ -70,10 +71,12 @@ def flat(layers):
 
 def test_stochastic_rounding_repeats_by_network_and_differs_between_networks(networks, rng):
     quantizer = quantizers.Stochastic(bits=2)
-    released = flat(release(networks, quantizer)[0])
-    np.testing.assert_array_equal(flat(release(networks, quantizer)[0]), released)
+    released = flat(release(networks, Compression(quantizer=quantizer))[0])
+    np.testing.assert_array_equal(flat(release(networks, Compression(quantizer=quantizer))[0]), released)
     order = rng.permutation(NUM)
-    permuted = flat(release(changed(networks, ensemble=networks.ensemble[order]), quantizer)[0])
+    permuted = flat(
+        release(changed(networks, ensemble=networks.ensemble[order]), Compression(quantizer=quantizer))[0]
+    )
     np.testing.assert_array_equal(permuted[:NUM], released[order])
     np.testing.assert_array_equal(permuted[NUM:], released[NUM:])
     # Equal weights everywhere: networks and iterates are rounded each in its own way.
@@ -88,7 +91,7 @@ def test_stochastic_rounding_repeats_by_network_and_differs_between_networks(net
             params=iterates, membership=networks.ensemble.membership, indices=np.arange(RUNS)
         ),
     )
-    rounded = flat(release(same, quantizer)[0])
+    rounded = flat(release(same, Compression(quantizer=quantizer))[0])
     rounds = [row for row in rounded if not np.array_equal(row, rounded[0])]
     assert len(rounds) > 0.8 * len(rounded)
     # Unbiased over networks: five standard errors, at most half a step of spread each.
@@ -102,7 +105,7 @@ def test_stochastic_rounding_repeats_by_network_and_differs_between_networks(net
 )
 def test_a_network_is_released_as_the_quantizer_does_it(networks, name):
     quantizer = quantizers.parse(name)
-    released, _, cells = release(networks, quantizer)
+    released, _, cells = release(networks, Compression(quantizer=quantizer))
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(3), 3), 107)
     expected = jax.jit(lambda p: quantizers.quantize(quantizer, p, key))([p[7] for p in networks.layers])
     for layer, cell, found in zip(expected, cells, released, strict=True):
@@ -115,7 +118,9 @@ def test_stochastic_rounding_does_not_reuse_the_draws_of_the_initial_point(netwo
     first, last = (np.full((NUM, *shape), 0.5, np.float32) for shape in networks.spec.model.shapes)
     first[:, 0, 0] = last[:, 0, 0] = 1.0
     numbered = Ensemble(params=[first, last], membership=networks.ensemble.membership, indices=np.arange(NUM))
-    released = release(changed(networks, ensemble=numbered), quantizers.Stochastic(bits=2))[0][0][0]
+    released = release(
+        changed(networks, ensemble=numbered), Compression(quantizer=quantizers.Stochastic(bits=2))
+    )[0][0][0]
     up = np.asarray(released)[:-1].ravel()[1:] > 0
     for key in (jax.random.key(3), jax.random.fold_in(jax.random.key(3), 2)):
         old = jax.random.split(jax.random.fold_in(key, 0), 2)[0]
@@ -184,7 +189,10 @@ def test_spread_is_that_of_the_last_third_of_one_run(networks, rng, steps, num):
     other = changed(
         networks,
         spec=RankingSpec(
-            population=networks.spec.population, learner=Learner(steps=steps), model=networks.model, pool=20
+            population=networks.spec.population,
+            learner=Learner(num_steps=steps),
+            model=networks.model,
+            pool=20,
         ),
         trajectories=Ensemble(params=path, membership=np.ones((RUNS, 20), bool), indices=np.arange(RUNS)),
     )
@@ -201,7 +209,7 @@ def test_spread_over_the_ensemble(networks):
 
 def test_columns_by_other_routes(networks):
     quantizer = quantizers.Ternary(zeros=0.5)
-    found = measure(networks, quantizer)
+    found = measure([networks], Release(transform=quantizer))
     row, advantages = found.row, found.advantages
     released = [[quantizer(layer[m]) for layer in networks.ensemble.params] for m in range(NUM)]
     assert row.zeros == pytest.approx(
@@ -239,7 +247,7 @@ def test_columns_by_other_routes(networks):
 
 def test_indicator_sees_the_candidates_on_held_out_examples(networks):
     quantizer = quantizers.Uniform(bits=3)
-    row = measure(changed(networks, attacks=("lira",)), quantizer).row
+    row = measure([changed(networks, attacks=("lira",))], Release(transform=quantizer)).row
     losses = []
     for run, k in itertools.product(range(RUNS), range(4)):
         network = [quantizer(layer[run, k]) for layer in networks.trajectories.params]
@@ -251,21 +259,15 @@ def test_indicator_sees_the_candidates_on_held_out_examples(networks):
     assert row.indicator_naive == pytest.approx(expected.details["naive"], rel=1e-3, abs=0)
 
 
-def test_one_and_the_same_release_has_no_indicator(networks):
-    row, missing = _theory_columns(
-        networks, quantizers.Sign(), theory.SampledLosses(losses=np.ones((3, 1)) * np.arange(9.0))
-    )
-    assert row["indicator"] is None
-    assert row["indicator_naive"] is None
-    assert row["num_candidates"] == 1
+def test_one_and_the_same_release_has_no_indicator():
+    row, missing = indicator_columns(np.ones((3, 1)) * np.arange(9.0), 0.95)
+    assert row == {"num_candidates": 1}
     assert "no two candidates differ at random" in missing["indicator"]
 
 
-def test_too_few_held_out_examples_have_no_indicator_whatever_the_candidates(networks, rng):
-    losses = rng.normal(size=(4, 19))
-    row, missing = _theory_columns(networks, quantizers.Sign(), theory.SampledLosses(losses=losses))
-    assert row["indicator"] is None
-    assert row["num_candidates"] == 4
+def test_too_few_held_out_examples_have_no_indicator_whatever_the_candidates(rng):
+    row, missing = indicator_columns(rng.normal(size=(4, 19)), 0.95)
+    assert row == {"num_candidates": 4}
     assert missing["indicator"] == "19 examples say nothing; it takes at least 20"
 
 
@@ -276,7 +278,7 @@ def test_spec_refuses_what_cannot_be_ranked():
     for fields, message in (
         ({"pool": 15}, "pool an integer >= 16, got pool=15"),
         ({"pool": 9000}, "pool at most 553 on breast-cancer, got pool=9000"),
-        ({"learner": Learner(steps=5)}, "steps an integer >= 6, got steps=5"),
+        ({"learner": Learner(num_steps=5)}, "num_steps an integer >= 6, got num_steps=5"),
         ({"seed": -1}, "seed an integer in 0..4294967295, got seed=-1"),
     ):
         with pytest.raises(ValueError, match=f"rank: expected {message}"):

@@ -28,13 +28,13 @@ from mis.store import Store, fingerprint
 from mis.training import CHUNK, Learner, train_chunk
 from mis.training.ensemble import _initial
 
-SMALL = {"models": 32, "steps": 24, "batch": 8, "pool": 40, "width": 4, "folds": 4}
+SMALL = {"num_networks": 32, "num_steps": 24, "batch_size": 8, "pool": 40, "width": 4, "num_folds": 4}
 LAW = {"num_modes": 3, "dim": 6, "num_heldout": 64}
 QUANTIZERS = ["sign", "ternary-90", "uniform-2", "uniform-3"]
 
 # Columns that readers of the file rely on, in this order.
 FIRST = [
-    "quantizer",
+    "release",
     "bits",
     "zeros",
     "performance",
@@ -85,7 +85,7 @@ def test_files_say_what_the_ranking_says(made):
         reader = csv.DictReader(file)
         rows = list(reader)
     assert reader.fieldnames[: len(FIRST)] == FIRST
-    assert [row["quantizer"] for row in rows] == [row.quantizer for row in ranking]
+    assert [row["release"] for row in rows] == [row.release for row in ranking]
     document = json.loads((out / "ranking.json").read_text())
     for written, plain, row in zip(rows, document["rows"], ranking, strict=True):
         assert Row.from_json(plain) == row
@@ -111,9 +111,12 @@ def test_files_say_what_the_ranking_says(made):
     assert document["answer"]["text"] == ranking.answer()
     assert document["answer"]["least"] == ranking.choice().least
     assert document["agreement"] == json.loads(json.dumps(ranking.agreement()))
-    assert {"task", "models", "versions", "device", "seconds", "hash", "excluded"} <= set(document)
+    assert {"task", "num_networks", "device", "seconds", "hash", "excluded"} <= set(document)
+    assert document["versions"]["mis"] == mis.__version__
     assert document["spec"]["population"] == {"name": "modes", **dataclasses.asdict(Modes(**LAW))}
-    assert document["spec"]["learner"] == dataclasses.asdict(Learner(rate=3e-3, steps=24, batch=8))
+    assert document["spec"]["learner"] == dataclasses.asdict(
+        Learner(learning_rate=3e-3, num_steps=24, batch_size=8)
+    )
     assert {**{k: document["spec"][k] for k in ("pool", "seed")}, **document["spec"]["model"]} == {
         "name": "mlp",
         "pool": 40,
@@ -130,7 +133,7 @@ def test_files_say_what_the_ranking_says(made):
 
 def test_most_private_first(made):
     ranking, _ = made
-    assert sorted(row.quantizer for row in ranking) == sorted(["full", *QUANTIZERS])
+    assert sorted(row.release for row in ranking) == sorted(["full", *QUANTIZERS])
     advantages = [row.advantage.value for row in ranking]
     assert advantages == sorted(advantages)
     np.testing.assert_allclose(ranking.advantages.mean(axis=1), advantages, rtol=1e-12)
@@ -141,7 +144,7 @@ def test_a_prediction_holds_at_the_level_of_both_its_arguments(made):
     ranking, _ = made
     row = ranking["full"]
     errors = [found.upper - found.value for found in (row.predicted, row.advantage)]
-    folds = SMALL["folds"] - 1
+    folds = SMALL["num_folds"] - 1
     assert errors[0] / errors[1] == pytest.approx(
         stats.t.isf(0.0125, folds) / stats.t.isf(0.025, folds), rel=1e-6
     )
@@ -169,10 +172,8 @@ def test_rows_hang_together(made):
 def test_a_ranking_is_a_sequence_of_rows(made):
     ranking, _ = made
     assert len(ranking) == 5
-    assert repr(ranking).startswith(
-        f"Ranking(modes: {ranking[0].quantizer} {ranking[0].advantage.value:.3f}, "
-    )
-    assert list(ranking) == [ranking[i] for i in range(5)] == [ranking[row.quantizer] for row in ranking]
+    assert repr(ranking).startswith(f"Ranking(modes: {ranking[0].release} {ranking[0].advantage.value:.3f}, ")
+    assert list(ranking) == [ranking[i] for i in range(5)] == [ranking[row.release] for row in ranking]
     assert ranking[-1] == ranking[4]
     assert ranking[1:3] == (ranking[1], ranking[2])
     assert "sign" in ranking
@@ -181,7 +182,7 @@ def test_a_ranking_is_a_sequence_of_rows(made):
     assert isinstance(ranking["sign"].advantage, Interval)
     assert ranking["sign"]["lira"] is ranking["sign"].attacks["lira"]
     assert ranking["sign"]["rmia"] is None
-    with pytest.raises(InvalidInput, match=r"Ranking: expected quantizer one of .*Nearest: sign"):
+    with pytest.raises(InvalidInput, match=r"Ranking: expected release one of .*Nearest: sign"):
         ranking["sgn"]
     with pytest.raises(KeyError):
         ranking["sign"]["advantage_lower"]
@@ -193,7 +194,7 @@ def test_table_names_everything(made):
     ranking, _ = made
     printed = ranking.table()
     for row in ranking:
-        assert row.quantizer in printed
+        assert row.release in printed
         assert f"{row.advantage.value:.3f}".lstrip("0") in printed
         assert f"≤{row.mis.upper:.3f}".replace("0.", ".") in printed
     assert "32 networks" in printed
@@ -207,7 +208,7 @@ def test_a_second_call_computes_nothing(made, copy, monkeypatch):
     # Another choice of the same quantizers, in any order, is a part of the same results.
     some = rank("modes", ["uniform-2"], out=copy, **SMALL, **LAW)
     assert [row.advantage for row in some] == [
-        row.advantage for row in made[0] if row.quantizer in ("full", "uniform-2")
+        row.advantage for row in made[0] if row.release in ("full", "uniform-2")
     ]
 
 
@@ -218,7 +219,7 @@ def test_results_are_read_back(copy):
     row = json.loads(str(stored["row"]))
     row["advantage"] |= {"value": 0.99, "upper": 1.0}
     np.savez(parts(copy)[name], **{**stored, "row": np.array(json.dumps(row))})
-    assert rank("modes", QUANTIZERS, out=copy, **SMALL, **LAW)[-1].quantizer == "sign"
+    assert rank("modes", QUANTIZERS, out=copy, **SMALL, **LAW)[-1].release == "sign"
 
 
 def test_a_run_goes_on_where_it_was(made, copy):
@@ -246,7 +247,7 @@ def test_fresh_forgets(made, copy):
 
 
 LIRA = {"attacks": ["lira"]}
-MORE = {**SMALL, "models": 64}
+MORE = {**SMALL, "num_networks": 64}
 
 
 @pytest.fixture(scope="module")
@@ -277,7 +278,7 @@ def test_networks_are_those_of_the_training_engine(sharded):
     model = MLP(input_shape=(6,), num_classes=Modes(**LAW).num_classes, width=4)
     chunk = train_chunk(
         model,
-        Learner(rate=3e-3, steps=24, batch=8),
+        Learner(learning_rate=3e-3, num_steps=24, batch_size=8),
         split.pool.features,
         split.pool.targets,
         seed=0,
@@ -305,9 +306,10 @@ def test_diverged_networks_are_named_and_left_out(sharded, tmp_path, monkeypatch
 
 def test_too_few_that_converge(tmp_path):
     with pytest.raises(
-        InvalidInput, match=r"but 32 of 32 diverged \(numbers 0, 1, 2, 3, 4, 5, 6, 7, …\); lower the rate"
+        InvalidInput,
+        match=r"but 32 of 32 diverged \(numbers 0, 1, 2, 3, 4, 5, 6, 7, …\); lower the learning rate",
     ):
-        rank("breast-cancer", ["sign"], out=tmp_path, optimiser="sgd", rate=1e9, **SMALL)
+        rank("breast-cancer", ["sign"], out=tmp_path, optimiser="sgd", learning_rate=1e9, **SMALL)
 
 
 class Enough(Exception):
@@ -321,6 +323,8 @@ def folder_of(out, monkeypatch, *task, **options):
         raise Enough
 
     monkeypatch.setattr(obtaining, "train_chunk", stop)
+    # Whether the network works says nothing on what is stored, and costs a compilation each.
+    monkeypatch.setattr("mis.models.check", lambda *_: None)
     with pytest.raises(Enough):
         rank(*task, out=out, **{**SMALL, **options})
     return {path.name for path in (out / "runs").iterdir()}
@@ -334,23 +338,31 @@ def test_another_spec_never_reuses(tmp_path, monkeypatch):
         "pool": 41,
         "width": 5,
         "depth": 2,
-        "steps": 25,
-        "batch": 9,
+        "num_steps": 25,
+        "batch_size": 9,
         "optimiser": "momentum",
-        "rate": 0.0031,
+        "learning_rate": 0.0031,
         "weight_decay": 1e-6,
         "initialisation": "random",
     }
     # Whatever defines learner and networks is here, so that a new option cannot be forgotten.
     fields = {f.name for spec in (Learner, RankingSpec) for f in dataclasses.fields(spec)}
     fields |= set(MLP(input_shape=(1,)).options())
-    assert fields == others.keys() | {"learner", "population", "model"}
+    # Releases decide the last three, which tests/ranking/test_releases.py tells apart.
+    by_release = {"forward", "tuning", "tuning_steps"}
+    assert fields == others.keys() | {"learner", "population", "model"} | by_release
     found = set(base)
     for i, (name, value) in enumerate(others.items(), start=2):
         found = folder_of(tmp_path, monkeypatch, "breast-cancer", ["sign"], **{name: value})
         assert len(found) == i, name
     # What is measured of the networks does not decide what they are.
-    for name, value in (("models", 64), ("folds", 5), ("level", 0.9), ("quick", True), ("attacks", ["lira"])):
+    for name, value in (
+        ("num_networks", 64),
+        ("num_folds", 5),
+        ("level", 0.9),
+        ("quick", True),
+        ("attacks", ["lira"]),
+    ):
         assert folder_of(tmp_path, monkeypatch, "breast-cancer", ["full"], **{name: value}) == found
 
 
@@ -380,9 +392,9 @@ def test_jaxs_default_generator_changes_nothing():
 def test_rows_of_other_code_are_computed_again(made, copy, monkeypatch):
     measured = []
 
-    def again(networks, quantizer):
-        measured.append(quantizer.name)
-        found = measure(networks, quantizer)
+    def again(networks, release):
+        measured.append(release.name)
+        found = measure(networks, release)
         return dataclasses.replace(found, row=dataclasses.replace(found.row, bits=99.0))
 
     monkeypatch.setattr(obtaining, "train_chunk", None)
@@ -409,8 +421,8 @@ def test_a_quantizer_of_ones_own_never_meets_the_rows_of_a_namesake(copy):
             return dataclasses.replace(grid, levels=2.0 * grid.levels)
 
     assert Mine().name == "sign"
-    rows = {row.quantizer: row for row in rank("modes", [Mine()], out=copy, **SMALL, **LAW)}
-    theirs = {row.quantizer: row for row in rank("modes", ["sign"], out=copy, **SMALL, **LAW)}
+    rows = {row.release: row for row in rank("modes", [Mine()], out=copy, **SMALL, **LAW)}
+    theirs = {row.release: row for row in rank("modes", ["sign"], out=copy, **SMALL, **LAW)}
     assert rows["full"].advantage == theirs["full"].advantage
     assert rows["sign"].weight_error != theirs["sign"].weight_error
 
@@ -440,25 +452,26 @@ def test_one_content_is_one_run_wherever_it_lies(tmp_path, monkeypatch, rng):
 def test_a_ranking_in_the_way_is_known_before_training(made, tmp_path, monkeypatch):
     out = shutil.copytree(made[1], tmp_path / "copy")
     monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr("mis.figures.save", lambda *_: None)
     before = {path: path.read_bytes() for path in out.glob("ranking.*")}
     for task, options in (
-        ("modes", {**SMALL, **LAW, "quick": True, "models": None}),
+        ("modes", {**SMALL, **LAW, "quick": True, "num_networks": None}),
         ("modes", {**SMALL, **LAW, "seed": 1}),
         ("breast-cancer", SMALL),
     ):
         with pytest.raises(InvalidInput, match="expected out without the results of another ranking"):
             rank(task, QUANTIZERS, out=out, **options)
-    with pytest.raises(InvalidInput, match=r"quantizers .*'ternary-90'"):
+    with pytest.raises(InvalidInput, match=r"releases .*'ternary-90'"):
         rank("modes", ["sign"], out=out, **SMALL, **LAW)
     assert {path: path.read_bytes() for path in out.glob("ranking.*")} == before
     # The same once more, from what is stored, and another where it is asked for.
     same(rank("modes", QUANTIZERS, out=out, **SMALL, **LAW), made[0])
     rank("modes", ["sign"], out=out, replace=True, **SMALL, **LAW)
-    assert json.loads((out / "ranking.json").read_text())["asked"]["quantizers"] == ["full", "sign"]
+    assert json.loads((out / "ranking.json").read_text())["asked"]["releases"] == ["full", "sign"]
     with pytest.raises(InvalidInput, match=r"^Ranking\.save: expected out without"):
-        dataclasses.replace(made[0], about={"task": "modes", "folds": 4, "level": 0.95, "within": 0.02}).save(
-            out
-        )
+        dataclasses.replace(
+            made[0], about={"task": "modes", "num_folds": 4, "level": 0.95, "within": 0.02}
+        ).save(out)
 
 
 def test_why_there_is_no_indicator(tmp_path, rng):
@@ -488,7 +501,7 @@ def test_another_population_never_reuses():
 def test_rows_of_other_measurements_are_kept_apart(made, copy):
     """Another level, other folds or attacks: the same networks, other rows."""
     before = parts(copy)
-    for options in ({"level": 0.5}, {"folds": 5}, {"attacks": ["loss"]}):
+    for options in ({"level": 0.5}, {"num_folds": 5}, {"attacks": ["loss"]}):
         rank("modes", ["full"], out=copy, **{**SMALL, **options}, **LAW)
         found = parts(copy)
         assert len(found) == len(before) + 1
@@ -501,12 +514,13 @@ def test_rows_of_other_measurements_are_kept_apart(made, copy):
 def test_sizes_by_default(monkeypatch):
     seen = []
 
-    def stop(spec, *_, models, **__):
-        seen.append((models, spec.pool, spec.learner.rate))
+    def stop(spec, *_, num_networks, **__):
+        seen.append((num_networks, spec.pool, spec.learner.learning_rate))
         raise Enough
 
     monkeypatch.setattr(running, "obtain", stop)
-    for options in ({}, {"quick": True}, {"models": 96, "quick": True}):
+    monkeypatch.setattr("mis.models.check", lambda *_: None)
+    for options in ({}, {"quick": True}, {"num_networks": 96, "quick": True}):
         with pytest.raises(Enough):
             rank("solubility", **options)
     with pytest.raises(Enough):
@@ -515,13 +529,13 @@ def test_sizes_by_default(monkeypatch):
 
 
 def test_a_users_regression_in_memory(tmp_path, rng):
-    features = rng.normal(size=(90, 5))
+    features = rng.normal(size=(48, 3))
     path = tmp_path / "mine.npz"
-    np.savez(path, features=features, target=features[:, 0] + rng.normal(size=90))
-    ranking = mis.rank(path.as_posix(), "full, full", **SMALL, attacks="lira,lira-loss")
+    np.savez(path, features=features, target=features[:, 0] + rng.normal(size=48))
+    ranking = mis.rank(path.as_posix(), "full, full", **{**SMALL, "pool": 32}, attacks="lira,lira-loss")
     assert ranking.about["performance"] == "R2"
     assert ranking.about["task"] == "mine"
-    assert [row.quantizer for row in ranking] == ["full"]
+    assert [row.release for row in ranking] == ["full"]
     assert set(ranking["full"].attacks) == {"lira", "lira_loss"}
     assert "Only full precision was measured." in ranking.answer()
     assert list(tmp_path.iterdir()) == [path]
@@ -536,18 +550,23 @@ BAD = [
     (("solubilty",), {}, InvalidInput, "name='solubilty'. Nearest: solubility"),
     (("digits", ["sgn"]), {}, InvalidInput, "sgn.*Nearest: sign"),
     (("digits", ["uniform-9"]), {}, InvalidInput, "bits"),
-    (("digits", []), {}, InvalidInput, "at least one quantizer, got none"),
+    (("digits", []), {}, InvalidInput, "at least one release, got none"),
     (("nowhere.npz",), {}, InvalidInput, "nowhere.npz: cannot be read"),
-    (("digits",), {"models": 31}, InvalidInput, "models an integer >= 32, got models=31"),
-    (("digits",), {"models": 0}, InvalidInput, "models an integer >= 32, got models=0"),
-    (("digits",), {"folds": 2}, InvalidInput, "folds an integer in 3..8, got folds=2"),
-    (("digits",), {"folds": 9}, InvalidInput, "folds an integer in 3..8, got folds=9"),
+    (("digits",), {"num_networks": 31}, InvalidInput, "num_networks an integer >= 32, got num_networks=31"),
+    (("digits",), {"num_networks": 0}, InvalidInput, "num_networks an integer >= 32, got num_networks=0"),
+    (("digits",), {"num_folds": 2}, InvalidInput, "num_folds an integer in 3..8, got num_folds=2"),
+    (("digits",), {"num_folds": 9}, InvalidInput, "num_folds an integer in 3..8, got num_folds=9"),
     (("digits",), {"level": 1.0}, InvalidInput, "level a finite number > 0 and < 1, got level=1.0"),
     (("digits",), {"level": 1 - 1e-10}, InvalidInput, "rank: expected level from 0.001 to 1 - 1e-09"),
     (("digits",), {"shard": (3, 2)}, InvalidInput, "shard an integer in 1..2, got shard=3"),
     (("digits",), {"shard": (1, 2), "fresh": True}, InvalidInput, "fresh without shard"),
-    (("digits",), {"steps": 5}, InvalidInput, "steps an integer >= 6, got steps=5"),
-    (("digits",), {"rate": -1.0}, InvalidInput, "rate a finite number > 0, got rate=-1.0"),
+    (("digits",), {"num_steps": 5}, InvalidInput, "num_steps an integer >= 6, got num_steps=5"),
+    (
+        ("digits",),
+        {"learning_rate": -1.0},
+        InvalidInput,
+        "learning_rate a finite number > 0, got learning_rate=-1.0",
+    ),
     (("digits",), {"optimiser": "adamm"}, InvalidInput, "Nearest: adam"),
     (("digits",), {"initialisation": "fix"}, InvalidInput, "Nearest: fixed"),
     (("digits",), {"width": 0}, InvalidInput, "width an integer in 1..16384, got width=0"),
@@ -575,7 +594,7 @@ def test_bad_input_before_anything_is_computed(task, options, error, message, tm
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(obtaining, "train_chunk", None)
     with pytest.raises(error, match=message):
-        rank(*task, out=tmp_path / "out", **{"models": 32, **options})
+        rank(*task, out=tmp_path / "out", **{"num_networks": 32, **options})
     assert not list(tmp_path.iterdir())
 
 
@@ -603,7 +622,7 @@ def test_bad_files(content, message, tmp_path, monkeypatch):
         np.savez(path, **content)
     monkeypatch.setattr(obtaining, "train_chunk", None)
     with pytest.raises(InvalidInput, match=message):
-        rank(path.as_posix(), models=32, out=tmp_path / "out")
+        rank(path.as_posix(), num_networks=32, out=tmp_path / "out")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -627,12 +646,20 @@ def test_the_store_of_a_ranking_is_named_by_its_hash(made):
 
 def test_local_asymptotics_where_they_apply():
     ranking = rank(
-        "linear", ["sign", "stochastic-2"], dim=6, depth=0, rate=0.02, steps=300, models=32, pool=128
+        "linear",
+        ["sign", "stochastic-2"],
+        dim=3,
+        depth=0,
+        learning_rate=0.03,
+        num_steps=200,
+        num_networks=32,
+        pool=64,
+        attacks="lira",
     )
     assert ranking.about["local"] == "applies"
     for row in ranking:
         assert 0.0 < row.local.lower < row.local.value < row.local.upper < 1.0
-    by_name = {row.quantizer: row.local.value for row in ranking}
+    by_name = {row.release: row.local.value for row in ranking}
     assert by_name["full"] > max(by_name["sign"], by_name["stochastic-2"])
     assert "  local: " in ranking.table()
     assert len(ranking.figure().axes[2].containers) == 2
@@ -671,7 +698,7 @@ def test_full_precision_stopped_early_is_measured_if_asked_for(made, monkeypatch
 
 
 def test_where_linear_attacks_would_end(made):
-    ranking = rank("linear", ["sign"], dim=3, width=2, steps=100, models=64, pool=64)
+    ranking = rank("linear", ["sign"], dim=3, **{**SMALL, "num_networks": 64, "pool": 32, "width": 2})
     for row in ranking:
         assert 0.0 <= row.limit.lower <= row.limit.value <= row.limit.upper < 1.0
     assert ranking[-1].limit.upper > 0.1

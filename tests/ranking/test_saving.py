@@ -8,7 +8,7 @@ import pytest
 from mis.numerics.checks import InvalidInput
 from mis.ranking.saving import refuse_replacing
 
-ASKED = {"task": "digits", "data": "ab", "models": 512, "level": 0.95, "quantizers": ["full", "sign"]}
+ASKED = {"task": "digits", "data": "ab", "num_networks": 512, "level": 0.95, "releases": ["full", "sign"]}
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{}, {"task": "copy"}, {"quantizers": ["full", "uniform-4", "sign"]}, {"quantizers": ("sign", "full")}],
+    [{}, {"task": "copy"}, {"releases": ["full", "uniform-4", "sign"]}, {"releases": ("sign", "full")}],
 )
 def test_the_same_or_more_is_written_over(folder, change):
     refuse_replacing("rank", folder, ASKED | change, replace=False)
@@ -28,14 +28,17 @@ def test_the_same_or_more_is_written_over(folder, change):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"models": 64}, r"\(models 512, not 64\); use another out, or replace=True \(--replace\)"),
-        ({"models": 1024, "level": 0.9}, "models 512, not 1024; level 0.95, not 0.9"),
         (
-            {"quantizers": ["full", "uniform-4"]},
+            {"num_networks": 64},
+            r"\(num_networks 512, not 64\); use another out, or replace=True \(--replace\)",
+        ),
+        ({"num_networks": 1024, "level": 0.9}, "num_networks 512, not 1024; level 0.95, not 0.9"),
+        (
+            {"releases": ["full", "uniform-4"]},
             r"quantizers \['full', 'sign'\], not \['full', 'uniform-4'\]",
         ),
         ({"data": "cd"}, "of task digits, with other data or seed"),
-        ({"data": "cd", "task": "modes", "models": 64}, r"\(of task digits\)"),
+        ({"data": "cd", "task": "modes", "num_networks": 64}, r"\(of task digits\)"),
         ({"new": 1}, "new None, not 1"),
     ],
 )

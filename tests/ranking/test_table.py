@@ -39,7 +39,7 @@ def made(rng, name, **fields):
     """A row with every column there is; numbers of all signs and sizes."""
     return Row(
         **{
-            "quantizer": name,
+            "release": name,
             "bits": 1.584962500721156,
             "zeros": rng.random(),
             "performance": interval(rng, "monte-carlo", 12.0),
@@ -71,14 +71,14 @@ def made(rng, name, **fields):
 ABOUT = {
     "task": "task",
     "spec": {
-        "learner": {"steps": 600, "optimiser": "adam"},
+        "learner": {"num_steps": 600, "optimiser": "adam"},
         "pool": 512,
         "width": 32,
         "depth": 2,
         "seed": 7,
     },
-    "models": 512,
-    "folds": 8,
+    "num_networks": 512,
+    "num_folds": 8,
     "level": 0.95,
     "excluded": ["network 3", "network 40"],
     "classes": 9,
@@ -98,7 +98,7 @@ def printed(rows, width, rng, about=ABOUT):
     performances = [
         Performance(of_networks=rng.normal(size=64), of_examples=rng.normal(size=64)) for _ in rows
     ]
-    choice = answer([row.quantizer for row in rows], advantages, performances, num_folds=8)
+    choice = answer([row.release for row in rows], advantages, performances, num_folds=8)
     return table(rows, TAUS, about, choice, width=width)
 
 
@@ -133,7 +133,7 @@ def test_every_number_is_whole_and_every_line_fits(width, rng):
 
 @pytest.mark.parametrize("width", [40, *WIDTHS])
 def test_long_names_stand_whole_or_in_pieces_that_make_them_up(width):
-    text = grid(["quantizer", "lira", "advantage"], [[name, ".123 ±.456", ".1"] for name in NAMES], width)
+    text = grid(["release", "lira", "advantage"], [[name, ".123 ±.456", ".1"] for name in NAMES], width)
     assert max(map(cell_len, text.splitlines())) <= width
     first = "".join(line[: width - 12].split("  ")[0].strip() for line in text.splitlines())
     assert all("".join(name.split()) in "".join(first.split()) for name in NAMES)

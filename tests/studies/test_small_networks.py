@@ -24,8 +24,8 @@ def by_autodiff(network, weights, x, y):
 
     with jax.enable_x64(True):
         weights, x, y = (jnp.asarray(a) for a in (weights, x, y))
-        found = jax.jacfwd(losses)(weights), jax.hessian(lambda w: losses(w).mean())(weights)
-        return [np.asarray(part) for part in found]
+        both = jax.jit(lambda w: (jax.jacfwd(losses)(w), jax.hessian(lambda w: losses(w).mean())(w)))
+        return [np.asarray(part) for part in both(weights)]
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)

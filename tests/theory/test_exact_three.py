@@ -1,5 +1,7 @@
 """Three normal candidates: certified bounds against two candidates, other orders, simulation, and SciPy."""
 
+import itertools
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -29,8 +31,16 @@ def test_a_third_that_never_wins_leaves_the_pair(delta, n):
     assert result.width <= GAP * truth + 2.1 * result.roc().slack
 
 
-@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [1, 2, 0]])
-@pytest.mark.parametrize("n", [2, 12, 60])
+ORDERS = {2: [0, 1, 2], 12: [2, 0, 1], 60: [1, 2, 0]}
+
+
+@pytest.mark.parametrize(
+    ("order", "n"),
+    [
+        pytest.param(order, n, marks=() if order == ORDERS[n] else pytest.mark.slow)
+        for order, n in itertools.product(ORDERS.values(), ORDERS)
+    ],
+)
 def test_against_simulation_in_every_order(order, n):
     law = theory.GaussianLosses(mean=MEAN[order], cov=COV[np.ix_(order, order)])
     result = theory.exact(law, n)

@@ -82,8 +82,8 @@ def test_certified_values_on_cell_edges(dim, low, high):
     assert bounds.kind == "certified"
 
 
-@pytest.mark.parametrize("n", [2, 17, 100])
-@pytest.mark.parametrize("dim", [1, 3, 30, 1000])
+@pytest.mark.parametrize("n", [2, pytest.param(17, marks=pytest.mark.slow), 100])
+@pytest.mark.parametrize("dim", [1, 3, pytest.param(30, marks=pytest.mark.slow), 1000])
 def test_full_precision_meets_the_quadratic_form(n, dim):
     exact = full_precision_mean(dim, n)
     bounds = quantized_mean(n, dim, 0.0, tolerance=4e-3)

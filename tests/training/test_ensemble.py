@@ -19,7 +19,7 @@ from mis.training.loops import FETCH, _at_once, fit_compiled
 POOL, DIM, SEED = 22, 3, 7
 REGRESSION, CLASSES = MLP(input_shape=(DIM,), width=4), MLP(input_shape=(DIM,), width=4, num_classes=3)
 # 11 members: epochs end within a batch, and stretches of a path do not divide its steps.
-LEARNER = Learner(rate=0.05, steps=25, batch=4)
+LEARNER = Learner(learning_rate=0.05, num_steps=25, batch_size=4)
 
 
 def pool(model):
@@ -74,7 +74,7 @@ def by_hand(model, learner, start, batches):
             else:
                 first[i] = 0.9 * first[i] + g if learner.optimiser == "momentum" else g
                 step = first[i]
-            params[i] = params[i] - learner.rate * (step + learner.weight_decay * params[i])
+            params[i] = params[i] - learner.learning_rate * (step + learner.weight_decay * params[i])
         path.append([p.copy() for p in params])
     return path
 
@@ -83,9 +83,15 @@ def by_hand(model, learner, start, batches):
     ("model", "learner"),
     [
         (REGRESSION, LEARNER),
-        (CLASSES, LEARNER),
-        (REGRESSION, Learner(optimiser="momentum", rate=0.02, steps=25, batch=4, weight_decay=0.5)),
-        (CLASSES, Learner(optimiser="sgd", rate=0.2, steps=25, batch=4, initialisation="random")),
+        pytest.param(CLASSES, LEARNER, marks=pytest.mark.slow),
+        (
+            REGRESSION,
+            Learner(optimiser="momentum", learning_rate=0.02, num_steps=25, batch_size=4, weight_decay=0.5),
+        ),
+        (
+            CLASSES,
+            Learner(optimiser="sgd", learning_rate=0.2, num_steps=25, batch_size=4, initialisation="random"),
+        ),
     ],
     ids=lambda spec: f"{getattr(spec, 'optimiser', '')}{getattr(spec, 'num_classes', '')}",
 )
@@ -105,7 +111,7 @@ def test_many_are_the_single_ones(chunk):
     one_by_one = joined([fit(indices=[i]) for i in (0, 1, 2)])
     assert_close(chunk, one_by_one)
     assert_close(fit(indices=[2, 0])[np.array([1, 0])], chunk[np.array([0, 2])])
-    whole = train(REGRESSION, LEARNER, *pool(REGRESSION), seed=SEED, num_models=3, chunk=2)
+    whole = train(REGRESSION, LEARNER, *pool(REGRESSION), seed=SEED, num_networks=3, chunk=2)
     assert_close(whole, chunk)
     np.testing.assert_array_equal(whole.indices, [0, 1, 2])
 
@@ -137,7 +143,7 @@ def test_progress_counts_chunks():
             seen.append(first)
             yield first
 
-    train(REGRESSION, LEARNER, *pool(REGRESSION), seed=SEED, num_models=5, chunk=2, progress=progress)
+    train(REGRESSION, LEARNER, *pool(REGRESSION), seed=SEED, num_networks=5, chunk=2, progress=progress)
     assert seen == [0, 2, 4]
 
 
@@ -157,7 +163,7 @@ def test_members_are_a_random_half(num_pool):
 @pytest.mark.parametrize("batch", [1, 4, 11, 30])
 def test_batches_run_through_members_epoch_by_epoch(batch):
     members = np.flatnonzero(memberships(SEED, np.array([3]), POOL)[0])
-    order = _batches(SEED, 3, members, Learner(steps=40, batch=batch))
+    order = _batches(SEED, 3, members, Learner(num_steps=40, batch_size=batch))
     assert order.shape == (40, batch)
     epochs = [order.ravel()[i : i + 11] for i in range(0, order.size, 11)]
     for epoch in epochs[:-1]:
@@ -201,7 +207,7 @@ def test_initial_points_fixed_or_random():
 
 @pytest.mark.parametrize("initialisation", ["fixed", "random"])
 def test_training_starts_at_the_initial_points(initialisation):
-    still = Learner(optimiser="sgd", rate=1e-20, steps=1, initialisation=initialisation)
+    still = Learner(optimiser="sgd", learning_rate=1e-20, num_steps=1, initialisation=initialisation)
     for layer, start in zip(fit(learner=still).params, starts(initialisation, [0, 1, 2]), strict=True):
         np.testing.assert_allclose(layer.reshape(3, -1), start, rtol=1e-6, atol=1e-15)
 
@@ -220,7 +226,7 @@ def test_streams_of_one_seed_do_not_meet():
 
 
 def test_diverged_networks_are_flagged():
-    assert fit(learner=Learner(optimiser="sgd", rate=1e3, steps=40, batch=4)).diverged.all()
+    assert fit(learner=Learner(optimiser="sgd", learning_rate=1e3, num_steps=40, batch_size=4)).diverged.all()
     assert not fit().diverged.any()
     params = [np.zeros((5, 3, 2)), np.zeros((5, 2, 1))]
     params[0][1, 2, 1], params[1][2, 0, 0], params[1][3, 1, 0] = np.nan, -np.inf, -2e6
@@ -237,7 +243,7 @@ def test_diverged_networks_are_flagged():
 
 def test_one_compilation_per_spec(caplog):
     """Seeds, numbers and data are arguments; only the spec and the size of a chunk compile."""
-    learner = Learner(rate=0.0123, steps=6, batch=4)
+    learner = Learner(learning_rate=0.0123, num_steps=6, batch_size=4)
     x, y = pool(REGRESSION)
 
     def compiled(seed, features, indices):
@@ -250,7 +256,7 @@ def test_one_compilation_per_spec(caplog):
     assert compiled(1, 2 * x, np.arange(4, 8)) == 0
     caplog.clear()
     with jax.log_compiles():
-        train(REGRESSION, learner, x, y, seed=3, num_models=10, chunk=4)
+        train(REGRESSION, learner, x, y, seed=3, num_networks=10, chunk=4)
     assert not [r.message for r in caplog.records if "Compiling" in r.message]
     if num_devices() == 2:
         # An odd number is padded to the next even one.
@@ -269,7 +275,7 @@ def test_fewer_devices_train_the_same_networks(chunk, tmp_path):
             warnings.simplefilter("always")
             num = num_devices()
         arrays = np.load(sys.argv[1])
-        model, learner = MLP(input_shape=(3,), width=4), Learner(rate=0.05, steps=25, batch=4)
+        model, learner = MLP(input_shape=(3,), width=4), Learner(learning_rate=0.05, num_steps=25, batch_size=4)
         found = train_chunk(model, learner, arrays["x"], arrays["y"],
                             seed=7, indices=np.arange(3))
         said = " ".join(str(w.message) for w in caught)
@@ -301,8 +307,8 @@ def test_impossible_requests_are_refused():
         fit(num_snapshots=26)
     with pytest.raises(InvalidInput, match="a pool of at least 4 examples, got 3"):
         train_chunk(REGRESSION, LEARNER, np.zeros((3, 3)), np.zeros(3), seed=0, indices=np.arange(2))
-    with pytest.raises(InvalidInput, match="num_models an integer >= 1, got num_models=0"):
-        train(REGRESSION, LEARNER, *pool(REGRESSION), seed=0, num_models=0)
+    with pytest.raises(InvalidInput, match="num_networks an integer >= 1, got num_networks=0"):
+        train(REGRESSION, LEARNER, *pool(REGRESSION), seed=0, num_networks=0)
 
 
 @pytest.mark.parametrize("steps", [1, 7, 59, 600, 2000])

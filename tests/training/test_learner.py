@@ -26,7 +26,7 @@ def by_hand(optimiser, slopes, start, rate, decay):
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_steps_by_hand(rng, optimiser, decay):
     slopes = rng.normal(size=12).astype(np.float32)
-    transformation = Learner(optimiser=optimiser, rate=0.1, weight_decay=decay).transformation()
+    transformation = Learner(optimiser=optimiser, learning_rate=0.1, weight_decay=decay).transformation()
     w = np.float32(1.7)
     state = transformation.init(w)
     path = []
@@ -40,7 +40,7 @@ def test_steps_by_hand(rng, optimiser, decay):
 @pytest.mark.parametrize("optimiser", ["sgd", "momentum"])
 def test_steps_rest_where_the_penalised_loss_does(optimiser):
     """The loss ``(w - 3)^2 / 2`` with penalty p rests at ``3 / (1 + p)``."""
-    learner = Learner(optimiser=optimiser, rate=0.1, weight_decay=0.5)
+    learner = Learner(optimiser=optimiser, learning_rate=0.1, weight_decay=0.5)
     transformation = learner.transformation()
     w = np.float32(0.0)
     state = transformation.init(w)
@@ -60,10 +60,10 @@ def test_steps_rest_where_the_penalised_loss_does(optimiser):
             r"optimiser one of adam, momentum, sgd, got optimiser='adamw'. Nearest: adam",
         ),
         ({"initialisation": "none"}, "initialisation one of fixed, random"),
-        ({"rate": 0.0}, "rate a finite number > 0, got rate=0.0"),
-        ({"rate": float("nan")}, "rate a finite number > 0, got rate=nan"),
-        ({"steps": 0}, "steps an integer >= 1"),
-        ({"batch": 2.5}, "batch an integer >= 1, got batch=2.5"),
+        ({"learning_rate": 0.0}, "learning_rate a finite number > 0, got learning_rate=0.0"),
+        ({"learning_rate": float("nan")}, "learning_rate a finite number > 0, got learning_rate=nan"),
+        ({"num_steps": 0}, "num_steps an integer >= 1"),
+        ({"batch_size": 2.5}, "batch_size an integer >= 1, got batch_size=2.5"),
         ({"weight_decay": -0.1}, "weight_decay >= 0, got weight_decay=-0.1"),
     ],
     ids=str,

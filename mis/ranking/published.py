@@ -1,5 +1,6 @@
 """Functions and values: networks as they are released, and what that shows of their outputs and weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
@@ -10,16 +11,19 @@ import numpy as np
 from mis.attacks import statistics
 from mis.numerics.checks import UnsupportedSetting
 from mis.numerics.seeds import jax_key
-from mis.quantizers import Cell, Channel, Quantizer
+from mis.quantizers import Cell, Channel
 from mis.ranking.decoding import Cells, cells_of, codes, posterior_mean
 from mis.ranking.networks import Networks, rows
-from mis.training import FEW_RUNS, predict
+from mis.training import FEW_RUNS, Compression, predict
 
-__all__ = ["Published", "example_losses", "example_scores", "publish", "release"]
+__all__ = ["Published", "decoded_outputs", "example_losses", "example_scores", "publish", "release"]
 
 # The stream of stochastic rounding: data and initial points have 1 and 2. Within it the keys of iterates count from
 # 2**31, those of networks from 0.
 ROUNDING, ITERATES = 3, 2**31
+
+# NumPy's stream of calibration examples, apart from those of training.
+CALIBRATION = 4
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,12 +34,14 @@ class Published:
     ----------
     networks
         The networks.
+    compression
+        What their matrices went through.
     released
         Their released matrices, by layer ``(M, rows, channels)``.
     channels
-        What was fitted to them, by layer, with a leading axis over the networks.
+        What was fitted to each of the parts that ``compression`` takes them into, with a leading axis over networks.
     cells
-        What decoding starts from, by layer; None where it adds nothing.
+        What decoding starts from, by part; None where it adds nothing.
     pool_outputs, heldout_outputs
         What they say, ``(M, N, classes or 1)``.
     candidates
@@ -43,6 +49,7 @@ class Published:
     """
 
     networks: Networks
+    compression: Compression
     released: list[jax.Array]
     channels: list[Channel]
     cells: list[Cells | Channel | None]
@@ -68,13 +75,17 @@ class Published:
     @cached_property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
         """Ends of the cells that the weights of each network were released in, ``(M, P)`` each."""
-        both = zip(self.channels, self.released, strict=True)
-        seen = [jax.vmap(lambda channel, layer: channel.observation(layer))(*pair) for pair in both]
+        both = zip(self.channels, self._parts(self.released), strict=True)
+        seen = [jax.vmap(lambda channel, part: channel.observation(part))(*pair) for pair in both]
         if not all(isinstance(observation, Cell) for observation in seen):
             raise UnsupportedSetting("rank", "where the release is random a weight has no cell.")
         ends = [[np.asarray(getattr(one, end)) for one in seen] for end in ("lower", "upper")]
-        lower, upper = (np.concatenate([e.reshape(len(e), -1) for e in side], axis=1) for side in ends)
+        layers = [self.compression.joined(self.networks.model, side) for side in ends]
+        lower, upper = (np.concatenate([e.reshape(len(e), -1) for e in side], axis=1) for side in layers)
         return lower, upper
+
+    def _parts(self, layers: list) -> list:
+        return self.compression.parts(self.networks.model, layers)
 
     @property
     def zeros(self) -> float:
@@ -82,26 +93,50 @@ class Published:
         return sum(int(jnp.sum(p == 0.0)) for p in self.released) / sum(p.size for p in self.released)
 
     @cached_property
-    def _seen(self) -> list:
-        """What each network shows of its weights: their cells' numbers with the cells, or nothing beside them."""
-        both = zip(self.released, self.cells, strict=True)
-        return [cell and (codes(layer, cell), cell) for layer, cell in both]
+    def seen(self) -> list:
+        """What each network shows of its weights, by part: their cells' numbers with the cells, or None."""
+        both = zip(self._parts(self.released), self.cells, strict=True)
+        return [cell and (codes(part, cell), cell) for part, cell in both]
 
     def decoded_outputs(self, is_shadow: np.ndarray) -> np.ndarray:
         """Return what the networks say that the released codes let an attacker with these shadows expect."""
-        if not any(self._seen):
-            return self.pool_outputs
-        guess = [
-            posterior_mean(full, *seen, jnp.asarray(is_shadow)) if seen else layer
-            for layer, full, seen in zip(self.released, self.networks.layers, self._seen, strict=True)
-        ]
-        return predict(self.networks.model, guess, self.networks.split.pool.features)
+        return decoded_outputs([self], is_shadow)
 
 
-def publish(networks: Networks, quantizer: Quantizer) -> Published:
+def decoded_outputs(published: Sequence[Published], is_shadow: np.ndarray) -> np.ndarray:
+    """Return what the networks say that several releases of them, seen together, let an attacker expect.
+
+    Raises
+    ------
+    UnsupportedSetting
+        Where they cannot be decoded together: releases of other networks, or cells beside random releases.
+    """
+    first = published[0]
+    if any(one.networks is not first.networks for one in published):
+        raise UnsupportedSetting("rank", "the releases are not of the same trained weights.")
+    if any(one.compression.vectors != first.compression.vectors for one in published):
+        raise UnsupportedSetting("rank", "the releases treat vectors differently.")
+    as_it_is = [one for one in published if not any(one.seen)]
+    if as_it_is:
+        return as_it_is[0].pool_outputs
+    # Every part of the matrices, by all releases of it; one of them as it is leaves nothing to decode.
+    full = first._parts(first.networks.layers)
+    of_part = zip(
+        full, *(zip(one._parts(one.released), one.seen, strict=True) for one in published), strict=True
+    )
+    guess = []
+    for weights, *releases in of_part:
+        exact = [part for part, seen in releases if not seen]
+        seen = [seen for _, seen in releases]
+        guess.append(exact[0] if exact else posterior_mean(weights, seen, jnp.asarray(is_shadow)))
+    layers = first.compression.joined(first.networks.model, guess)
+    return predict(first.networks.model, layers, first.networks.split.pool.features)
+
+
+def publish(networks: Networks, compression: Compression) -> Published:
     """Release all networks and their iterates, and ask them about the pool and the held-out examples."""
     num = len(networks.full[0])
-    batches, channels, cells = release(networks, quantizer)
+    batches, channels, cells = release(networks, compression)
     released, channels, cells = _first((batches, channels, cells), num=num)
     pool, heldout = networks.split.pool, networks.split.heldout
     features = np.concatenate([pool.features, heldout.features])
@@ -109,6 +144,7 @@ def publish(networks: Networks, quantizer: Quantizer) -> Published:
     pool_outputs, heldout_outputs = np.split(said, [len(pool.features)], axis=1)
     return Published(
         networks=networks,
+        compression=compression,
         released=released,
         channels=channels,
         cells=cells,
@@ -118,34 +154,54 @@ def publish(networks: Networks, quantizer: Quantizer) -> Published:
     )
 
 
-@partial(jax.jit, static_argnames="quantizer", compiler_options=FEW_RUNS)
-def _quantize(layers, keys, *, quantizer):
+@partial(jax.jit, static_argnames=("compression", "model"), compiler_options=FEW_RUNS)
+def _quantize(layers, keys, examples, features, *, compression, model):
     def one(item):
-        params, key = item
-        keys = jax.random.split(key, len(params))
-        channels = [quantizer.fit(layer) for layer in params]
-        each = zip(channels, params, keys, strict=True)
-        released = [channel.apply(layer, key=key) for channel, layer, key in each]
-        return released, channels, [cells_of(channel) for channel in channels]
+        params, key, rows = item
+        channels = compression.fit(model, params, None if rows is None else features[rows])
+        parts = compression.parts(model, params)
+        each = zip(channels, parts, jax.random.split(key, len(parts)), strict=True)
+        released = [channel.apply(part, key=key) for channel, part, key in each]
+        return compression.joined(model, released), channels, [cells_of(channel) for channel in channels]
 
     # One at a time stays in the cache and compiles in half the time.
-    return jax.lax.map(one, (layers, keys))
+    return jax.lax.map(one, (layers, keys, examples))
 
 
 def release(
-    networks: Networks, quantizer: Quantizer
+    networks: Networks, compression: Compression
 ) -> tuple[list[jax.Array], list[Channel], list[Cells | Channel | None]]:
     """Quantize every network and iterate, as ``quantizers.quantize`` does.
 
-    Return by layer what was released, what was fitted, and what decoding starts from.
+    Return by layer what was released, and by part what was fitted and what decoding starts from.
 
-    Stochastic rounding has one key per network, whatever the others are.
+    Stochastic rounding has one key per network, whatever the others are. A calibrated quantizer sees examples that
+    each network was trained on, drawn from the seed and its number.
     """
     start = jax.random.fold_in(jax_key(networks.spec.seed), ROUNDING)
     num_iterates = len(networks.batches[0]) - len(networks.full[0])
     numbers = np.concatenate([networks.ensemble.indices, ITERATES + np.arange(num_iterates)])
     keys = jax.vmap(lambda i: jax.random.fold_in(start, i))(jnp.asarray(numbers, jnp.uint32))
-    return _quantize(networks.batches, keys, quantizer=quantizer)
+    count = compression.quantizer.num_calibration
+    examples = jnp.asarray(_calibration(networks, count)) if count else None
+    features = jnp.asarray(networks.split.pool.features) if count else None
+    return _quantize(
+        networks.batches, keys, examples, features, compression=compression, model=networks.model
+    )
+
+
+def _calibration(networks: Networks, count: int) -> np.ndarray:
+    """Return which pool examples each network, then each iterate, is calibrated on, ``(M + R * S, count)``."""
+
+    def rows(ensemble):
+        both = zip(ensemble.indices, ensemble.membership, strict=True)
+        drawn = [(np.random.default_rng([networks.spec.seed, int(i), CALIBRATION]), m) for i, m in both]
+        return np.stack([rng.permutation(np.flatnonzero(members))[:count] for rng, members in drawn])
+
+    snapshots = networks.trajectories.params[0].shape[1]
+    return np.concatenate(
+        [rows(networks.ensemble), np.repeat(rows(networks.trajectories), snapshots, axis=0)]
+    )
 
 
 @partial(jax.jit, static_argnames="num")
