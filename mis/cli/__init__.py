@@ -29,8 +29,7 @@ TOO_MUCH = "more was asked for than this machine has memory for."
 # Its name, and the file and function where that has another.
 COMMANDS = {
     **{
-        name: name
-        for name in ("rank", "run", "explain", "indicator", "audit", "inspect", "verify", "figure")
+        name: name for name in ("rank", "run", "explain", "indicator", "audit", "inspect", "verify", "figure")
     },
     "list": "names",
 }

@@ -6,6 +6,7 @@ from mis.theory.full_precision import full_precision_mean
 from mis.theory.gradients import (
     discrete_product,
     gaussian_delta,
+    gaussian_epsilon,
     gaussian_release,
     laplace_release,
     rounded_release,
@@ -49,6 +50,7 @@ __all__ = [
     "finite_support_limit",
     "full_precision_mean",
     "gaussian_delta",
+    "gaussian_epsilon",
     "gaussian_release",
     "implied_epsilon",
     "indicator",

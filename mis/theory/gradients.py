@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy import special
+from scipy import optimize, special
 
 from mis.numerics.checks import InvalidInput, finite, number, refuse
 from mis.results import Interval
@@ -22,6 +22,7 @@ __all__ = [
     "averaged",
     "discrete_product",
     "gaussian_delta",
+    "gaussian_epsilon",
     "gaussian_release",
     "laplace_release",
     "rounded_laws",
@@ -238,6 +239,33 @@ def gaussian_delta(distance: float, epsilon: float) -> float:
         raise refuse(where, "epsilon", ">= 0", epsilon)
     high, low = distance / 2 - epsilon / distance, -distance / 2 - epsilon / distance
     return max(0.0, float(special.ndtr(high) - math.exp(min(epsilon + special.log_ndtr(low), 0.0))))
+
+
+def gaussian_epsilon(distance: float, delta: float) -> float:
+    """Return the least epsilon of normal noise at a delta, for two gradients at a distance; rounded up by 1e-9.
+
+    Parameters
+    ----------
+    distance, delta
+        Distance in standard deviations of the noise, >= 0; delta in (0, 1).
+
+    Examples
+    --------
+    >>> round(gaussian_epsilon(1.0, 1e-5), 4), gaussian_epsilon(0.0, 1e-5)
+    (4.3772, 0.0)
+    """
+    where = "theory.gaussian_epsilon"
+    distance, delta = number(where, "distance", distance), number(where, "delta", delta)
+    if distance < 0:
+        raise refuse(where, "distance", ">= 0", distance)
+    if not 0 < delta < 1:
+        raise refuse(where, "delta", "in (0, 1)", delta)
+    if distance == 0 or gaussian_delta(distance, 0.0) <= delta:
+        return 0.0
+    # Both tails of the normal law: at this epsilon the first of the two probabilities alone is below delta.
+    most = distance * (distance / 2 - float(special.ndtri(delta)))
+    found = optimize.brentq(lambda e: gaussian_delta(distance, e) - delta, 0.0, most, xtol=1e-12, rtol=1e-12)
+    return float(found) * (1 + 1e-9) + 1e-9
 
 
 def laplace_release(shifts: Any) -> Interval:

@@ -1,12 +1,26 @@
-"""Floor 3: published works done again, one file or folder each, run by ``mis run NAME``.
+"""Floor 3: published works done again, one file or folder each, run by ``mis run NAME`` or ``works.run``.
 
-To add one: write ``NAME.py`` with a frozen dataclass of settings, a function ``settings(size, seed, folder)`` and a
-function ``run(settings, out, progress) -> Study``; add a ``Work`` to ``WORKS``. Its heavy imports wait in ``run``.
+To add one: write ``NAME.py`` (or a folder, once it is long) with ``settings(size, seed, folder)``, which returns a
+frozen dataclass, and ``study(settings, store, progress)``, which returns a ``Study``; add a ``Work`` to ``WORKS``, and
+a row of ``CASES`` in ``tests/works/test_works.py``. What takes long goes through the ``store``: it is read back when
+an interrupted run goes on.
 """
 
-from mis.works.base import SIZES, Study, Work, changed, load
+from mis.works.base import SIZES, Study, Work, run
+from mis.works.verdicts import CANNOT_BE_TOLD, FALLS, HOLDS, judged, verdict
 
-__all__ = ["SIZES", "WORKS", "Study", "Work", "changed", "load"]
+__all__ = [
+    "CANNOT_BE_TOLD",
+    "FALLS",
+    "HOLDS",
+    "SIZES",
+    "WORKS",
+    "Study",
+    "Work",
+    "judged",
+    "run",
+    "verdict",
+]
 
 WORKS: dict[str, Work] = {
     "leakage": Work(

@@ -75,7 +75,9 @@ def naive(values: Sequence[Any]) -> Target:
     return _relative(plain)
 
 
-def adapted(values: Sequence[Any], observations: Sequence[Observation], levels: Sequence[Any]) -> Target:
+def adapted(
+    values: Sequence[Any], observations: Sequence[Observation], levels: Sequence[Any], *, pull: float = PULL
+) -> Target:
     """Return the target of an attacker who knows how the gradient was released.
 
     A cell: only what leaves it counts, squared, and in units of the layer's typical cell. A hat (stochastic rounding):
@@ -89,13 +91,15 @@ def adapted(values: Sequence[Any], observations: Sequence[Observation], levels: 
         By layer: what was released and what it says of the gradient.
     levels
         By layer: levels that a release is the nearest of, empty where there are none.
+    pull
+        Pull to the middle of a cell against what leaves it, >= 0; 0: the cell is all that counts.
     """
-    parts = [_of(np.asarray(v, np.float32), o) for v, o in zip(values, observations, strict=True)]
+    parts = [_of(np.asarray(v, np.float32), o, pull) for v, o in zip(values, observations, strict=True)]
     lists: dict[str, list[Any]] = {name: [part[name] for part in parts] for name in parts[0]}
     return _relative(Target(levels=[np.asarray(row, np.float32) for row in levels], **lists))
 
 
-def _of(values: np.ndarray, seen: Observation) -> dict[str, Any]:
+def _of(values: np.ndarray, seen: Observation, pull: float) -> dict[str, Any]:
     zero, one = np.float32(0.0), np.float32(1.0)
     found: dict[str, Any] = {
         "centre": values, "lower": values, "upper": values,
@@ -108,7 +112,7 @@ def _of(values: np.ndarray, seen: Observation) -> dict[str, Any]:
         width, bounded = _typical_width(found["lower"], found["upper"])
         found["outside"] = np.float32(1 / width**2)
         # Not to the level of an unbounded cell, which is as far from its end as from what lies within.
-        found["near"] = np.float32(PULL / width**2) if bounded else zero
+        found["near"] = np.float32(pull / width**2) if bounded else zero
         if isinstance(seen, Hat):
             # Half the width of a hat is one step.
             found["near"] = np.float32(HAT / 2 / (width / 2) ** 2)

@@ -1,6 +1,5 @@
 """Functions: clients share gradients, attackers reconstruct; every part is kept, what is there is not done again."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -148,15 +147,15 @@ def _released(settings: Settings, case: Case, held: Clients) -> list[Released]:
 
 
 def reconstructed(
-    settings: Settings, case: Case, held: Clients, store: Store, progress: Callable[[int, int], None] | None
-) -> dict[str, np.ndarray]:
-    """Return what the starts on each client found, from the store if it is there; starts are the axis after clients.
+    settings: Settings, case: Case, held: Clients, store: Store
+) -> tuple[dict[str, np.ndarray], bool]:
+    """Return what the starts on each client found, and whether the store had it; starts are the axis after clients.
 
     ``norm`` is the squared norm of each client's release, ``inferred`` the labels that were read off it.
     """
     kept = store.read(case.name, KEPT)
     if kept is not None:
-        return kept
+        return kept, True
     released = _released(settings, case, held)
     num, batch = held.labels.shape
     classes = held.model.num_classes
@@ -174,7 +173,6 @@ def reconstructed(
         labels=None if case.attacker == "dlg" else inferred[rows],
         method=method,
         objective=objective,
-        progress=progress,
     )
     arrays = {
         name: getattr(found, name).reshape(num, starts, *getattr(found, name).shape[1:])
@@ -184,7 +182,7 @@ def reconstructed(
     arrays["norm"] = np.array([sum(float(np.square(v).sum()) for v in r.values) for r in released])
     arrays |= {"inferred": inferred, "bits": np.array(released[0].bits)}
     store.write(case.name, **arrays)
-    return arrays
+    return arrays, False
 
 
 def _labels(released: Released, batch: int, classes: int) -> np.ndarray:
@@ -194,7 +192,9 @@ def _labels(released: Released, batch: int, classes: int) -> np.ndarray:
 
 def _attack(settings: Settings, case: Case, released: list[Released]) -> tuple[Any, Objective, Any]:
     if case.attacker in ("adapted", "rounded"):
-        targets = [inversion.adapted(r.values, r.observations, r.levels) for r in released]
+        targets = [
+            inversion.adapted(r.values, r.observations, r.levels, pull=settings.pull) for r in released
+        ]
     else:
         targets = [inversion.naive(r.values) for r in released]
     # Cells that all reach zero hold every small gradient: only codes are left to match.

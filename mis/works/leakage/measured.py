@@ -7,15 +7,16 @@ from scipy import stats
 
 from mis.attacks import inversion
 from mis.numerics.seeds import generator
+from mis.results import Interval
 from mis.works.leakage.attacked import Case, Clients
 
-__all__ = ["RECOVERED", "bootstrapped", "errors", "row", "share"]
+__all__ = ["RECOVERED", "best_start", "bootstrapped", "errors", "row", "share"]
 
 # A squared error below this, 20 decibels: the picture is recognised.
 RECOVERED = 0.01
 LEVEL, RESAMPLES = 0.95, 2000
 MEASURES = ("squared_error", "absolute_error", "psnr", "ssim")
-TRACED = (10, 20, 40, 90)
+TRACED = (0, 10, 20, 40, 90)
 
 
 def errors(held: Clients, found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -54,50 +55,62 @@ def best_start(found: dict[str, np.ndarray]) -> np.ndarray:
     return np.nan_to_num(found["objective"], nan=np.inf).argmin(axis=1)
 
 
-def bootstrapped(values: Any, statistic: Any, seed: int) -> tuple[float, float, float]:
-    """Return value, lower and upper end of a percentile bootstrap over clients, ``values (clients, ...)``.
+def bootstrapped(values: Any, statistic: Any, seed: int) -> Interval:
+    """Return a statistic of clients, ``values (clients, ...)``, with its percentile bootstrap interval.
 
-    Starts and images of a batch stay with their client: they are not independent.
+    Clients are drawn again with all their starts and images: those are not independent.
     """
     rng = generator("leakage", seed)
     drawn = rng.integers(len(values), size=(RESAMPLES, len(values)))
-    means = np.array([statistic(values[rows]) for rows in drawn])
+    found = np.array([statistic(values[rows]) for rows in drawn])
     value = float(statistic(values))
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     # A median of few lies at the end of its own resamples.
-    return value, min(float(low), value), max(float(high), value)
+    return Interval(
+        lower=min(float(low), value),
+        value=value,
+        upper=max(float(high), value),
+        kind="bootstrap",
+        level=LEVEL,
+    )
 
 
-def share(hits: np.ndarray) -> tuple[float, float, float]:
+def share(hits: np.ndarray) -> Interval:
     """Return a share of clients with the exact binomial interval (Clopper and Pearson)."""
     count, num = int(np.sum(hits)), len(hits)
-    interval = stats.binomtest(count, num).proportion_ci(LEVEL, method="exact")
-    return count / num, float(interval.low), float(interval.high)
+    ends = stats.binomtest(count, num).proportion_ci(LEVEL, method="exact")
+    return Interval(
+        lower=float(ends.low), value=count / num, upper=float(ends.high), kind="monte-carlo", level=LEVEL
+    )
 
 
 def row(case: Case, held: Clients, found: dict[str, np.ndarray], seed: int) -> dict[str, Any]:
-    """Return a row of the table: medians over images of the start that the attacker takes, shares, and how it went."""
+    """Return a row of the table.
+
+    Errors are medians over images of the start that the attacker takes. ``recovered``: the share of clients of which
+    that start shows all images; ``starts_recovered``: the mean share of starts; ``every_start_recovered``: the share of
+    clients of which every start does. ``converged``: the share of starts whose objective reached the tolerance;
+    ``iterations_q50`` and so on: quantiles over all starts, as of the squared error.
+    """
     measured = errors(held, found)
     chosen = best_start(found)
     rows = np.arange(len(chosen))
     record: dict[str, Any] = {**case._asdict(), "bits": float(found["bits"])}
     for name in MEASURES:
-        values = measured[name][rows, chosen]
-        record |= _three(name, bootstrapped(values, np.median, seed))
-    sure = measured["squared_error"]
-    # Of a batch: all its images.
-    record |= _three("recovered", share((sure[rows, chosen] < RECOVERED).all(axis=-1)))
-    hits = np.all(sure < RECOVERED, axis=-1)
-    record |= _three("starts_recovered", bootstrapped(hits, np.mean, seed))
-    record |= _three("every_start_recovered", share(hits.all(axis=1)))
-    record |= _three("label_recovered", share((measured["label"][rows, chosen] == 1).all(axis=-1)))
-    record |= _three("converged", bootstrapped(found["converged"].astype(float), np.mean, seed))
-    record["error_q10"], record["error_q90"] = np.quantile(sure, [0.1, 0.9])
-    record["iterations"] = float(found["iterations"].mean())
+        record[name] = bootstrapped(measured[name][rows, chosen], np.median, seed)
+    hits = np.all(measured["squared_error"] < RECOVERED, axis=-1)
+    record["recovered"] = share(hits[rows, chosen])
+    record["starts_recovered"] = bootstrapped(hits, np.mean, seed)
+    record["every_start_recovered"] = share(hits.all(axis=1))
+    record["label_recovered"] = share((measured["label"][rows, chosen] == 1).all(axis=-1))
+    record["converged"] = bootstrapped(found["converged"].astype(float), np.mean, seed)
+    for name, values in (("squared_error", measured["squared_error"]), ("iterations", found["iterations"])):
+        for percent in (10, 50, 90):
+            record[f"{name}_q{percent}"] = float(np.quantile(values, percent / 100))
     record["evaluations"] = float(found["evaluations"].mean())
     if case.attacker in ("dlg", "naive"):
         for after in TRACED:
-            record[f"matching_loss_{after}"] = float(np.median(_matching(found, after)))
+            record[f"matching_loss_{after}"] = bootstrapped(_matching(found, after), np.median, seed)
     return record
 
 
@@ -106,8 +119,3 @@ def _matching(found: dict[str, np.ndarray], after: int) -> np.ndarray:
     trace = found["trace"]
     last = np.minimum(found["iterations"], min(after, trace.shape[-1] - 1))
     return np.take_along_axis(trace, np.maximum(last, 0)[..., None], axis=-1)[..., 0] * found["norm"][:, None]
-
-
-def _three(name: str, ends: tuple[float, float, float]) -> dict[str, float]:
-    value, lower, upper = ends
-    return {name: value, f"{name}_lower": lower, f"{name}_upper": upper}

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 from mis.attacks.inversion import MOST_IMAGES
-from mis.numerics.checks import InvalidInput, integer, known
+from mis.attacks.inversion.target import PULL
+from mis.numerics.checks import InvalidInput, integer, known, number, refuse
 from mis.quantizers.gradients import parse_gradient
 
 __all__ = ["ATTACKERS", "NONE", "Settings", "sized"]
@@ -54,6 +55,10 @@ class Settings:
         Defences of the training curves; ``epochs`` of ``trained`` images, ``runs`` times.
     rounds
         T of the theory's composition.
+    hidden
+        Defences that hide members, for the theory alone: noise so large that bounds say something.
+    pull
+        Pull of the adapted attacker to the middle of a cell, against what leaves it; see ``inversion.adapted``.
     """
 
     seed: int = 0
@@ -71,16 +76,20 @@ class Settings:
     curves: tuple[str, ...] = (NONE, "levels-16", "levels-16-stochastic", "prune-20", *DEFENCES[1:])
     epochs: int = 8
     trained: int = 2000
-    runs: int = 3
+    runs: int = 4
     rounds: int = 10
+    hidden: tuple[str, ...] = ("noise-1000", "laplace-1000", "levels-2-stochastic")
+    pull: float = PULL
 
     def __post_init__(self):
         for name in ("images", "starts", "steps", "adam_steps", "epochs", "runs", "rounds"):
             integer("leakage", name, getattr(self, name), at_least=1)
         integer("leakage", "images", self.images, at_least=2, at_most=512)
         integer("leakage", "trained", self.trained, at_least=64)
-        for name in (*self.defences, *self.published, *self.curves):
+        for name in (*self.defences, *self.published, *self.curves, *self.hidden):
             parse_gradient(name)
+        if number("leakage", "pull", self.pull) < 0:
+            raise refuse("leakage", "pull", ">= 0", self.pull)
         if NONE not in self.defences or NONE not in self.curves:
             raise InvalidInput(f"leakage: expected defences and curves with {NONE}, to compare with.")
         for batch in self.batches:
@@ -119,8 +128,9 @@ def sized(size: str, seed: int, folder: str | None) -> Settings:
             curves=(NONE, "levels-20", "prune-40", "sign"),
             epochs=4,
             trained=1000,
-            runs=2,
+            runs=3,
             rounds=5,
+            hidden=("noise-1000",),
         )
     if size == "full":
         return replace(

@@ -2,17 +2,14 @@
 
 import functools
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mis import figures
-from mis.provenance import code, versions
-from mis.provenance import settings as jax_settings
 from mis.ranking.progress import track
-from mis.store import Store, fingerprint
+from mis.store import Store
 from mis.works.base import Study
 from mis.works.leakage.attacked import Case, Clients, cases, clients, reconstructed
 from mis.works.leakage.curves import curve
@@ -21,18 +18,44 @@ from mis.works.leakage.settings import NONE, Settings, sized
 from mis.works.leakage.text import as_text
 from mis.works.leakage.theory import gradient_theory
 from mis.works.leakage.verdicts import beside, verdicts
+from mis.works.writing import flat
 
-__all__ = ["run", "settings"]
+__all__ = ["settings", "study"]
 
 settings = sized
 SHOWN = 4
 
+Curves = dict[str, dict[str, np.ndarray]]
 
-def run(settings: Settings, out: Path, progress: bool) -> Study:
-    """Attack, train, bound; parts that ``out`` holds from the same code and settings are read."""
-    decides = {"settings": settings, "code": code(), "jax": jax_settings()}
-    store = Store(out / "parts" / fingerprint(decides))
-    rows, pictures, busy = [], {}, [0.0, 0]
+
+def study(settings: Settings, store: Store, progress: bool) -> Study:
+    """Attack, train, bound; what the store holds is read."""
+    rows, pictures, seconds = _attacks(settings, store, progress)
+    wanted = [(task, defence) for task in settings.tasks for defence in dict.fromkeys(settings.curves)]
+    curves: Curves = {
+        f"{task} {defence}": curve(settings, task, defence, store)
+        for task, defence in track(wanted, "training", progress)
+    }
+    bounds: list[dict[str, Any]] = []
+    tests: list[dict[str, Any]] = []
+    for task in track(settings.tasks, "theory", progress):
+        of_task, assumed = gradient_theory(settings, task, store)
+        bounds, tests = bounds + of_task, tests + assumed
+    return Study(
+        rows=rows,
+        verdicts=verdicts(settings, rows, curves, bounds),
+        published=beside(rows, curves, seconds),
+        text=as_text(settings, rows, bounds, tests),
+        details={"theory": bounds, "assumptions": tests, "curves": curves},
+        figures=_figures(settings, [flat(one) for one in rows], pictures, curves),
+    )
+
+
+def _attacks(
+    settings: Settings, store: Store, progress: bool
+) -> tuple[list[dict[str, Any]], dict[Case, np.ndarray], float | None]:
+    """Return a row for each case, pictures of those that are drawn, and the seconds of 100 iterations of a start."""
+    rows, pictures, spent = [], {}, []
     held: dict[tuple, Clients] = {}
     for case in track(cases(settings), "attacks", progress):
         # One set of clients at a time: of the case before, or new ones.
@@ -40,38 +63,15 @@ def run(settings: Settings, out: Path, progress: bool) -> Study:
         if place not in held:
             held = {place: clients(settings, *place)}
         begun = time.monotonic()
-        found = reconstructed(settings, case, held[place], store, None)
-        if (case.network, case.batch, case.attacker) == ("lenet", 1, "naive"):
-            busy = [busy[0] + time.monotonic() - begun, busy[1] + int(found["iterations"].sum())]
+        found, stored = reconstructed(settings, case, held[place], store)
+        if (case.network, case.batch, case.attacker) == ("lenet", 1, "naive") and not stored:
+            spent.append((time.monotonic() - begun, int(found["iterations"].sum())))
         rows.append(row(case, held[place], found, settings.seed))
         if case.batch == 1 and case.network == "lenet":
             pictures[case] = _shown(held[place], found)
-    wanted = [(task, defence) for task in settings.tasks for defence in dict.fromkeys(settings.curves)]
-    curves = {
-        f"{task} {defence}": curve(settings, task, defence, store)
-        for task, defence in track(wanted, "training", progress)
-    }
-    bounds = [
-        one
-        for task in track(settings.tasks, "theory", progress)
-        for one in gradient_theory(settings, task, store)
-    ]
-    judged = verdicts(settings, rows, curves)
-    seconds = 100 * busy[0] / busy[1] if busy[1] else None
-    published = beside(rows, curves, seconds)
-    document = {
-        "verdicts": judged,
-        "published": published,
-        "theory": bounds,
-        "curves": {name: {k: v.tolist() for k, v in one.items()} for name, one in curves.items()},
-        "versions": versions("jax", "numpy", "optax"),
-    }
-    return Study(
-        rows=rows,
-        document=document,
-        text=as_text(settings, rows, judged, published, bounds),
-        figures=_figures(settings, rows, pictures, curves),
-    )
+    # The first compiles what the others use.
+    taken = np.array(spent[1:] or spent)
+    return rows, pictures, float(100 * taken[:, 0].sum() / taken[:, 1].sum()) if len(taken) else None
 
 
 def _shown(held: Clients, found: dict[str, np.ndarray]) -> np.ndarray:
@@ -82,7 +82,7 @@ def _shown(held: Clients, found: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _figures(
-    settings: Settings, rows: list[dict[str, Any]], pictures: dict[Case, np.ndarray], curves: dict[str, Any]
+    settings: Settings, rows: Sequence[Mapping[str, Any]], pictures: dict[Case, np.ndarray], curves: Curves
 ) -> dict[str, Callable]:
     made: dict[str, Callable] = {}
     single = [r for r in rows if r["batch"] == 1 and r["network"] == "lenet"]

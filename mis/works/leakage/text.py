@@ -1,84 +1,63 @@
 """Function: the study as text."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mis.results import Interval
 from mis.works.leakage.settings import ATTACKERS, Settings
+from mis.works.text import columns
 
 __all__ = ["as_text"]
 
-Rows = Sequence[dict[str, Any]]
+Rows = Sequence[Mapping[str, Any]]
+ATTACKS = ("net", "batch", "defence", "bits", "attacker", "squared error", "PSNR", "SSIM", "recovered",
+           "every start", "converged", "label")  # fmt: skip
+BOUNDS = ("defence", "rounds", "advantage at most", "kind", "attack finds", "epsilon", "what it rests on", "")
 
 
-def as_text(settings: Settings, rows: Rows, verdicts: Rows, published: Rows, bounds: Rows) -> str:
-    """Return tables, verdicts and published numbers in plain lines."""
+def as_text(settings: Settings, rows: Rows, bounds: Rows, tests: Rows) -> str:
+    """Return tables of reconstructions and of membership, and how the assumptions of the estimates fare."""
     parts = []
     for task in settings.tasks:
-        title = f"{task}: median over images of the start with the attacker's least objective"
-        parts.append(f"{title}\n{_attacks([r for r in rows if r['task'] == task])}")
+        title = (
+            f"{task}: medians over images, of the start with the attacker's least objective; shares of images"
+        )
+        parts.append(f"{title}\n{columns(ATTACKS, [_attack(r) for r in rows if r['task'] == task])}")
     parts.append(
         "\n".join(f"{name}: {what}." for name, what in ATTACKERS.items() if name in settings.attackers)
     )
-    if bounds:
-        parts.append(f"Membership in a gradient (MIS is one minus the advantage)\n{_bounds(bounds)}")
-    parts.append(f"Published, one chosen seed, beside ours\n{_published(published)}")
-    lines = [[v["verdict"], v["task"], v["claim"], v["rests_on"]] for v in verdicts]
-    parts.append(f"Verdicts\n{_table(('verdict', 'task', 'claim', 'rests on'), lines)}")
+    for task in settings.tasks:
+        title = f"{task}: membership in a gradient of 64 examples (MIS is one minus the advantage)"
+        of_task = [b for b in bounds if b["task"] == task]
+        parts.append(f"{title}\n{columns(BOUNDS, [_bound(b) for b in of_task])}\n{_assumptions(tests, task)}")
     return "\n\n".join(parts)
 
 
-def _attacks(rows: Rows) -> str:
-    lines = [
-        [
-            r["network"], str(r["batch"]), r["defence"], f"{r['bits']:.2f}", r["attacker"],
-            f"{r['squared_error']:.4f} [{r['squared_error_lower']:.4f}, {r['squared_error_upper']:.4f}]",
-            f"{r['psnr']:.1f}", f"{r['ssim']:.2f}", f"{r['recovered']:.2f}", f"{r['label_recovered']:.2f}",
-        ]
-        for r in rows
+def _attack(row: Mapping[str, Any]) -> list[str]:
+    error = row["squared_error"]
+    return [
+        row["network"], str(row["batch"]), row["defence"], f"{row['bits']:.2f}", row["attacker"],
+        f"{error.value:.4f} [{error.lower:.4f}, {error.upper:.4f}]",
+        f"{row['psnr'].value:.1f}", f"{row['ssim'].value:.2f}",
+        *(f"{row[name].value:.2f}" for name in
+          ("recovered", "every_start_recovered", "converged", "label_recovered")),
     ]  # fmt: skip
-    head = (
-        "net",
-        "batch",
-        "defence",
-        "bits",
-        "attacker",
-        "squared error",
-        "PSNR",
-        "SSIM",
-        "recovered",
-        "label",
-    )
-    return _table(head, lines)
 
 
-def _bounds(bounds: Rows) -> str:
-    lines = [
-        [
-            b["task"], b["defence"], b["release"], b["assumes"], _ends(b["lower"], b["upper"]),
-            "" if math.isnan(b["attack"]) else f"{b['attack']:.3f}", b["note"],
-        ]
-        for b in bounds
+def _bound(row: Mapping[str, Any]) -> list[str]:
+    attack: Interval = row["attack"]
+    return [
+        row["defence"], str(row["rounds"]), f"{row['advantage'].upper:.4f}", row["advantage"].kind,
+        f"{attack.value:.3f} [{attack.lower:.3f}, {attack.upper:.3f}]",
+        "" if row["epsilon"] is None else f"{row['epsilon']:.4g}", row["basis"],
+        "REFUTED by the attack" if row["exceeded"] else "",
     ]  # fmt: skip
-    return _table(("task", "defence", "release", "assumes", "advantage", "attack finds", "note"), lines)
 
 
-def _published(published: Rows) -> str:
-    lines = []
-    for p in published:
-        ours = [f"{value:.3g} ({name})" for name, value in p.items() if name.startswith("ours")]
-        what = f"{p['quantity']} after {p['after']}"
-        lines.append([p["defence"], what, f"{p['value']:g}", ", ".join(ours) or "not here"])
-    return _table(("defence", "what", "theirs", "ours"), lines)
-
-
-def _ends(lower: float, upper: float) -> str:
-    return f"{lower:.4f}" if f"{lower:.4f}" == f"{upper:.4f}" else f"{lower:.4f} to {upper:.4f}"
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in [head, *lines]
-    )
+def _assumptions(tests: Rows, task: str) -> str:
+    lines = ["Tests of what the estimates assume, on these gradients:"]
+    for test in (t for t in tests if t["task"] == task):
+        far = f", {test['deviations']:.0f} standard deviations off" if test["deviations"] is not None else ""
+        found = f"{test['measured']} {test['value']:.3f}, {test['if_it_held']:g} if it held{far}"
+        lines.append(f"  {test['assumption']}: {found}.")
+    return "\n".join(lines)
