@@ -13,7 +13,7 @@ from mis.provenance import code, settings, source_of
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A small package in the place of this one."""
-    for name in ("theory/laws.py", "training/learner.py", "figures/style.py", "cli/rank.py"):
+    for name in ("theory/laws.py", "training/learner.py", "figures/style.py", "cli/rank.py", "works/base.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"# {name}\n")
     monkeypatch.setattr(provenance.resources, "files", lambda _: tmp_path)
@@ -35,6 +35,7 @@ def hashes():
         ("training/new.py", (True, True, False)),
         ("figures/style.py", (False, False, False)),
         ("cli/rank.py", (False, False, False)),
+        ("works/base.py", (False, False, False)),
         ("theory/laws.txt", (False, False, False)),
     ],
 )
