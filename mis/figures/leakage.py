@@ -58,8 +58,8 @@ def leakage_pictures(
         f"Images of {plain(task)} (above) and what is reconstructed from one released gradient of LeNet "
         "with sigmoids, a row a defence (full is none). naive: the attacker takes the release for the "
         "gradient; adapted: matches what it says of the gradient; rounded: quantizes the dummy gradient. "
-        "Of several starts the one with the attacker's own least objective; the images are the first of "
-        "the set, not chosen. Empty where an attacker has nothing to adapt."
+        "Of several starts the one with the attacker's own least objective; the images are "
+        "drawn, not chosen. Empty where an attacker has nothing to adapt."
     )
     return figure
 

@@ -13,12 +13,12 @@ from mis.numerics.checks import InvalidInput
 from mis.numerics.seeds import jax_key
 from mis.quantizers.gradients import Released, parse_gradient, release
 from mis.store import Store
-from mis.works.leakage.settings import NONE, Settings
+from mis.works.leakage.settings import MOST_ROUNDED, NONE, Settings
 
 __all__ = ["Case", "Clients", "cases", "clients", "reconstructed", "splitted"]
 
 # Kinds of draws from one seed.
-NETWORKS, NOISE, DUMMIES = 11, 12, 13
+NETWORKS, NOISE, DUMMIES, IMAGES = 11, 12, 13, 14
 # A rounding of a gradient is all or nothing; pictures are smooth.
 VARIATION = {"rounded": 1e-4, "cosine": 1e-3}
 KEPT = (
@@ -95,7 +95,7 @@ def _knows(attacker: str, defence: str, settings: Settings) -> bool:
         return attacker == "adapted" or defence == NONE
     if attacker == "rounded":
         grid = parse_gradient(defence).fit(np.array([-1.0, 0.3, 1.0]))
-        return bool(grid.is_sharp and hasattr(grid, "levels"))
+        return bool(grid.is_sharp and hasattr(grid, "levels") and len(grid.levels) <= MOST_ROUNDED)
     return True
 
 
@@ -121,11 +121,12 @@ def splitted(settings: Settings, task: str, pool: int) -> tuple[Any, np.ndarray,
 
 
 def clients(settings: Settings, task: str, network: str, batch: int) -> Clients:
-    """Return clients with a batch each, the first ``images`` of a pool dealt out in order, a network each."""
+    """Return clients with a batch each of ``images`` drawn from a pool, fewer batches of more each, a network each."""
     population, pictures, labels, _ = splitted(settings, task, max(1024, settings.images))
     num = settings.images // batch
-    images = pictures[: num * batch].reshape(num, batch, *pictures.shape[1:])
-    labels = labels[: num * batch].reshape(num, batch)
+    rows = np.random.default_rng([settings.seed, IMAGES]).permutation(len(pictures))[: num * batch]
+    images = pictures[rows].reshape(num, batch, *pictures.shape[1:])
+    labels = labels[rows].reshape(num, batch)
     shape = pictures.shape[1:] if network == "lenet" else (int(np.prod(pictures.shape[1:])),)
     options = {"activation": "sigmoid"} if network == "lenet" else {"width": 64}
     model = models.get(network, shape, population.num_classes, **options)

@@ -7,7 +7,7 @@ from mis.attacks.inversion.target import PULL
 from mis.numerics.checks import InvalidInput, integer, known, number, refuse
 from mis.quantizers.gradients import parse_gradient
 
-__all__ = ["ATTACKERS", "NONE", "Settings", "sized"]
+__all__ = ["ATTACKERS", "MOST_ROUNDED", "NONE", "Settings", "sized"]
 
 NONE = "full"
 NETWORKS = ("lenet", "mlp")
@@ -19,10 +19,23 @@ ATTACKERS = {
     "cosine": "Adam, label inferred first, cosine distance and total variation",
 }
 DEFENCES = (
-    NONE,
-    *("levels-20", "levels-40", "levels-120", "levels-120-stochastic", "levels-240-stochastic"),
-    *("power-of-two-4", "codebook-16", "sign", "prune-10", "prune-40", "top-10", "noise-20", "laplace-20"),
+    *(NONE, "levels-20", "levels-120", "levels-240-stochastic", "power-of-two-4", "codebook-16", "sign"),
+    *("prune-10", "prune-40", "top-10", "noise-20", "laplace-20"),
 )
+CURVES = (
+    "levels-20",
+    "power-of-two-4",
+    "codebook-16",
+    "sign",
+    "prune-40",
+    "top-10",
+    "noise-20",
+    "laplace-20",
+)
+# The other strengths that were published.
+FINER = ("levels-40", "levels-120-stochastic", "prune-1", "prune-20", "prune-30")
+# Rounding the dummy gradient is tried where a level is coarse; with more of them it is the cells' attack, slower.
+MOST_ROUNDED = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +84,12 @@ class Settings:
     images: int = 32
     starts: int = 4
     batches: tuple[int, ...] = (2, 4, 8)
-    steps: int = 120
-    adam_steps: int = 300
-    curves: tuple[str, ...] = (NONE, "levels-16", "levels-16-stochastic", "prune-20", *DEFENCES[1:])
-    epochs: int = 8
+    steps: int = 90
+    adam_steps: int = 200
+    curves: tuple[str, ...] = (NONE, "levels-16", "levels-16-stochastic", "prune-20", *CURVES)
+    epochs: int = 6
     trained: int = 2000
-    runs: int = 4
+    runs: int = 3
     rounds: int = 10
     hidden: tuple[str, ...] = ("noise-1000", "laplace-1000", "levels-2-stochastic")
     pull: float = PULL
@@ -136,10 +149,12 @@ def sized(size: str, seed: int, folder: str | None) -> Settings:
         return replace(
             settings,
             tasks=("digits", "fashion-mnist", "cifar-10") if folder else settings.tasks,
+            defences=(*DEFENCES, *FINER),
             images=128,
             starts=8,
             steps=300,
             adam_steps=2400,
+            curves=tuple(dict.fromkeys((*settings.curves, *DEFENCES, *FINER))),
             epochs=20,
             trained=4000,
             runs=5,
