@@ -139,7 +139,7 @@ def _spread(sizes: Any) -> float:
 def _typical_width(lower: np.ndarray, upper: np.ndarray) -> tuple[float, bool]:
     """Return the median width of the bounded cells, and whether there are any; 1 where some are points.
 
-    Where entries are released as they are beside a dead zone, all count alike: the width of the zone says nothing of how
+    Where entries are released as they are beside a dead zone, all count alike: the width of a zone says nothing of how
     near the others must be matched.
     """
     with np.errstate(invalid="ignore"):
