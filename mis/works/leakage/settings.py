@@ -103,6 +103,8 @@ class Settings:
             parse_gradient(name)
         if number("leakage", "pull", self.pull) < 0:
             raise refuse("leakage", "pull", ">= 0", self.pull)
+        if not self.tasks:
+            raise InvalidInput("leakage: expected at least one task, got none.")
         if NONE not in self.defences or NONE not in self.curves:
             raise InvalidInput(f"leakage: expected defences and curves with {NONE}, to compare with.")
         for batch in self.batches:

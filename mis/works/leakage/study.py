@@ -11,13 +11,13 @@ from mis import figures
 from mis.ranking.progress import track
 from mis.store import Store
 from mis.works.base import Study
-from mis.works.leakage.attacked import Case, Clients, cases, clients, reconstructed
+from mis.works.leakage.attacked import Case, Clients, cases, clients, reconstructed, splitted
 from mis.works.leakage.curves import curve
 from mis.works.leakage.measured import best_start, row
 from mis.works.leakage.settings import NONE, Settings, sized
 from mis.works.leakage.text import as_text
 from mis.works.leakage.theory import gradient_theory
-from mis.works.leakage.verdicts import beside, verdicts
+from mis.works.leakage.verdicts import beside, single, strongest, verdicts
 from mis.works.writing import flat
 
 __all__ = ["settings", "study"]
@@ -30,6 +30,9 @@ Curves = dict[str, dict[str, np.ndarray]]
 
 def study(settings: Settings, store: Store, progress: bool) -> Study:
     """Attack, train, bound; what the store holds is read."""
+    for task in settings.tasks:
+        # What cannot be read is refused before anything is computed.
+        splitted(settings, task, 64)
     rows, pictures, seconds = _attacks(settings, store, progress)
     wanted = [(task, defence) for task in settings.tasks for defence in dict.fromkeys(settings.curves)]
     curves: Curves = {
@@ -40,6 +43,11 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
     tests: list[dict[str, Any]] = []
     for task in track(settings.tasks, "theory", progress):
         of_task, assumed = gradient_theory(settings, task, store)
+        at = single(rows, task)
+        for one in of_task:
+            shown = strongest(at, one["defence"])
+            # Of one image's gradient, by who recovers most: beside what is known of membership in many's.
+            one["recovered"] = shown and shown["recovered"]
         bounds, tests = bounds + of_task, tests + assumed
     return Study(
         rows=rows,

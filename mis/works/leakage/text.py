@@ -12,7 +12,17 @@ __all__ = ["as_text"]
 Rows = Sequence[Mapping[str, Any]]
 ATTACKS = ("net", "batch", "defence", "bits", "attacker", "squared error", "PSNR", "SSIM", "recovered",
            "every start", "converged", "label")  # fmt: skip
-BOUNDS = ("defence", "rounds", "advantage at most", "kind", "attack finds", "epsilon", "what it rests on", "")
+BOUNDS = (
+    "defence",
+    "rounds",
+    "advantage at most",
+    "kind",
+    "attack finds",
+    "image recovered",
+    "epsilon",
+    "what it rests on",
+    "",
+)
 
 
 def as_text(settings: Settings, rows: Rows, bounds: Rows, tests: Rows) -> str:
@@ -49,6 +59,7 @@ def _bound(row: Mapping[str, Any]) -> list[str]:
     return [
         row["defence"], str(row["rounds"]), f"{row['advantage'].upper:.4f}", row["advantage"].kind,
         f"{attack.value:.3f} [{attack.lower:.3f}, {attack.upper:.3f}]",
+        f"{row['recovered'].value:.2f}" if row["recovered"] else "",
         "" if row["epsilon"] is None else f"{row['epsilon']:.4g}", row["basis"],
         "REFUTED by the attack" if row["exceeded"] else "",
     ]  # fmt: skip

@@ -34,6 +34,7 @@ def gradient_theory(settings: Settings, task: str, store: Store) -> tuple[list[R
     """Return rows of membership in released gradients, one round and T, and how the assumptions fare on them.
 
     Members are 64 of 768 examples, the same in all rounds; a row for each defence and what is taken for granted.
+    Means without replacement vary as those of ``n (1 - n / N)`` examples, which is what estimates are for.
     ``bound`` assumes nothing of the data: another example takes the member's place and all others are known, so only
     the release's own randomness hides it; the mean over pairs, with Hoeffding's limit. ``estimate`` is a certified
     product of coordinates that are taken as normal and independent: no bound on real gradients, kind ``asymptotic``.
@@ -80,7 +81,7 @@ def _estimates(rounds: Rounds, channels: list[list[Channel]], name: str) -> dict
     """Return what holds where means are normal, and for a grid coordinates independent: an estimate of what is."""
     if name == NONE:
         dim = rounds.gradients.shape[-1] * len(rounds.gradients)
-        return {COVARIANCE: _estimate(theory.full_precision_mean(dim, MEMBERS))}
+        return {COVARIANCE: _estimate(theory.full_precision_mean(dim, _size(rounds)))}
     sharp = all(
         isinstance(channel, Grid) and not isinstance(channel, StochasticGrid)
         for of_round in channels
@@ -91,7 +92,12 @@ def _estimates(rounds: Rounds, channels: list[list[Channel]], name: str) -> dict
     with warnings.catch_warnings():
         # Bounds further apart than asked for are good enough for an estimate.
         warnings.simplefilter("ignore", theory.ToleranceNotMet)
-        return {NORMAL: _estimate(theory.product(_cells(rounds, channels), MEMBERS, tolerance=1e-3))}
+        return {NORMAL: _estimate(theory.product(_cells(rounds, channels), _size(rounds), tolerance=1e-3))}
+
+
+def _size(rounds: Rounds) -> int:
+    """Return how many examples of an unbounded population vary like the members of the pool; down to an integer."""
+    return int(MEMBERS * (1 - MEMBERS / rounds.gradients.shape[1]))
 
 
 def _estimate(found: Interval) -> Interval:

@@ -11,7 +11,7 @@ from mis.works.leakage.published import PUBLISHED
 from mis.works.leakage.settings import NONE, Settings
 from mis.works.verdicts import verdict
 
-__all__ = ["beside", "verdicts"]
+__all__ = ["beside", "single", "strongest", "verdicts"]
 
 # Of accuracy, that is accepted as no loss.
 ACCEPTED = 0.02
@@ -29,15 +29,20 @@ def verdicts(settings: Settings, rows: Sequence[Row], curves: Curves, bounds: Se
     """
     found: list[Row] = []
     for task in settings.tasks:
-        at = {
-            (r["defence"], r["attacker"]): r
-            for r in rows
-            if (r["task"], r["network"], r["batch"]) == (task, "lenet", 1)
-        }
+        at = single(rows, task)
         of_task = [*_of_recovery(settings, at), *_of_training(task, settings, curves)]
         of_task += _of_membership([b for b in bounds if b["task"] == task])
         found += [{"task": task, **row, "claim": f"{task}: {row['claim']}"} for row in of_task]
     return found
+
+
+def single(rows: Sequence[Row], task: str) -> dict[tuple[str, str], Row]:
+    """Return a task's rows of one image and LeNet by defence and attacker."""
+    return {
+        (r["defence"], r["attacker"]): r
+        for r in rows
+        if (r["task"], r["network"], r["batch"]) == (task, "lenet", 1)
+    }
 
 
 def _of_recovery(settings: Settings, at: Mapping[tuple[str, str], Row]) -> Iterable[Row]:
