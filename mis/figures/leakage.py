@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from mis.figures.drawing import Drawing, drawing, legend, logarithmic
 from mis.figures.rows import POINTWISE
@@ -35,25 +36,20 @@ def leakage_pictures(
     attackers = [name for name in SHOWN if any(attacker == name for _, attacker in pictures)]
     first = next(iter(pictures.values()))
     num, size = first.shape[1], inches("leakage", width)
-    across = num * len(attackers)
-    cell = (size - 1.5) / across
-    with drawing(size, (len(defences) + 1) * cell + 0.45, style) as figure:
-        grid = figure.subplots(len(defences) + 1, across, squeeze=False)
-        for axes in grid.flat:
-            axes.set_axis_off()
-        for place, attacker in enumerate(attackers):
-            grid[0, place * num + num // 2].set_title(
-                attacker, fontsize="small", ha="right" if num % 2 == 0 else "center"
-            )
-            for row, defence in enumerate(["original", *defences]):
-                shown = first[0] if row == 0 else pictures.get((defence, attacker), [None, None])[1]
-                for i in range(num):
-                    axes = grid[row, place * num + i]
-                    if shown is not None:
-                        axes.imshow(_pixels(shown[i]), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-                    if place == 0 and i == 0:
-                        right = {"ha": "right", "va": "center", "fontsize": "x-small"}
-                        axes.text(-0.15, 0.5, plain(defence), transform=axes.transAxes, **right)
+    # Names take up to an inch and a quarter; a row is as high as a picture is wide.
+    high = (size - 1.4) / (num * len(attackers)) * (len(defences) + 1) + 0.5
+    with drawing(size, high, style) as figure:
+        panels = figure.subplots(1, len(attackers), squeeze=False, sharey=True)[0]
+        for axes, attacker in zip(panels, attackers, strict=True):
+            lines = [first[0], *(pictures.get((name, attacker), [None, None])[1] for name in defences)]
+            sheet, places = _sheet(lines, first.shape[1:])
+            axes.imshow(sheet, interpolation="nearest")
+            axes.set_title(attacker, fontsize="small")
+            axes.set_yticks(places, ["original", *map(plain, defences)], fontsize="small")
+            axes.set_xticks([])
+            axes.tick_params(length=0, labelleft=axes is panels[0])
+            axes.grid(False)
+            axes.spines[:].set_visible(False)
     figure.caption = (
         f"Images of {plain(task)} (above) and what is reconstructed from one released gradient of LeNet "
         "with sigmoids, a row a defence (full is none). naive: the attacker takes the release for the "
@@ -64,8 +60,16 @@ def leakage_pictures(
     return figure
 
 
-def _pixels(image: Any) -> Any:
-    return image[..., 0] if image.shape[-1] == 1 else image
+def _sheet(lines: Sequence[Any], shape: tuple[int, ...]) -> tuple[np.ndarray, list[float]]:
+    """Return lines of pictures ``(K, H, W, C)`` on a white sheet in colours, and the middle of each line."""
+    num, height, width, _ = shape
+    gap = max(1, height // 8)
+    sheet = np.ones((len(lines) * (height + gap) - gap, num * (width + gap) - gap, 3))
+    for i, line in enumerate(lines):
+        for k in range(num if line is not None else 0):
+            down, across = i * (height + gap), k * (width + gap)
+            sheet[down : down + height, across : across + width] = line[k]
+    return sheet, [i * (height + gap) + (height - 1) / 2 for i in range(len(lines))]
 
 
 def leakage_errors(rows: Rows, task: str, *, width: Width = "double", style: Style = None) -> Drawing:
@@ -149,6 +153,7 @@ def leakage_curves(
                     linewidth=0,
                 )
             axes.set(xlabel="epoch", ylabel=label)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         panels[0].set_yscale("log")
         logarithmic(panels[0].yaxis)
         legend(figure)
