@@ -1,4 +1,4 @@
-"""Functions: what decides stored numbers besides the spec: the code that ran, the packages under it, JAX's settings."""
+"""What decides stored numbers besides the spec: the code that ran, the packages under it, JAX's settings."""
 
 import functools
 import hashlib
@@ -6,11 +6,18 @@ import inspect
 import os
 import uuid
 from collections.abc import Iterator
+from contextvars import ContextVar
 from importlib import resources
 from importlib.metadata import version
 from typing import Any
 
-__all__ = ["code", "settings", "source_of", "versions"]
+__all__ = ["COMMAND", "FORMAT", "code", "made", "settings", "source_of", "versions"]
+
+# Raised whenever a file of results means something else: a reader then refuses the older ones.
+FORMAT = 1
+
+# What the command line was asked for, as a shell takes it; empty where Python was.
+COMMAND: ContextVar[str] = ContextVar("COMMAND", default="")
 
 # Whatever can change a random draw, a dtype or a rounding. Where one of them is not known to a version of JAX it is
 # left out. Keys are made with an algorithm of their own (``numerics.seeds``), so its default decides nothing.
@@ -35,7 +42,7 @@ SETTINGS = (
 SILENT_FLAGS = ("--xla_force_host_platform_device_count", "--xla_dump", "--xla_cpu_multi_thread_eigen")
 
 # Rooms whose code computes nothing that a ranking keeps.
-SHOWING = ("cli", "figures", "studies", "verify", "works", "version.py")
+SHOWING = ("cli", "figures", "report", "studies", "verify", "works", "version.py")
 
 
 @functools.cache
@@ -108,3 +115,16 @@ def versions(*names: str) -> dict[str, str]:
     ['numpy', 'scipy']
     """
     return {name: version(name) for name in names}
+
+
+def made(result: str) -> dict[str, Any]:
+    """Return what heads a file of results: what it holds, in which format, and what made it.
+
+    Examples
+    --------
+    >>> list(made("audit"))
+    ['result', 'format', 'command', 'version']
+    """
+    from mis.version import version as of_mis
+
+    return {"result": result, "format": FORMAT, "command": COMMAND.get(), "version": of_mis()}

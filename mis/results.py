@@ -1,4 +1,4 @@
-"""Values: what every computation of ``mis`` returns. Knows nothing of how it was computed."""
+"""What every computation of ``mis`` returns. Knows nothing of how it was computed."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""Functions: results on disk, one folder for each spec, one file for each part, written whole or not at all."""
+"""Results on disk, one folder for each spec, one file for each part, written whole or not at all."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""Functions: which code this is, as git, the archive it came in, or the wheel that was installed say.
+"""Which code this is, as git, the archive it came in, or the wheel that was installed say.
 
 The build runs this file by itself to name the wheel, so it imports nothing of the package.
 """

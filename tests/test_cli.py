@@ -717,7 +717,7 @@ def test_many_classes_get_a_word_before_and_after(capsys, tmp_path, rng):
 
 @pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_who_interrupts_is_told_what_is_kept(sent, expected, tmp_path):
-    command = "import mis.ranking.obtain as o, mis.cli\no.train_chunk = lambda *a, **k: print('training', flush=True)"
+    command = "import mis.ranking.trained as o, mis.cli\no.train_chunk = lambda *a, **k: print('training', flush=True)"
     command += " or __import__('time').sleep(60)\nmis.cli.main()"
     tokens = ["rank", "breast-cancer", *SMALL, "--out", tmp_path]
     with subprocess.Popen(

@@ -1,19 +1,31 @@
 """What else decides stored numbers: code, settings, a user's own classes."""
 
+import json
 import linecache
+import shlex
 import textwrap
 
 import jax
+import numpy as np
 import pytest
 
 from mis import provenance
-from mis.provenance import code, settings, source_of
+from mis.cli import main
+from mis.provenance import FORMAT, code, made, settings, source_of
+from mis.version import version
 
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A small package in the place of this one."""
-    for name in ("theory/laws.py", "training/learner.py", "figures/style.py", "cli/rank.py", "works/base.py"):
+    for name in (
+        "theory/laws.py",
+        "training/learner.py",
+        "figures/style.py",
+        "cli/rank.py",
+        "report/page.py",
+        "works/base.py",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"# {name}\n")
     monkeypatch.setattr(provenance.resources, "files", lambda _: tmp_path)
@@ -35,6 +47,7 @@ def hashes():
         ("training/new.py", (True, True, False)),
         ("figures/style.py", (False, False, False)),
         ("cli/rank.py", (False, False, False)),
+        ("report/page.py", (False, False, False)),
         ("works/base.py", (False, False, False)),
         ("theory/laws.txt", (False, False, False)),
     ],
@@ -118,3 +131,16 @@ def test_code_that_cannot_be_read_is_never_the_same():
     space = {"__name__": "prompt"}
     exec("class Typed:\n    pass\n", space)
     assert source_of(space["Typed"]) != source_of(space["Typed"])
+
+
+def test_what_made_a_file(tmp_path, capsys):
+    assert made("audit")["command"] == ""
+    np.savez(tmp_path / "a b.npz", member=np.arange(20.0), nonmember=np.arange(20.0) - 5)
+    tokens = ["audit", str(tmp_path / "a b.npz"), "--json", str(tmp_path / "a.json")]
+    main(tokens)
+    found = json.loads((tmp_path / "a.json").read_text())["made"]
+    # As a shell takes it, whatever is in the names.
+    assert shlex.split(found.pop("command")) == ["mis", *tokens]
+    assert found == {"result": "audit", "format": FORMAT, "version": version()}
+    assert made("audit")["command"] == ""
+    capsys.readouterr()

@@ -17,7 +17,7 @@ from scipy import special, stats
 from mis import quantizers, studies, theory
 from mis.figures.local_map import local_map
 from mis.figures.theory import predicted_against_empirical
-from mis.studies.small_networks import Optimum, Teacher
+from mis.studies.teachers import Optimum, Teacher
 
 SMALL = os.environ.get("MIS_NOTEBOOK_SIZE") == "small"
 

@@ -1,11 +1,12 @@
-"""Spec and functions: attacks, each a lower bound on what the optimal attacker reaches."""
+"""Attacks, each a lower bound on what the optimal attacker reaches."""
 
 from mis.attacks import statistics
 from mis.attacks.audit import Audit, audit
 from mis.attacks.audit_file import load
 from mis.attacks.base import Attack, Input
+from mis.attacks.bavaria import BaVarIA
 from mis.attacks.calibrated_loss import CalibratedLoss
-from mis.attacks.cell_ratio import CellRatio, cell_bounds
+from mis.attacks.cell_ratio import CellRatio, cell_ends
 from mis.attacks.decoded import Decoded
 from mis.attacks.decoding import decode
 from mis.attacks.entropy import Entropy
@@ -31,6 +32,7 @@ __all__ = [
     "RMIA",
     "Attack",
     "Audit",
+    "BaVarIA",
     "CalibratedLoss",
     "CellRatio",
     "Decoded",
@@ -51,7 +53,7 @@ __all__ = [
     "Ridge",
     "Trained",
     "audit",
-    "cell_bounds",
+    "cell_ends",
     "counting_advantage",
     "decode",
     "linear_limit",
@@ -68,6 +70,7 @@ ATTACKS: dict[str, type[Attack]] = {
     "modified_entropy": ModifiedEntropy,
     "label_only": LabelOnly,
     "lira": LiRA,
+    "bavaria": BaVarIA,
     "rmia": RMIA,
     "trained": Trained,
     "calibrated_loss": CalibratedLoss,

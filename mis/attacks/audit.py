@@ -1,4 +1,4 @@
-"""Value and functions: what an attack's scores prove, with intervals that hold.
+"""What an attack's scores prove, with intervals that hold.
 
 Every number is a lower bound on what the optimal attacker reaches: another attack may do better, none of
 these intervals speaks of that.
@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy import special
 
+from mis.attacks.crossfit import widening
 from mis.attacks.metrics import (
     advantage_limits,
     epsilon_bound,
@@ -20,14 +22,21 @@ from mis.attacks.metrics import (
 )
 from mis.attacks.rates import Limits, auc_limits
 from mis.attacks.risk import record_risks
-from mis.attacks.samples import Sample, exchange_thresholds, read_samples
-from mis.numerics.checks import confidence, integer, probability, refuse, unmasked
+from mis.attacks.samples import Sample, deal_rows, exchange_thresholds, read_samples
+from mis.attacks.tied import are_tied, by_record, outer
+from mis.numerics.checks import InvalidInput, confidence, integer, probability, refuse, unmasked
 from mis.results import Interval
 
-__all__ = ["FPRS", "WRONG_WAY", "Audit", "audit"]
+__all__ = ["FPRS", "TIED", "WRONG_WAY", "Audit", "audit", "interval_error"]
 
 # What is said where the AUC is surely below 1/2.
 WRONG_WAY = "AUC below .5: are these losses? Larger scores must mean likelier members."
+
+# What is said where target models do not repeat the game.
+TIED = "Target models share members more than by chance: intervals allow for which records these are."
+
+# What is said where nothing shows it.
+UNNAMED = "No ids: records count as drawn anew for each target model; ids would tell whether they were."
 
 # False positive rates that every audit reports, where it can resolve them.
 FPRS = (0.1, 0.01, 0.001)
@@ -67,6 +76,11 @@ class Audit:
     targets, ids
         Names of target models and of records, their numbers where none were given; ``ids`` is None where nothing says
         which record of one target model is which of another.
+    num_folds
+        Of how many folds, shadows of each other, the target models are; 0 where shadows are others.
+    tied
+        Whether target models were trained on the same records more often than by chance: every interval then also
+        holds with the records as the independent units.
     """
 
     advantage: Interval
@@ -88,6 +102,13 @@ class Audit:
     ids: np.ndarray | None = field(repr=False, compare=False)
     samples: tuple[Sample, Sample] = field(repr=False, compare=False)
     called: tuple[np.ndarray, np.ndarray] = field(repr=False, compare=False)
+    num_folds: int = 0
+    tied: bool = False
+
+    @property
+    def error(self) -> float:
+        """Probability of error asked for at each end of an interval: smaller where folds are shadows of each other."""
+        return interval_error(self.level, self.num_folds)
 
     @property
     def warning(self) -> str:
@@ -111,6 +132,7 @@ class Audit:
             "level": self.level,
             "thresholds": [float(t) if np.isfinite(t) else str(t) for t in self.thresholds],
             "unresolved": dict(self.unresolved),
+            "tied": self.tied,
             "warning": self.warning,
         }
 
@@ -153,6 +175,7 @@ class Audit:
             numbers = ("      -" if row[k] is None else f"{row[k]:7.4f}" for k in ("value", "lower", "upper"))
             lines.append(f"{row['metric']:<18} {'  '.join(numbers)}  {row['note']}".rstrip())
         lines.insert(1, f"{'':<18} {'value':>7}  {'lower':>7}  {'upper':>7}")
+        lines += [TIED] if self.tied else [UNNAMED] if self.ids is None and self.num_targets > 1 else []
         return "\n".join([*lines, self.warning] if self.warning else lines)
 
     def records(self) -> dict[str, np.ndarray]:
@@ -163,7 +186,7 @@ class Audit:
         """
         rows, examples, scores = (
             np.concatenate([getattr(side, name) for side in self.samples])
-            for name in ("rows", "places", "scores")
+            for name in ("models", "places", "scores")
         )
         member = np.repeat([True, False], [len(side) for side in self.samples])
         order = np.lexsort((examples, ~member, rows))
@@ -181,7 +204,13 @@ class Audit:
         """
         if self.ids is None or self.num_targets == 1:
             return {}
-        return record_risks(self.samples, self.called, self.ids, self.level)
+        return record_risks(
+            [side.places for side in self.samples],
+            self.called,
+            self.ids,
+            self.level,
+            num_folds=self.num_folds,
+        )
 
     def roc(self, num_points: int = 61) -> list[dict[str, float]]:
         """Return the ROC with a pointwise band of the audit's level: rows of ``fpr, lower, value, upper``.
@@ -192,7 +221,14 @@ class Audit:
         integer("Audit.roc", "num_points", num_points, at_least=2)
         member, nonmember = self.samples
         fprs = np.geomspace(1 / len(nonmember), 1, num_points)[:-1]
-        tprs, _ = tpr_limits(member, nonmember, fprs, (1 - self.level) / 2)
+        tprs, _ = tpr_limits(member, nonmember, fprs, self.error)
+        if self.tied and self.ids is not None:
+            first, second = (by_record(side, len(self.ids)) for side in self.samples)
+            others, _ = tpr_limits(first, second, fprs, self.error)
+            tprs = [
+                Limits(min(tpr.lower, other.lower), tpr.value, max(tpr.upper, other.upper))
+                for tpr, other in zip(tprs, others, strict=True)
+            ]
         rows = [
             {"fpr": float(fpr)} | {k: float(x) for k, x in tpr._asdict().items()}
             for fpr, tpr in zip(fprs, tprs, strict=True)
@@ -212,6 +248,8 @@ def audit(
     delta: float = 1e-5,
     fprs: float | Sequence[float] = FPRS,
     seed: int = 0,
+    scored: Any = None,
+    folds: Any = None,
 ) -> Audit:
     r"""Return what the scores of members and non-members prove about membership inference.
 
@@ -219,7 +257,10 @@ def audit(
     Scores of one target model are taken as independent records, and the intervals speak of this model. With
     several, one row each, records of a row may depend on each other in any way (they share a model), rows are
     independent given the examples and the shadow models, and the intervals speak of models trained like
-    these.
+    these. That takes members drawn anew for each row. Where the records show that they were not, and rows that all
+    trained on one half of the pool only repeat one draw of it, every interval also reaches as far as with the records
+    as the independent units. ``member`` and ``nonmember`` of several rows do not show it, nor do ``targets`` without
+    ``ids``: records are then taken as drawn anew.
 
     Parameters
     ----------
@@ -240,6 +281,12 @@ def audit(
         False positive rates at which the TPR is reported.
     seed
         Of the random halves between which thresholds are exchanged.
+    scored
+        Which of ``scores`` there are, bool of their shape; all if None. None may be missing because of its value, and
+        what stands in the place of a missing one is ignored.
+    folds
+        Where target models were shadows of each other: the fold of each, integers from 0, shape ``(T,)``. The
+        folds are then the independent units, and intervals are widened as those of ``mean_over_networks``.
 
     Returns
     -------
@@ -289,14 +336,57 @@ def audit(
     unmasked("audit", "fprs", fprs)
     fprs = [probability("audit", "fprs", fpr) for fpr in np.atleast_1d(np.asarray(fprs)).tolist()]
     seed = integer("audit", "seed", seed, at_least=0)
-    members, nonmembers, *names = read_samples(member, nonmember, scores, membership, targets, ids)
-    return _measured(members, nonmembers, *names, level=level, delta=float(delta), fprs=fprs, seed=seed)
+    members, nonmembers, *names = read_samples(member, nonmember, scores, membership, targets, ids, scored)
+    num_folds = 0
+    if folds is not None:
+        folds = _read_folds(folds, members.num_rows)
+        members, nonmembers = deal_rows(members, folds), deal_rows(nonmembers, folds)
+        num_folds = members.num_rows
+    measured = functools.partial(
+        _measured,
+        targets=names[0],
+        ids=names[1],
+        level=level,
+        delta=float(delta),
+        fprs=fprs,
+        seed=seed,
+        num_folds=num_folds,
+    )
+    found, ids = measured(members, nonmembers), names[1]
+    if ids is None or len(names[0]) == 1 or not are_tied(members, nonmembers, len(ids)):
+        return found
+    return outer(found, measured(by_record(members, len(ids)), by_record(nonmembers, len(ids))))
 
 
-def _measured(members, nonmembers, targets, ids, *, level, delta, fprs, seed):
+def _read_folds(folds, num_targets):
+    unmasked("audit", "folds", folds)
+    folds = np.asarray(folds)
+    if folds.shape != (num_targets,) or folds.dtype.kind not in "iu":
+        raise InvalidInput(
+            f"audit: expected folds, integers of shape ({num_targets},), got {folds.dtype} of shape {folds.shape}."
+        )
+    if not np.array_equal(np.unique(folds), np.arange(max(folds.max() + 1, 3))):
+        raise InvalidInput("audit: expected folds 0, 1, 2, … of which none is empty, at least three.")
+    return folds.astype(np.intp)
+
+
+def interval_error(level, num_folds):
+    """Return the error at each end of an interval.
+
+    With folds, that of one ``sqrt(widening)`` times as wide in quantiles of Student's t: every limit is some quantile
+    away from its value, and lies so much further out whatever shares of the error go into it.
+    """
+    error = (1 - level) / 2
+    if not num_folds:
+        return error
+    freedom = num_folds - 1
+    return float(special.stdtr(freedom, np.sqrt(widening(num_folds)) * special.stdtrit(freedom, error)))
+
+
+def _measured(members, nonmembers, *, targets, ids, level, delta, fprs, seed, num_folds):
     """Compute every metric from what has been checked."""
     # Each end of an interval errs with at most this probability.
-    error = (1 - level) / 2
+    error = interval_error(level, num_folds)
     interval = functools.partial(_interval, level=level)
     thresholds, called, false_called = exchange_thresholds(members, nonmembers, seed)
     hits, false_hits = members.hits(called), nonmembers.hits(false_called)
@@ -306,7 +396,7 @@ def _measured(members, nonmembers, targets, ids, *, level, delta, fprs, seed):
     recall, precision, f1 = precision_limits(members, nonmembers, hits, false_hits, error)
     tprs, worth = tpr_limits(members, nonmembers, np.array(fprs), error)
     unresolved = _unresolved(members, nonmembers, fprs, worth, error)
-    epsilon = epsilon_bound(members, nonmembers, hits, false_hits, delta, 1 - level)
+    epsilon = epsilon_bound(members, nonmembers, hits, false_hits, delta, 2 * error)
     if not np.any(hits) and not np.any(false_hits):
         unresolved["precision"] = "no record is called a member"
     return Audit(
@@ -324,7 +414,8 @@ def _measured(members, nonmembers, targets, ids, *, level, delta, fprs, seed):
         thresholds=thresholds,
         num_members=len(members),
         num_nonmembers=len(nonmembers),
-        num_targets=members.num_rows,
+        num_targets=len(targets),
+        num_folds=num_folds,
         level=level,
         delta=delta,
         unresolved=unresolved,
@@ -343,7 +434,8 @@ def _unresolved(member, nonmember, fprs, worth, error):
         if size < needed:
             got = f"got {len(nonmember)}"
             if member.num_rows > 1:
-                got += f" in {member.num_rows} target models, worth {int(size)}"
+                units = "target models" if member.dealt is None else "folds"
+                got += f" in {member.num_rows} {units}, worth {int(size)}"
             reasons[_tpr_name(fpr)] = f"needs at least {needed} independent non-members, {got}"
     return reasons
 

@@ -1,4 +1,4 @@
-"""Spec: what an attack is, and the arrays it asks for.
+"""What an attack is, and the arrays it asks for.
 
 An attack turns arrays that a user computed in any framework into scores, larger for likelier members. What it
 needs is declared by name, axes and type; missing, surplus and ill-shaped inputs are then refused here, in one

@@ -1,4 +1,4 @@
-"""Spec: the loss attack calibrated by the difficulty of each example."""
+"""The loss attack calibrated by the difficulty of each example."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,4 +45,10 @@ class CalibratedLoss(Attack):
         shadow_losses, target_losses = finite_scores(shadow_losses, target_losses)
         count = (~shadow_membership).sum(axis=0)
         refuse_empty("CalibratedLoss", "out", count)
-        return np.where(shadow_membership, 0.0, shadow_losses).sum(axis=0) / count - target_losses
+        # From the first shadow's loss: equal losses have exactly that mean, however many there are.
+        first = shadow_losses[0]
+        return (
+            first
+            - target_losses
+            + np.where(shadow_membership, 0.0, shadow_losses - first).sum(axis=0) / count
+        )

@@ -1,4 +1,4 @@
-"""Spec and function: the likelihood ratio of the cells that a normal estimator was released in."""
+"""The likelihood ratio of the cells that a normal estimator was released in."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from mis.attacks.base import Attack, Input, refuse_empty
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, finite, integer, known
 from mis.quantizers import Cell, Channel
 
-__all__ = ["CellRatio", "cell_bounds"]
+__all__ = ["CellRatio", "cell_ends"]
 
 COVARIANCES = ("diagonal", "full")
 SHIFTS = ("estimated", "given")
@@ -56,7 +56,7 @@ class CellRatio(Attack):
     -----
     Inputs of ``scores``: ``shadow_full (M, P)``, estimates before quantization; ``shadow_membership (M, N)``;
     ``target_lower`` and ``target_upper`` ``(P,)`` or ``(T, P)``, bounds of the cells that the target was released
-    in, see ``cell_bounds``: equal where a coordinate is released as it is; and ``shifts (N, P)`` where given,
+    in, see ``cell_ends``: equal where a coordinate is released as it is; and ``shifts (N, P)`` where given,
     mean estimate with the example less without. A coordinate in which no two shadow models differ is left out.
 
     References
@@ -153,7 +153,7 @@ class CellRatio(Attack):
         return np.clip(points, 1e-12, 1 - 1e-12)
 
 
-def cell_bounds(channel: Channel, released: Any) -> tuple[np.ndarray, np.ndarray]:
+def cell_ends(channel: Channel, released: Any) -> tuple[np.ndarray, np.ndarray]:
     """Return lower and upper bounds of the cells that released weights stand for, each of their shape.
 
     Parameters
@@ -171,12 +171,12 @@ def cell_bounds(channel: Channel, released: Any) -> tuple[np.ndarray, np.ndarray
     Examples
     --------
     >>> from mis.quantizers import Sign
-    >>> cell_bounds(Sign().fit(np.array([0.5, -1.5])), np.array([1.0, -1.0]))
+    >>> cell_ends(Sign().fit(np.array([0.5, -1.5])), np.array([1.0, -1.0]))
     (array([  0., -inf]), array([inf,  0.]))
     """
-    observation = channel.observation(finite("cell_bounds", "released", released))
+    observation = channel.observation(finite("cell_ends", "released", released))
     if not isinstance(observation, Cell):
-        raise UnsupportedSetting("cell_bounds", "where the release is random a weight has no cell.")
+        raise UnsupportedSetting("cell_ends", "where the release is random a weight has no cell.")
     return np.asarray(observation.lower, np.float64), np.asarray(observation.upper, np.float64)
 
 

@@ -1,4 +1,4 @@
-"""Functions: a threshold for each class, learnt from shadow models, and scores measured from it."""
+"""A threshold for each class, learnt from shadow models, and scores measured from it."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Functions: attacks measured on models that nothing in them was fitted on.
+"""Attacks measured on models that nothing in them was fitted on.
 
 The models are dealt to folds. For each fold in turn, the *targets*, the next fold calibrates (combination weights,
 thresholds, the choice of the strongest attack) and all others are *shadows* (Gaussians, means, spreads, ridges). No
@@ -15,7 +15,16 @@ from sklearn.linear_model import LogisticRegression
 from mis.numerics.checks import InvalidInput, confidence, integer, unmasked
 from mis.results import Interval
 
-__all__ = ["COVERS", "STRONGEST", "Measured", "cross_fit", "deal", "mean_over_networks", "widening"]
+__all__ = [
+    "COVERS",
+    "STRONGEST",
+    "Measured",
+    "assign_folds",
+    "cross_fit",
+    "mean_over_networks",
+    "thresholds",
+    "widening",
+]
 
 STRONGEST = "advantage"
 
@@ -47,16 +56,16 @@ class Measured:
     fpr: np.ndarray
 
 
-def deal(num_networks: int, num_folds: int) -> np.ndarray:
+def assign_folds(num_networks: int, num_folds: int) -> np.ndarray:
     """Return the fold of each model, shape ``(num_networks,)``.
 
     Examples
     --------
-    >>> deal(7, 3)
+    >>> assign_folds(7, 3)
     array([0, 1, 2, 0, 1, 2, 0])
     """
-    integer("deal", "num_folds", num_folds, at_least=3)
-    integer("deal", "num_networks", num_networks, at_least=2 * num_folds)
+    integer("assign_folds", "num_folds", num_folds, at_least=3)
+    integer("assign_folds", "num_networks", num_networks, at_least=2 * num_folds)
     return np.arange(num_networks) % num_folds
 
 
@@ -135,7 +144,7 @@ def mean_over_networks(
     unmasked("mean_over_networks", "values", values)
     values = np.asarray(values, dtype=np.float64)
     value = float(values.mean())
-    of_fold = np.bincount(deal(len(values), num_folds), values - value)
+    of_fold = np.bincount(assign_folds(len(values), num_folds), values - value)
     variance = num_folds / (num_folds - 1) * np.sum(of_fold**2) / len(values) ** 2
     if refitted:
         variance *= widening(num_folds)
@@ -176,7 +185,7 @@ def cross_fit(
     """
     unmasked("cross_fit", "membership", membership)
     membership = np.asarray(membership, dtype=bool)
-    folds = deal(len(membership), num_folds)
+    folds = assign_folds(len(membership), num_folds)
     results = {name: np.empty((3, len(folds))) for name in [*attacks, STRONGEST]}
     for fold in range(num_folds):
         target, is_shadow = folds == fold, (folds != fold) & (folds != (fold + 1) % num_folds)
@@ -190,7 +199,7 @@ def cross_fit(
                     f"cross_fit: expected scores without NaN, got some among {', '.join(used)}."
                 )
             combined = _combine(table, known, ~deciding)
-            best, strict = _thresholds(combined[~deciding], known[~deciding], fpr)
+            best, strict = thresholds(combined[~deciding], known[~deciding], fpr)
             reached[name] = _rates(combined[~deciding], known[~deciding], best).advantage.mean()
             at_best = _rates(combined[deciding], known[deciding], best)
             at_strict = _rates(combined[deciding], known[deciding], strict)
@@ -216,7 +225,7 @@ def _combine(table, membership, calibrating):
     return (table - centre) @ (logistic.coef_[0] / scale)
 
 
-def _thresholds(scores, membership, fpr):
+def thresholds(scores, membership, fpr):
     """Thresholds with the largest advantage, and with the false positive rate ``fpr``; a score at one is positive."""
     flat, members = scores.ravel(), membership.ravel()
     order = np.argsort(-flat, kind="stable")

@@ -1,4 +1,4 @@
-"""Spec and function: the linearised loss in weights decoded from the released ones."""
+"""The linearised loss in weights decoded from the released ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Function: weights decoded from what was released of them."""
+"""Weights decoded from what was released of them."""
 
 from typing import Any
 

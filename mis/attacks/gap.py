@@ -1,4 +1,4 @@
-"""Spec: the gap attack, which calls a member what the model classifies correctly."""
+"""The gap attack, which calls a member what the model classifies correctly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Spec: the gradient norm attack, which calls a member what the released model would hardly move for."""
+"""The gradient norm attack, which calls a member what the released model would hardly move for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

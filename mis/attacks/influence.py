@@ -1,4 +1,4 @@
-"""Spec: the full influence score on the released parameters."""
+"""The full influence score on the released parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Spec: the label-only attack by robustness to noise."""
+"""The label-only attack by robustness to noise."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Value and function: what attacks linear in the released parameters would reach with ever more shadow models."""
+"""What attacks linear in the released parameters would reach with ever more shadow models."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from scipy import special, stats
 
 from mis.attacks.base import read_membership
 from mis.numerics.checks import InvalidInput, confidence, finite, integer, refuse
+from mis.numerics.quadrature import legendre
 from mis.results import Interval
 
 __all__ = ["LinearLimit", "linear_limit"]
@@ -16,7 +17,7 @@ __all__ = ["LinearLimit", "linear_limit"]
 # Directions with less than this share of the largest one's spread are rounding, that of float32 included.
 SMALLEST = 1e-6
 # Nodes of the mean over examples.
-NODES, WEIGHTS = np.polynomial.legendre.leggauss(256)
+NODES, WEIGHTS = legendre(256)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,12 +78,12 @@ class LinearLimit:
         return self._interval(integer("LinearLimit.with_shadows", "num_shadows", num_shadows, at_least=least))
 
     def _interval(self, num_shadows: float) -> Interval:
-        lower, upper = self._shares()
+        lower, upper = self.mean_shares()
         value = min(max(self.explained, 0.0), 1.0)
         ends = [self._mean(r, num_shadows) for r in (lower, value, upper)]
         return Interval(lower=min(ends), value=ends[1], upper=max(ends), kind="asymptotic", level=self.level)
 
-    def _shares(self) -> tuple[float, float]:
+    def mean_shares(self) -> tuple[float, float]:
         """Return the ends of mean shares r in [0, 1] with ``|explained - r| <= t error(r)``, errors taken at r itself.
 
         An error taken at the estimate would be too small wherever the estimate happens to be.
@@ -109,8 +110,8 @@ class LinearLimit:
         shares, weights = np.array([explained]), np.ones(1)
         if self.spread > 0.0:
             size = room / self.spread**2 - 1.0
-            shares = stats.beta(explained * size, (1.0 - explained) * size).ppf(0.5 * (NODES + 1.0))
-            weights = 0.5 * WEIGHTS
+            shares = stats.beta(explained * size, (1.0 - explained) * size).ppf(NODES)
+            weights = WEIGHTS
         # Of a share that underflows nothing is left; a share of one tells everything.
         shift = np.where(shares < 1.0, 0.0, np.inf)
         inside = (shares > 0.0) & (shares < 1.0)

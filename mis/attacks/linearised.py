@@ -1,4 +1,4 @@
-"""Spec and function: the loss linearised in the released parameters."""
+"""The loss linearised in the released parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

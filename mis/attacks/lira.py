@@ -1,4 +1,4 @@
-"""Spec: the likelihood ratio attack from Gaussian fits to the scores of shadow models."""
+"""The likelihood ratio attack from Gaussian fits to the scores of shadow models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 from mis.attacks.base import Attack, Input, finite_scores, refuse_empty
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, known
 
-__all__ = ["LiRA"]
+__all__ = ["LiRA", "side_moments"]
 
 VARIANCES = ("per-example", "pooled")
 
@@ -91,7 +91,9 @@ class LiRA(Attack):
         # Distances are taken from the first shadow's score: a large common offset costs no digits.
         target_scores = target_scores - shadow_scores[0]
         floor = FLOOR * _median(np.ptp(shadow_scores, axis=0)) or 1.0
-        into, out = _fit(shadow_scores, shadow_membership, ("in", "out") if self.online else ("out",))
+        into, out = side_moments(
+            "LiRA", shadow_scores, shadow_membership, ("in", "out") if self.online else ("out",)
+        )
         out_mean, out_spread = self._gaussian(out, floor)
         out_distance = (target_scores - out_mean) / out_spread
         if not self.online:
@@ -121,10 +123,13 @@ def _median(sizes):
     return float(np.quantile(some, 0.5, method="lower")) if len(some) else 0.0
 
 
-def _fit(scores, membership, asked):
+def side_moments(
+    where: str, scores: np.ndarray, membership: np.ndarray, asked: tuple[str, ...]
+) -> np.ndarray:
     """Count, mean less the first model's score, and sum of squared deviations (N,), in side and out side.
 
-    Blocks of columns stay in the cache, and every sum over models is a product with ones.
+    Sides that are ``asked`` for are refused where an example has no model there, or none has two. Blocks of columns
+    stay in the cache, and every sum over models is a product with ones.
     """
     num_networks, num_examples = scores.shape
     ones = np.ones(num_networks)
@@ -141,9 +146,7 @@ def _fit(scores, membership, asked):
             moment[:, columns] = count, mean, ones @ np.square(deviations, out=deviations)
     for name, (count, _, _) in zip(("in", "out"), moments, strict=True):
         if name in asked:
-            refuse_empty("LiRA", name, count, instead="use online=False" if name == "in" else "")
+            refuse_empty(where, name, count, instead="use online=False" if name == "in" else "")
             if count.max() < 2:
-                raise UnsupportedSetting(
-                    "LiRA", f"no example has two '{name}' shadow models, so no variance."
-                )
+                raise UnsupportedSetting(where, f"no example has two '{name}' shadow models, so no variance.")
     return moments

@@ -1,4 +1,4 @@
-"""Spec: the loss threshold attack."""
+"""The loss threshold attack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Spec: the maximum confidence attack."""
+"""The maximum confidence attack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Functions: limits of what two samples of scores show: advantage, precision, TPR at an FPR, epsilon.
+"""Limits of what two samples of scores show: advantage, precision, TPR at an FPR, epsilon.
 
 ``error`` is one-sided, as in ``rates.py``.
 """

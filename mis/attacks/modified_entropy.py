@@ -1,4 +1,4 @@
-"""Spec: the modified entropy attack, with one threshold or one for each class."""
+"""The modified entropy attack, with one threshold or one for each class."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Spec and function: the optimal attack by counting, where releases take few values and refits are cheap."""
+"""The optimal attack by counting, where releases take few values and refits are cheap."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

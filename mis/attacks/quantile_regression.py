@@ -1,4 +1,4 @@
-"""Spec: the quantile regression attack, which needs no shadow model."""
+"""The quantile regression attack, which needs no shadow model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Functions: confidence limits for rates, their differences and AUC, from independent or clustered records.
+"""Confidence limits for rates, their differences and AUC, from independent or clustered records.
 
 Counts come per cluster (one cluster: the records are independent). With several clusters the variance is
 estimated by leaving out one after the other (to first order; ``T - 1`` degrees of freedom, fewer where they differ
@@ -146,14 +146,18 @@ def least_difference(hits, sizes, false_hits, false_sizes, error):
     """
     given = np.broadcast_arrays(hits, sizes, false_hits, false_sizes)
     counts, which = np.unique(np.stack(given, -1).reshape(-1, 4), axis=0, return_inverse=True)
-    hits, sizes, false_hits, false_sizes = counts.T
+    # Many counts share one of their rates, whose limits are what costs.
+    (one, first), (other, second) = (
+        np.unique(side, axis=0, return_inverse=True) for side in (counts[:, :2], counts[:, 2:])
+    )
+    first, second = first.ravel(), second.ravel()
     log_product = 1 + float(special.lambertw(-error / np.e, -1).real)
     grid = np.exp(np.linspace(log_product, 0, CELLS + 1))
     least = np.ones(len(counts))
     for below, above in itertools.pairwise(grid):
-        low = clopper_pearson(hits, sizes, below)[0]
-        high = clopper_pearson(false_hits, false_sizes, grid[0] / above)[1]
-        least = np.minimum(least, low - high)
+        low = clopper_pearson(one[:, 0], one[:, 1], below)[0]
+        high = clopper_pearson(other[:, 0], other[:, 1], grid[0] / above)[1]
+        least = np.minimum(least, low[first] - high[second])
     return least[which.ravel()].reshape(given[0].shape)
 
 

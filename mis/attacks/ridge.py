@@ -1,4 +1,4 @@
-"""Spec and functions: a ridge regression of membership on the released parameters."""
+"""A ridge regression of membership on the released parameters."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

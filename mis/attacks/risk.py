@@ -1,13 +1,14 @@
-"""Functions: which records an attack betrays, over several target models that some trained on and some did not."""
+"""Which records an attack betrays, over several target models that some trained on and some did not."""
 
 import numpy as np
 
+from mis.attacks.crossfit import widening
 from mis.attacks.rates import least_difference
 
 __all__ = ["record_risks", "risk_table", "with_risks"]
 
 
-def record_risks(samples, called, ids, level):
+def record_risks(places, called, ids, level, *, num_folds=0):
     r"""Return one row a record, most at risk first, as columns; no columns where no record was in and out.
 
     Claim: with probability ``level`` at least the advantages of *all* rows lie within their limits, so also those of
@@ -15,12 +16,16 @@ def record_risks(samples, called, ids, level):
 
     Parameters
     ----------
-    samples, called
-        Members and non-members, and for each whether the threshold, chosen on other target models, called it a member.
+    places, called
+        Of members and of non-members: which record each score is of, and whether the threshold, chosen on other target
+        models, called it a member.
     ids
-        Names of the records, shape (N,); ``Sample.places`` points into them.
+        Names of the records, shape (N,); ``places`` points into them.
     level
         Probability that all limits hold.
+    num_folds
+        Of how many folds, shadows of each other, the target models are; 0 if none. Their shadows make the calls of all
+        targets depend on each other: counts are then worth as many less as ``widening`` says, which is approximate.
 
     Returns
     -------
@@ -42,21 +47,22 @@ def record_risks(samples, called, ids, level):
     ----------
     Clopper, Pearson (1934), Biometrika 26. Fisher (1932), Statistical Methods for Research Workers, section 21.1.
     """
-    member, nonmember = (np.bincount(side.places, minlength=len(ids)) for side in samples)
+    member, nonmember = (np.bincount(side, minlength=len(ids)) for side in places)
     hits, false_hits = (
-        np.bincount(side.places[which], minlength=len(ids))
-        for side, which in zip(samples, called, strict=True)
+        np.bincount(side[which], minlength=len(ids)) for side, which in zip(places, called, strict=True)
     )
     both = np.flatnonzero((member > 0) & (nonmember > 0))
     if not len(both):
         return {}
     member, nonmember, hits, false_hits = (count[both] for count in (member, nonmember, hits, false_hits))
     error = (1 - level) / (2 * len(both))
+    worth = widening(num_folds) if num_folds else 1.0
+    into, out = (hits / worth, member / worth), (false_hits / worth, nonmember / worth)
     columns = {
         "id": ids[both],
         "advantage": hits / member - false_hits / nonmember,
-        "advantage_lower": least_difference(hits, member, false_hits, nonmember, error),
-        "advantage_upper": -least_difference(false_hits, nonmember, hits, member, error),
+        "advantage_lower": least_difference(*into, *out, error),
+        "advantage_upper": -least_difference(*out, *into, error),
         "hits": hits,
         "trained": member,
         "false_hits": false_hits,

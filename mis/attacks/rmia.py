@@ -1,4 +1,4 @@
-"""Spec: the robust membership inference attack, which ranks an example among a population."""
+"""The robust membership inference attack, which ranks an example among a population."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +12,9 @@ __all__ = ["RMIA"]
 
 # What an infinite density counts as; sums of many must not overflow.
 LARGEST = 1e300
+
+# Ratios nearer than this to each other are equal: rounding depends on the number of shadows, which must tell nothing.
+ROUNDING = 1e-12
 
 # Probabilities summed at a time: 256 KiB.
 BLOCK = 2**15
@@ -103,7 +106,8 @@ class RMIA(Attack):
         others.sort(axis=1)
         scores = np.empty_like(ratios)
         for score, ratio, other in zip(scores, ratios / self.gamma, others, strict=True):
-            below = np.searchsorted(other, ratio, "left") + np.searchsorted(other, ratio, "right")
+            ends = ratio * (1 - ROUNDING), ratio * (1 + ROUNDING)
+            below = np.searchsorted(other, ends[0], "left") + np.searchsorted(other, ends[1], "right")
             score[:] = below / (2 * len(other))
         return scores
 

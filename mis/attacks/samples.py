@@ -1,15 +1,16 @@
-"""Value and functions: the scores of members and of non-members, and thresholds that part them."""
+"""The scores of members and of non-members, and thresholds that part them."""
 
 import functools
+import itertools
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mis.attacks.base import read_membership, read_scores
 from mis.numerics.checks import InvalidInput, unmasked
 
-__all__ = ["Sample", "exchange_thresholds", "first_repeated", "read_samples", "roc_curve"]
+__all__ = ["Sample", "deal_rows", "exchange_thresholds", "first_repeated", "read_samples", "roc_curve"]
 
 
 # Draws of halves before it is said that none has records of both kinds in each.
@@ -18,12 +19,17 @@ TRIES = 1000
 
 @dataclass(frozen=True)
 class Sample:
-    """Scores of members or of non-members, ascending, each with the number of its target model."""
+    """Scores of members or of non-members, ascending, each with the number of its target model.
+
+    ``rows`` are the independent units: the target models, or the folds that they were dealt to; then ``dealt`` are the
+    models.
+    """
 
     scores: np.ndarray
     rows: np.ndarray
     places: np.ndarray
     num_rows: int
+    dealt: np.ndarray | None = None
 
     @classmethod
     def sort(cls, scores, rows, places, num_rows):
@@ -36,29 +42,39 @@ class Sample:
     def __len__(self):
         return len(self.scores)
 
+    @property
+    def models(self):
+        """The number of each score's target model."""
+        return self.rows if self.dealt is None else self.dealt
+
     @functools.cached_property
     def sizes(self):
-        """Number of records of each target model, shape (T,)."""
+        """Number of records of each row, shape (T,)."""
         return np.bincount(self.rows, minlength=self.num_rows)
 
     def hits(self, called):
-        """Count the records of each target model for which ``called`` holds, shape (T,)."""
+        """Count the records of each row for which ``called`` holds, shape (T,)."""
         return np.bincount(self.rows[called], minlength=self.num_rows)
 
     def above(self, thresholds, *, strict):
-        """Count the records of each target model above thresholds ``(G,)``, or not below them, shape (G, T)."""
+        """Count the records of each row above thresholds ``(G,)``, or not below them, shape (G, T)."""
         first = np.searchsorted(self.scores, thresholds, "right" if strict else "left")
         if self.num_rows == 1:
             return (len(self) - first)[:, None]
-        hits = [self.hits(slice(start, None)) for start in first]
-        return np.array(hits, dtype=int).reshape(len(first), self.num_rows)
+        # Each record is counted once, between the two thresholds that it lies between.
+        order = np.argsort(first, kind="stable")
+        between = [self.hits(slice(*ends)) for ends in itertools.pairwise([*first[order], len(self)])]
+        hits = np.empty((len(first), self.num_rows), dtype=int)
+        hits[order] = np.array(between, dtype=int).reshape(hits.shape)[::-1].cumsum(axis=0)[::-1]
+        return hits
 
     def flip(self):
         """Return the sample with the opposite scores."""
-        return Sample(-self.scores[::-1], self.rows[::-1], self.places[::-1], self.num_rows)
+        return replace(self, scores=-self.scores[::-1], rows=self.rows[::-1], places=self.places[::-1],
+                       dealt=self.models[::-1])  # fmt: skip
 
 
-def read_samples(member, nonmember, scores, membership, targets=None, ids=None):
+def read_samples(member, nonmember, scores, membership, targets=None, ids=None, scored=None):
     """Read any form of input as the two samples, names of the target models (T,) and of the records (N,).
 
     These are None where nothing says which record of one target model is which of another.
@@ -67,6 +83,8 @@ def read_samples(member, nonmember, scores, membership, targets=None, ids=None):
              (member, nonmember, scores, membership), strict=True) if x is not None]  # fmt: skip
     if given != ["scores", "membership"] and (targets is not None or ids is not None):
         raise InvalidInput("audit: expected scores and membership with targets or ids.")
+    if given != ["scores", "membership"] and scored is not None:
+        raise InvalidInput("audit: expected scores and membership with scored.")
     if given == ["member", "nonmember"]:
         sides = [_read_rows(name, x) for name, x in (("member", member), ("nonmember", nonmember))]
         if len(sides[0]) != len(sides[1]):
@@ -77,7 +95,8 @@ def read_samples(member, nonmember, scores, membership, targets=None, ids=None):
         pairs = [(x.ravel(), np.repeat(np.arange(len(x)), x.shape[1])) for x in sides]
         places = [np.tile(np.arange(x.shape[1]), len(x)) for x in sides]
     elif given == ["scores", "membership"]:
-        all_scores = _read_rows("scores", scores)
+        there = _read_scored(scored, scores)
+        all_scores = _read_rows("scores", scores if there is True else np.where(there, scores, 0.0))
         is_member = read_membership("audit", "membership", membership)
         if np.shape(scores) != is_member.shape:
             raise InvalidInput(
@@ -86,7 +105,7 @@ def read_samples(member, nonmember, scores, membership, targets=None, ids=None):
             )
         all_scores = all_scores.ravel()
         rows, columns, targets, ids = _read_names(np.shape(scores), targets, ids)
-        found = [side.ravel() for side in (is_member, ~is_member)]
+        found = [(side & there).ravel() for side in (is_member, ~is_member)]
         pairs = [(all_scores[side], rows[side]) for side in found]
         places = [columns[side] for side in found]
     else:
@@ -101,6 +120,19 @@ def read_samples(member, nonmember, scores, membership, targets=None, ids=None):
             raise InvalidInput(f"audit: expected at least 2 {name}, got {len(values)}.")
     samples = [Sample.sort(*pair, place, len(targets)) for pair, place in zip(pairs, places, strict=True)]
     return *samples, targets, ids
+
+
+def _read_scored(scored, scores):
+    """Return which scores there are, bool of their shape; True where nothing is said."""
+    if scored is None:
+        return True
+    unmasked("audit", "scores", scores)
+    there = read_membership("audit", "scored", scored)
+    if np.shape(scores) != there.shape:
+        raise InvalidInput(
+            f"audit: expected scores and scored of equal shape, got {np.shape(scores)} and {there.shape}."
+        )
+    return there
 
 
 def first_repeated(rows, columns):
@@ -158,6 +190,11 @@ def _read_rows(name, values):
         shape = f"{name}.shape={values.shape}"
         raise InvalidInput(f"audit: expected {name} of shape (N,) or (T, N), got {shape}.")
     return np.atleast_2d(values)
+
+
+def deal_rows(sample, folds):
+    """Make the folds that target models were dealt to the independent units; ``folds`` of each model, ``(T,)``."""
+    return replace(sample, rows=folds[sample.rows], num_rows=int(folds.max()) + 1, dealt=sample.rows)
 
 
 def exchange_thresholds(member, nonmember, seed):

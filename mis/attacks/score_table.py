@@ -1,4 +1,4 @@
-"""Function: the scores that ``audit`` takes, from the columns of a table."""
+"""The scores that ``audit`` takes, from the columns of a table."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Functions: the black-box statistics of a model's outputs that attacks use; larger for likelier members.
+"""The black-box statistics of a model's outputs that attacks use; larger for likelier members.
 
 Classification statistics take logits, shape ``(…, N, C)``, and labels ``(N,)``; a user who has probabilities
 passes their logarithms. Everything is computed in log space: a probability that rounds to 1 costs no order.

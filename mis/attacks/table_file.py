@@ -1,4 +1,4 @@
-"""Functions: read the columns of a table of text or of Parquet; what is wrong with it is said with its line."""
+"""Read the columns of a table of text or of Parquet; what is wrong with it is said with its line."""
 
 import csv
 import importlib

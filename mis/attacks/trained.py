@@ -1,7 +1,8 @@
-"""Spec: an attack trained on the outputs of shadow models."""
+"""An attack trained on the outputs of shadow models."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -91,16 +92,28 @@ class Trained(Attack):
         self, *, shadow_logits, shadow_membership, target_logits, shadow_labels=None, labels=None
     ) -> np.ndarray:
         """Fit to the shadow models' outputs, score the target's."""
+        return self.fit(shadow_logits, shadow_membership, shadow_labels)(target_logits, labels)
+
+    def fit(
+        self,
+        shadow_logits: np.ndarray,
+        shadow_membership: np.ndarray,
+        shadow_labels: np.ndarray | None = None,
+    ) -> Callable[..., np.ndarray]:
+        """Fit to checked outputs of shadow models; return what scores logits ``(…, N, C)``, and labels if used."""
         if shadow_membership.all() or not shadow_membership.any():
             raise InvalidInput("Trained: expected shadow members and non-members, got one kind only.")
         model = make_pipeline(StandardScaler(), CLASSIFIERS[self.classifier](self.seed))
         model.fit(_features(shadow_logits, shadow_labels), shadow_membership.ravel())
-        features = _features(target_logits, labels)
+        return partial(self._score, model)
+
+    def _score(self, model, logits, labels=None):
+        features = _features(logits, labels)
         if self.classifier == "logistic":
             scores = model.decision_function(features)
         else:
             scores = model.predict_proba(features)[:, 1]
-        return scores.reshape(target_logits.shape[:-1])
+        return scores.reshape(logits.shape[:-1])
 
 
 def _features(logits, labels):

@@ -1,4 +1,4 @@
-"""Functions: what the attacks on released parameters share, with everything estimated on shadow models only.
+"""What the attacks on released parameters share, with everything estimated on shadow models only.
 
 Released parameters ``Q(w)`` of M models on one flat axis of P weights. Every function takes all models at once and a
 weight for each, 1 for the shadows and 0 for the others: means, spreads and fits come from the shadows, scores are for

@@ -8,6 +8,7 @@ without them.
 import ast
 import codecs
 import os
+import shlex
 import signal
 import sys
 import warnings
@@ -20,19 +21,16 @@ from cyclopts import Parameter
 
 from mis.cli.inputs import convert
 from mis.cli.plain import plain
+from mis.provenance import COMMAND
 from mis.version import version
 
 __all__ = ["app", "main"]
 
 TOO_MUCH = "more was asked for than this machine has memory for."
 
-# Its name, and the file and function where that has another.
-COMMANDS = {
-    **{
-        name: name for name in ("rank", "run", "explain", "indicator", "audit", "inspect", "verify", "figure")
-    },
-    "list": "names",
-}
+# Where the file and function are called like the command; and where they have another name.
+NAMES = ("rank", "run", "explain", "indicator", "audit", "attack", "inspect", "report", "verify", "figure")
+COMMANDS = {**{name: name for name in NAMES}, "list": "names"}
 
 
 def _description(place: str) -> str:
@@ -62,9 +60,11 @@ def main(tokens: Sequence[str] | None = None) -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="mis-plain")
     previous = signal.signal(signal.SIGTERM, _terminate)
+    asked = COMMAND.set(shlex.join(["mis", *(sys.argv[1:] if tokens is None else tokens)]))
     try:
         _run(tokens)
     finally:
+        COMMAND.reset(asked)
         signal.signal(signal.SIGTERM, previous)
 
 

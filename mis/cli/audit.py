@@ -1,11 +1,11 @@
-"""Function: ``mis audit``."""
+"""``mis audit``."""
 
 import json
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from mis.cli.inputs import OutputFile, drawable, keep_apart, writable
+from mis.cli.inputs import OutputFile, Switch, drawable, keep_apart, writable
 
 __all__ = ["audit"]
 
@@ -20,6 +20,7 @@ def audit(
     path: Annotated[str, Parameter(allow_leading_hyphen=True, validator=_no_option)],
     /,
     *,
+    attack: str | None = None,
     level: float = 0.95,
     delta: float = 1e-5,
     seed: int = 0,
@@ -27,6 +28,7 @@ def audit(
     plot: Annotated[OutputFile, Parameter(validator=(writable, drawable))] = None,
     json_file: Annotated[OutputFile, Parameter(name="--json")] = None,
     csv_file: Annotated[OutputFile, Parameter(name="--csv")] = None,
+    latex: Switch = False,
     width: str = "single",
     style: str | None = None,
 ) -> None:
@@ -37,8 +39,10 @@ def audit(
     path
         A .csv, .tsv or .parquet file, or - for CSV from standard input, with columns score, member and optional target,
         id; or one row a record with columns score_K, member_K for every target model K, and optional id. Or an .npz
-        file with arrays member and nonmember, or scores and membership; rows are target models. Larger scores are
-        likelier members.
+        file with arrays member and nonmember, or scores and membership; rows are target models, ids (N,) name the
+        records. Or scores.npz of mis attack. Larger scores are likelier members.
+    attack
+        Whose scores, where mis attack wrote those of several.
     level
         Level of all intervals.
     delta
@@ -55,6 +59,8 @@ def audit(
         Write the metrics to this file.
     csv_file
         Write one line per score to this file, those of the records most at risk first.
+    latex
+        Print the tables in LaTeX (booktabs), not as text.
     width
         Of the figure: single or double (3.4in, 7in), or a number with in, cm, mm or pt.
     style
@@ -66,6 +72,7 @@ def audit(
     from mis.attacks.audit_file import load
     from mis.attacks.risk import risk_table, with_risks
     from mis.numerics.checks import InvalidInput
+    from mis.provenance import made
 
     if top is not None and top < 0:
         raise InvalidInput(f"audit: expected top an integer >= 0, got top={top}.")
@@ -80,7 +87,7 @@ def audit(
             )
         inches("audit", width)
         check_style("audit", style)
-    arrays: dict[str, Any] = load(path)
+    arrays: dict[str, Any] = load(path, attack)
     found = run(**arrays, level=level, delta=delta, seed=seed)
     risks = found.risks()
     if top and not risks:
@@ -88,11 +95,25 @@ def audit(
             "audit: expected with --top several target models, scores with ids (in .npz: scores and membership), and "
             "records that are members for some target models and not for others."
         )
-    print(found.table())
-    if risks and top != 0:
-        print(f"\n{risk_table(risks, 10 if top is None else top, level=level)}")
+    listed = 10 if top is None else top
+    document = {
+        "made": made("audit"),
+        "kind": found.advantage.kind,
+        **found.to_json(),
+        "roc": found.roc() if latex or json_file is not None else [],
+        "most_at_risk": {name: column[:listed].tolist() for name, column in risks.items()},
+        "num_at_risk": len(risks["id"]) if risks else 0,
+    }
+    if latex:
+        from mis.report.writing import latex_of
+
+        print(latex_of(document))
+    else:
+        print(found.table())
+        if risks and listed:
+            print(f"\n{risk_table(risks, listed, level=level)}")
     if json_file is not None:
-        json_file.write_text(json.dumps(found.to_json(), indent=1) + "\n")
+        json_file.write_text(json.dumps(document, indent=1) + "\n")
     if csv_file is not None:
         columns = with_risks(found.records(), risks)
         with open(csv_file, "w", newline="", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Functions: options of ``mis rank`` from a TOML file."""
+"""Options of ``mis rank`` from a TOML file."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Function: ``mis explain``."""
+"""``mis explain``."""
 
 __all__ = ["explain"]
 

@@ -1,4 +1,4 @@
-"""Function: ``mis figure``."""
+"""``mis figure``."""
 
 import functools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Function: ``mis indicator``."""
+"""``mis indicator``."""
 
 import json
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""Functions: what the command line reads and where it may write, refused in words before anything is computed."""
+"""What the command line reads and where it may write, refused in words before anything is computed."""
 
 import os
 from collections.abc import Sequence

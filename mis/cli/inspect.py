@@ -1,11 +1,11 @@
-"""Function: ``mis inspect``."""
+"""``mis inspect``."""
 
 import json
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from mis.cli.inputs import OutputFile, keep_apart
+from mis.cli.inputs import OutputFile, Switch, keep_apart
 
 __all__ = ["inspect"]
 
@@ -21,6 +21,7 @@ def inspect(
     seed: int = 0,
     json_file: Annotated[OutputFile, Parameter(name="--json")] = None,
     csv_file: Annotated[OutputFile, Parameter(name="--csv")] = None,
+    latex: Switch = False,
 ) -> None:
     """Say what released files of weights are, and what they let through: no data, no training.
 
@@ -45,17 +46,26 @@ def inspect(
         Write all numbers to this file.
     csv_file
         Write one line a tensor to this file.
+    latex
+        Print the tables in LaTeX (booktabs), not as text.
     """
     import csv
 
     from mis.inspect import inspect as run
+    from mis.provenance import made
 
     releases, files = [path, *others], spread or []
     keep_apart([*releases, against, *files], [json_file, csv_file])
     found = run(*releases, full=against, spread=files, full_advantage=full_advantage, level=level, seed=seed)
-    print(found.table())
+    document = {"made": made("inspection"), **found.to_json()}
+    if latex:
+        from mis.report.writing import latex_of
+
+        print(latex_of(document))
+    else:
+        print(found.table())
     if json_file is not None:
-        json_file.write_text(json.dumps(found.to_json(), indent=1) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if csv_file is not None:
         records = found.records()
         with open(csv_file, "w", newline="", encoding="utf-8") as file:

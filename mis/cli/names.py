@@ -1,4 +1,4 @@
-"""Function: ``mis list``."""
+"""``mis list``."""
 
 import dataclasses
 import sys
@@ -35,6 +35,9 @@ def names() -> None:
     for word, what in GRAMMAR.items():
         grid.add_row(word, what)
     console.print(grid, "")
+    console.print(
+        "prune-90+uniform-4: the survivors, quantized. noise-like-NAME: noise of the squared error of NAME."
+    )
     console.print("Default quantizers:", ", ".join(q.name for q in DEFAULT))
     console.print(
         "A task may also be the path of an .npz file with features (N, d), or images (N, H, W) or (N, H, W, C), "

@@ -1,4 +1,4 @@
-"""Functions: options of a command as the specs have them, read without loading these: ``--help`` must not wait for JAX.
+"""Options of a command as the specs have them, read without loading these: ``--help`` must not wait for JAX.
 
 An option is a field of a spec, with the type, default and description that stand there.
 """

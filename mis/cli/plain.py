@@ -1,4 +1,4 @@
-"""Functions: text in characters that the terminal has."""
+"""Text in characters that the terminal has."""
 
 __all__ = ["plain"]
 

@@ -1,4 +1,4 @@
-"""Function: ``mis rank``."""
+"""``mis rank``."""
 
 import sys
 import warnings
@@ -43,6 +43,7 @@ def rank(
     config: Path | None = None,
     shard: str | None = None,
     fresh: Switch = False,
+    latex: Switch = False,
     **options: Any,
 ) -> None:
     """Rank releases of a task's networks by how much they leak about training examples.
@@ -75,6 +76,8 @@ def rank(
         i/n: train only the i-th of n parts, e.g. in n processes with the same --out.
     fresh
         Forget what --out holds for this specification.
+    latex
+        Print the tables in LaTeX (booktabs), not as text. `mis report --latex` does it of results on disk.
     """
     typed = {
         "releases": releases,
@@ -104,10 +107,15 @@ def rank(
     except ShardsMissing as unfinished:
         print(f"{unfinished} Run the others with the same --out; the last one prints the ranking.")
         return
-    print(ranking.table())
+    if latex:
+        from mis.report.writing import latex_of
+
+        print(latex_of(ranking.to_json()))
+    else:
+        print(ranking.table())
     written = [f"ranking{suffix}" for suffix in (".csv", ".json", *SUFFIXES, ".txt")]
     drawn = [name for name in written if (Path(folder) / name).exists()]
-    print(f"Written to {folder}: {', '.join(drawn)}")
+    print(f"{'% ' if latex else ''}Written to {folder}: {', '.join(drawn)}")
     if drawn != written:
         sys.exit(1)
 

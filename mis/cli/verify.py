@@ -1,4 +1,4 @@
-"""Function: ``mis verify``."""
+"""``mis verify``."""
 
 import json
 import shutil

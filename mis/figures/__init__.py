@@ -1,4 +1,4 @@
-"""Floor 3: rows in, matplotlib figures out. Computes nothing, imports no JAX."""
+"""Rows in, matplotlib figures out. Computes nothing, imports no JAX."""
 
 from collections.abc import Callable
 

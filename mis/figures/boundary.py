@@ -1,4 +1,4 @@
-"""Function: why sparsity can protect more than few bits do, as a figure of cell edges in the law of the weights."""
+"""Why sparsity can protect more than few bits do, as a figure of cell edges in the law of the weights."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

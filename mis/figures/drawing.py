@@ -1,4 +1,4 @@
-"""Class and functions: a figure with its caption, drawn and saved in one style, and what all figures are made of."""
+"""A figure with its caption, drawn and saved in one style, and what all figures are made of."""
 
 import contextlib
 from collections.abc import Iterator, Mapping

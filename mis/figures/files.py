@@ -1,4 +1,4 @@
-"""Functions: figures on disk, and a ranking read back from there to be drawn anew."""
+"""Figures on disk, and a ranking read back from there to be drawn anew."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Function: names beside points that can be taken for no other point's."""
+"""Names beside points that can be taken for no other point's."""
 
 import itertools
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Function: where local asymptotics hold, as a figure of attacked over predicted advantages."""
+"""Where local asymptotics hold, as a figure of attacked over predicted advantages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Functions: figures that only theory notebooks end with. Rows in, figure out; nothing is computed here."""
+"""Figures that only theory notebooks end with. Rows in, figure out; nothing is computed here."""
 
 from mis.figures.drawing import Drawing, drawing, legend, logarithmic, shape
 from mis.figures.rows import POINTWISE, Rows, column_values, error_bars, grouped

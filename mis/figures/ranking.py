@@ -1,4 +1,4 @@
-"""Functions: a ranking as a figure, privacy against performance and indicators against advantage."""
+"""A ranking as a figure, privacy against performance and indicators against advantage."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple

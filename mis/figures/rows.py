@@ -1,4 +1,4 @@
-"""Functions: rows of a study, taken apart for a figure."""
+"""Rows of a study, taken apart for a figure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

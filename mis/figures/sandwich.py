@@ -1,4 +1,4 @@
-"""Function: the sandwich on networks, a panel a task: black box, strongest attack, predicted level."""
+"""The sandwich on networks, a panel a task: black box, strongest attack, predicted level."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

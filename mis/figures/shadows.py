@@ -1,4 +1,4 @@
-"""Function: what attacks reach with more shadow models, as a figure with the limits that few of them foretell."""
+"""What attacks reach with more shadow models, as a figure with the limits that few of them foretell."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

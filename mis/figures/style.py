@@ -1,4 +1,4 @@
-"""Functions: the style of all figures, and the widths they are laid out for."""
+"""The style of all figures, and the widths they are laid out for."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Functions: the figures of the studies of theory. Rows in, figure out; nothing is computed here."""
+"""The figures of the studies of theory. Rows in, figure out; nothing is computed here."""
 
 from mis.figures.drawing import Drawing, drawing, legend, logarithmic, shape
 from mis.figures.labels import label_points

@@ -1,4 +1,4 @@
-"""Floor 3: what released files are and what they let through; no data, no training.
+"""What released files are and what they let through; no data, no training.
 
 To recognise another quantizer: a ``Family`` in ``families.py``. To read another format: ``formats/__init__.py``.
 """

@@ -1,4 +1,4 @@
-"""Function: what a tensor of GGUF blocks was released as.
+"""What a tensor of GGUF blocks was released as.
 
 The package ``gguf`` turns blocks into numbers. The levels of a block are read off the same way: its codes are replaced
 by a constant code, so that what comes back is a level, whatever scales of scales the type has.

@@ -1,4 +1,4 @@
-"""Values: what one tensor was released as, and the cells that its codes stand for.
+"""What one tensor was released as, and the cells that its codes stand for.
 
 Weights that share their levels are a unit: the tensor, a row, a column, or so many weights in a row (a group). The
 levels of unit u are ``offset[u] + scale[u] * table``: one table a tensor, two numbers a unit.

@@ -1,4 +1,4 @@
-"""Values: the grids that are looked for, their levels up to an offset and a scale.
+"""The grids that are looked for, their levels up to an offset and a scale.
 
 To add one: a ``Family`` in ``_families``; a row in ``tests/inspect/test_recognise.py``.
 """

@@ -1,4 +1,4 @@
-"""Functions: how much information about the weights passes a released file, from weights that spread."""
+"""How much information about the weights passes a released file, from weights that spread."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Functions: codes with scales published beside them, found by their names."""
+"""Codes with scales published beside them, found by their names."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Functions: what one pass over a tensor tells: zeros, entropy, error, and weights outside their cells."""
+"""What one pass over a tensor tells: zeros, entropy, error, and weights outside their cells."""
 
 import math
 from collections.abc import Callable

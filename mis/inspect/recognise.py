@@ -1,4 +1,4 @@
-"""Function: which quantizer a tensor was released by, recognised by its levels."""
+"""Which quantizer a tensor was released by, recognised by its levels."""
 
 import math
 from collections.abc import Iterator

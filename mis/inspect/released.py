@@ -1,4 +1,4 @@
-"""Values: what is known of a tensor, of a file, and of several files together."""
+"""What is known of a tensor, of a file, and of several files together."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Value: what an inspection found, as a table, lines and numbers."""
+"""What an inspection found, as a table, lines and numbers."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Function: inspect released files."""
+"""Inspect released files."""
 
 import os
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from mis.numerics.checks import InvalidInput, confidence, integer, number
 from mis.results import Interval
 from mis.theory import predicted_advantage
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "read_codings"]
 
 WHERE = "inspect"
 
@@ -96,7 +96,7 @@ def inspect(
             f"{WHERE}: expected files that give the spread (--spread) where full_advantage is given."
         )
     before = _Before(full, spread)
-    codings = [_codings(path) for path in releases]
+    codings = [read_codings(path) for path in releases]
     found = []
     all_shares: list[dict[str, Shares]] = []
     for path, coded in zip(releases, codings, strict=True):
@@ -137,7 +137,7 @@ def _distinct(paths: Sequence[Any]) -> None:
                 raise InvalidInput(f"{path}: expected files that differ to give a spread, got one twice.")
 
 
-def _codings(path: Any) -> dict[str, Coding]:
+def read_codings(path: Any) -> dict[str, Coding]:
     """Return what each tensor of a file was released as; what stands beside codes is counted there."""
     tensors = {tensor.name: tensor for tensor in read(path)}
     beside = companions(tensors)

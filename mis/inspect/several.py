@@ -1,4 +1,4 @@
-"""Function: what several releases of one tensor tell together."""
+"""What several releases of one tensor tell together."""
 
 import math
 from collections import Counter

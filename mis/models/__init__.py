@@ -1,10 +1,10 @@
-"""Floor 1: networks. To add one: copy ``lenet.py`` (``init``, ``apply``) and register it here."""
+"""Networks. To add one: copy ``lenet.py`` (``init``, ``apply``) and register it here."""
 
 import dataclasses
 from typing import Any
 
 from mis.models.base import Model, check
-from mis.models.functions import Functions, load
+from mis.models.functions import Functions, imported, load
 from mis.models.layout import Group, Layout
 from mis.models.lenet import LeNet
 from mis.models.mlp import MLP
@@ -25,6 +25,7 @@ __all__ = [
     "any_options",
     "check",
     "get",
+    "imported",
     "load",
     "options",
     "takes_images",
@@ -41,7 +42,7 @@ def options(model: Any) -> list[str]:
     Examples
     --------
     >>> options("mlp")
-    ['width', 'depth']
+    ['activation_bits', 'width', 'depth']
     """
     spec = MODELS.get(model) if isinstance(model, str) else None
     return [field.name for field in dataclasses.fields(spec) if field.name not in GIVEN] if spec else []
@@ -53,7 +54,7 @@ def any_options() -> list[str]:
     Examples
     --------
     >>> any_options()
-    ['width', 'depth', 'activation', 'norm']
+    ['activation_bits', 'width', 'depth', 'activation', 'norm']
     """
     return list(dict.fromkeys(option for name in MODELS for option in options(name)))
 

@@ -1,4 +1,4 @@
-"""Spec: what a network is, two pure functions of its parameters.
+"""What a network is, two pure functions of its parameters.
 
 To add a network: copy ``lenet.py``, write ``init`` and ``apply``; add it to ``MODELS`` in ``__init__.py``; add one row
 to ``CASES`` in ``tests/contracts/test_models.py``. A network with batch statistics also writes ``fit_statistics``.
@@ -34,10 +34,14 @@ class Model(abc.ABC):
         Shape of one example's features.
     num_classes
         Number of classes, fitted by cross-entropy in nats; None is regression on one output by squared error.
+    activation_bits
+        Bits of the hidden layers' values, 1 to 16: rectifiers are then cut at 1 and rounded, gradients straight
+        through. None rounds nothing.
     """
 
     input_shape: tuple[int, ...]
     num_classes: int | None = None
+    activation_bits: int | None = None
 
     # Whether one network after another in a compiled loop is fastest on a CPU. Convolutions there are 4 to 10 times
     # slower than the same step called from Python.
@@ -53,6 +57,8 @@ class Model(abc.ABC):
             integer(where, "input_shape", size, at_least=1)
         if self.num_classes is not None:
             integer(where, "num_classes", self.num_classes, at_least=2)
+        if self.activation_bits is not None:
+            integer(where, "activation_bits", self.activation_bits, at_least=1, at_most=16)
 
     @abc.abstractmethod
     def init(self, key: jax.Array) -> Any:

@@ -1,4 +1,4 @@
-"""Functions: what convolutional networks are made of; images ``(B, height, width, channels)``."""
+"""What convolutional networks are made of; images ``(B, height, width, channels)``."""
 
 import contextlib
 import contextvars
@@ -11,7 +11,15 @@ import numpy as np
 
 from mis.numerics.checks import InvalidInput
 
-__all__ = ["affine", "as_products", "convolve", "he_normal", "image_shape", "max_pool", "per_channel"]
+__all__ = [
+    "affine",
+    "as_products",
+    "convolve",
+    "convolve_and_pool",
+    "he_normal",
+    "image_shape",
+    "per_channel",
+]
 
 _PRODUCTS = contextvars.ContextVar("convolutions as products", default=False)
 
@@ -72,6 +80,63 @@ def _picks(size: int, reach: int, stride: int) -> np.ndarray:
     return np.asarray(seen[..., None] == np.arange(size), np.float32)
 
 
+def convolve_and_pool(images: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Return the largest of every 2 x 2 pixels of the images convolved; an odd last row or column is dropped.
+
+    What ``convolve`` and then a maximum over windows give, up to rounding. The four pixels of a window are computed as
+    channels of a convolution over blocks of 2 x 2 pixels: no window is cut out of anything, and with four times the
+    channels on a quarter of the places XLA's convolutions run several times faster on a CPU, gradients too.
+
+    Parameters
+    ----------
+    images
+        Shape ``(B, height, width, in)``.
+    kernel
+        Shape ``(height, width, in, out)``; the images are padded with zeros, as ``SAME`` pads.
+
+    Returns
+    -------
+    array
+        Shape ``(B, height // 2, width // 2, out)``.
+
+    Examples
+    --------
+    >>> convolve_and_pool(jnp.arange(16.0).reshape(1, 4, 4, 1), jnp.ones((1, 1, 1, 1)))[0, ..., 0]
+    Array([[ 5.,  7.],
+           [13., 15.]], dtype=float32)
+    """
+    _, height, width, _ = images.shape
+    *reach, _, channels = kernel.shape
+    rows, columns = (jnp.asarray(_taps(taps), kernel.dtype) for taps in reach)
+    shifts = jnp.einsum("npai,mqbj,ijco->nmpqcabo", rows, columns, kernel)
+    found = convolve(_blocks(images), shifts.reshape(len(rows), len(columns), -1, 4 * channels))
+    # Whole windows only.
+    found = found[:, : height // 2, : width // 2]
+    top_left, top_right, left, right = (found[..., k * channels : (k + 1) * channels] for k in range(4))
+    # In pairs: a maximum over an axis takes longer.
+    return jnp.maximum(jnp.maximum(top_left, left), jnp.maximum(top_right, right))
+
+
+def _blocks(images: jax.Array) -> jax.Array:
+    """Return blocks of 2 x 2 pixels as channels, ``(B, rows, columns, 4 * in)``; zeros fill up the last ones."""
+    count, height, width, channels = images.shape
+    rows, columns = -(-height // 2), -(-width // 2)
+    even = jnp.pad(images, ((0, 0), (0, 2 * rows - height), (0, 2 * columns - width), (0, 0)))
+    blocks = even.reshape(count, rows, 2, columns, 2, channels).transpose(0, 1, 3, 2, 4, 5)
+    return blocks.reshape(count, rows, columns, 4 * channels)
+
+
+def _taps(reach: int) -> np.ndarray:
+    """Return ``(blocks, 2, 2, reach)``: 1 where a pixel of a block lies under a place of the kernel around another.
+
+    Axes: the block as seen from that of the result, the pixel in it, the pixel of the result, the place of the kernel.
+    """
+    before = (reach - 1) // 2
+    blocks = np.arange(-before // 2, (reach - before) // 2 + 1)
+    pixel, of_result, place = np.arange(2)[:, None, None], np.arange(2)[:, None], np.arange(reach)
+    return np.asarray(2 * blocks[:, None, None, None] + pixel == of_result + place - before, np.float32)
+
+
 def affine(x: jax.Array, layer: dict[str, jax.Array]) -> jax.Array:
     """Return ``x @ kernel + bias``."""
     products = x @ layer["kernel"]
@@ -81,14 +146,3 @@ def affine(x: jax.Array, layer: dict[str, jax.Array]) -> jax.Array:
 def per_channel(vector: jax.Array, x: jax.Array) -> jax.Array:
     """Return one number a channel, the last axis, in the shape of ``x``."""
     return jnp.broadcast_to(vector, x.shape)
-
-
-def max_pool(images: jax.Array) -> jax.Array:
-    """Return the largest of every 2 x 2 pixels; an odd last row or column is dropped.
-
-    By slices: on a CPU a window's gradient takes a third longer.
-    """
-    _, height, width, _ = images.shape
-    even = images[:, : height // 2 * 2, : width // 2 * 2]
-    tall = jnp.maximum(even[:, ::2], even[:, 1::2])
-    return jnp.maximum(tall[:, :, ::2], tall[:, :, 1::2])

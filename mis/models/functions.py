@@ -1,4 +1,4 @@
-"""Spec: anyone's network, given as two functions of its parameters."""
+"""Anyone's network, given as two functions of its parameters."""
 
 import hashlib
 import importlib.util
@@ -11,9 +11,9 @@ from typing import Any
 import jax
 
 from mis.models.base import Model
-from mis.numerics.checks import InvalidInput
+from mis.numerics.checks import InvalidInput, UnsupportedSetting
 
-__all__ = ["Functions", "load"]
+__all__ = ["Functions", "imported", "load"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,10 @@ class Functions(Model):
 
     def __post_init__(self):
         super().__post_init__()
+        if self.activation_bits is not None:
+            raise UnsupportedSetting(
+                "Functions", "your own apply rounds its activations itself, or nobody does."
+            )
         for name in ("init", "apply"):
             if not callable(getattr(self, name)):
                 kind = type(getattr(self, name)).__name__
@@ -99,6 +103,37 @@ def load(place: str, input_shape: tuple[int, ...], num_classes: int | None) -> F
     InvalidInput
         Where the file cannot be read or imported, or lacks the name, or what it names is no network.
     """
+    found, path, name, text = imported(place)
+    if callable(found) and not isinstance(found, Functions):
+        try:
+            found = found(**_asked(found, input_shape, num_classes))
+        except Exception as error:
+            raise InvalidInput(f"model: {name} of {path} fails: {type(error).__name__}: {error}.") from error
+    if isinstance(found, tuple) and len(found) == 2 and all(map(callable, found)):
+        found = Functions(init=found[0], apply=found[1])
+    if not isinstance(found, Functions):
+        raise InvalidInput(
+            f"model: expected {name} of {path} to give mis.models.Functions or (init, apply), "
+            f"got a {type(found).__name__}."
+        )
+    return Functions(
+        init=found.init,
+        apply=found.apply,
+        input_shape=input_shape,
+        num_classes=num_classes,
+        title=name if found.title == "functions" else found.title,
+        version=hashlib.sha256(text).hexdigest()[:16] + found.version,
+    )
+
+
+def imported(place: str) -> tuple[Any, str, str, bytes]:
+    """Return what ``FILE.py:NAME`` names, the file, the name, and the file's content.
+
+    Raises
+    ------
+    InvalidInput
+        Where the file cannot be read or imported, or lacks the name.
+    """
     path, colon, name = place.rpartition(":")
     if not colon or not path or not name:
         raise InvalidInput(f"model: expected FILE.py:NAME, got model={place!r}.")
@@ -121,27 +156,7 @@ def load(place: str, input_shape: tuple[int, ...], num_classes: int | None) -> F
             word for word in vars(module) if not word.startswith("_") and callable(getattr(module, word))
         ]
         raise InvalidInput(f"model: {path} has no {name}; it has {', '.join(public) or 'no functions'}.")
-    found = getattr(module, name)
-    if callable(found) and not isinstance(found, Functions):
-        try:
-            found = found(**_asked(found, input_shape, num_classes))
-        except Exception as error:
-            raise InvalidInput(f"model: {name} of {path} fails: {type(error).__name__}: {error}.") from error
-    if isinstance(found, tuple) and len(found) == 2 and all(map(callable, found)):
-        found = Functions(init=found[0], apply=found[1])
-    if not isinstance(found, Functions):
-        raise InvalidInput(
-            f"model: expected {name} of {path} to give mis.models.Functions or (init, apply), "
-            f"got a {type(found).__name__}."
-        )
-    return Functions(
-        init=found.init,
-        apply=found.apply,
-        input_shape=input_shape,
-        num_classes=num_classes,
-        title=name if found.title == "functions" else found.title,
-        version=hashlib.sha256(text).hexdigest()[:16] + found.version,
-    )
+    return getattr(module, name), path, name, text
 
 
 def _asked(build, input_shape, num_classes):

@@ -1,4 +1,4 @@
-"""Value: how the parameters of a network, any pytree, become the matrices that are released, and back."""
+"""How the parameters of a network, any pytree, become the matrices that are released, and back."""
 
 import math
 from collections.abc import Sequence

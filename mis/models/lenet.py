@@ -1,13 +1,14 @@
-"""Spec: LeNet, with ReLU and pooling, or the all-convolutional one with sigmoids that gradient inversion uses."""
+"""LeNet, with ReLU and pooling, or the all-convolutional one with sigmoids that gradient inversion uses."""
 
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 
+from mis.models.activation import rectified
 from mis.models.base import Model
-from mis.models.convolution import affine, convolve, he_normal, image_shape, max_pool, per_channel
-from mis.numerics.checks import known
+from mis.models.convolution import affine, convolve, convolve_and_pool, he_normal, image_shape, per_channel
+from mis.numerics.checks import UnsupportedSetting, known
 
 __all__ = ["LeNet"]
 
@@ -44,6 +45,8 @@ class LeNet(Model):
         super().__post_init__()
         known("LeNet", "activation", self.activation, ("relu", "sigmoid"))
         image_shape("LeNet", self.input_shape, at_least=8)
+        if self.activation == "sigmoid" and self.activation_bits is not None:
+            raise UnsupportedSetting("LeNet", "activation_bits are for rectifiers; choose activation='relu'.")
 
     def init(self, key: jax.Array) -> dict:
         """Draw an initial point."""
@@ -79,9 +82,9 @@ class LeNet(Model):
             return affine(x.reshape(len(x), -1), layers[-1])
         for layer in layers[:2]:
             # Pooled first: the bias and the rectifier commute with a maximum, on a quarter of the pixels.
-            x = max_pool(convolve(x, layer["kernel"]))
-            x = jax.nn.relu(x + per_channel(layer["bias"], x))
+            x = convolve_and_pool(x, layer["kernel"])
+            x = rectified(x + per_channel(layer["bias"], x), self.activation_bits)
         x = x.reshape(len(x), -1)
         for layer in layers[2:-1]:
-            x = jax.nn.relu(affine(x, layer))
+            x = rectified(affine(x, layer), self.activation_bits)
         return affine(x, layers[-1])

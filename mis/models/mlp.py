@@ -1,4 +1,4 @@
-"""Spec: a fully connected ReLU network; with depth 0 linear, logistic or softmax regression."""
+"""A fully connected ReLU network; with depth 0 linear, logistic or softmax regression."""
 
 import itertools
 import math
@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mis.models.activation import rectified
 from mis.models.base import Model
 from mis.numerics.checks import integer
 
@@ -90,7 +91,7 @@ class MLP(Model):
     def apply(self, params: Sequence[jax.Array], features: jax.Array) -> jax.Array:
         """Return the outputs ``(..., num_classes or 1)`` for features ``(..., num_inputs)``; layers whole or parted."""
         for layer in params[:-1]:
-            features = jnp.maximum(_affine(layer, features), 0.0)
+            features = rectified(_affine(layer, features), self.activation_bits)
         return _affine(params[-1], features)
 
     def predict(self, layers: Sequence[jax.Array], features: jax.Array) -> jax.Array:

@@ -1,1 +1,1 @@
-"""Floor 0: argument checks, log-space arithmetic, intervals. Knows nothing of privacy."""
+"""Argument checks, log-space arithmetic, intervals. Knows nothing of privacy."""

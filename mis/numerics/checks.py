@@ -1,4 +1,4 @@
-"""Functions: argument checks, one sentence for every refusal."""
+"""Argument checks, one sentence for every refusal."""
 
 import difflib
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Functions: the law of a sum of independent lattice variables, with a bound on what was lost."""
+"""The law of a sum of independent lattice variables, with a bound on what was lost."""
 
 import math
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Functions: sums of exponentials that neither overflow nor underflow."""
+"""Sums of exponentials that neither overflow nor underflow."""
 
 import math
 

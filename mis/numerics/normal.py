@@ -1,16 +1,18 @@
-"""Functions: the standard normal law between two bounds, far out and in narrow cells too."""
+"""The standard normal law between two bounds, far out and in narrow cells too."""
 
 import math
 
 import numpy as np
 from scipy import special
 
+from mis.numerics.quadrature import legendre
+
 __all__ = ["cell_mean", "log_mass"]
 
 LOG_ROOT = math.log(2 * math.pi) / 2
 # Where the density falls by less than exp(-NARROW) over a cell, a rule of eight nodes has all digits.
 NARROW = 0.5
-NODES, WEIGHTS = special.roots_legendre(8)
+NODES, WEIGHTS = legendre(8)
 
 
 def log_mass(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -85,7 +87,7 @@ def _scaled_mass(near: np.ndarray, far: np.ndarray) -> np.ndarray:
     mass[wide] = mills[0] - np.exp(-fall[wide]) * mills[1]
     a, w = near[~wide], width[~wide]
     total = np.zeros_like(w)
-    for node, weight in zip((1 + NODES) / 2, WEIGHTS / 2, strict=True):
+    for node, weight in zip(NODES, WEIGHTS, strict=True):
         s = w * node
         total += weight * np.exp(-s * (a + s / 2))
     mass[~wide] = w * total

@@ -1,4 +1,4 @@
-"""Functions: one explicit seed, whichever kind the caller has, and the same draws whatever JAX's default is."""
+"""One explicit seed, whichever kind the caller has, and the same draws whatever JAX's default is."""
 
 from typing import Any
 

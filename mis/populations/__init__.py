@@ -1,4 +1,4 @@
-"""Functions: the populations by name."""
+"""The populations by name."""
 
 import dataclasses
 import os

@@ -1,4 +1,4 @@
-"""Spec: which molecules are mutagenic."""
+"""Which molecules are mutagenic."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Spec and values: what a population is, the examples it yields, and how it is cut into a pool and the rest.
+"""What a population is, the examples it yields, and how it is cut into a pool and the rest.
 
 To add a population: copy ``linear.py`` (a law that can be sampled) or ``freesolv.py`` (a table of real
 examples); add it to ``POPULATIONS`` in ``__init__.py``; add one row to ``CASES`` in

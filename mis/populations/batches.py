@@ -1,4 +1,4 @@
-"""Functions: read the batches of CIFAR-10, in its binary or in its Python form, without trusting either."""
+"""Read the batches of CIFAR-10, in its binary or in its Python form, without trusting either."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""Spec: which molecules pass the blood-brain barrier."""
+"""Which molecules pass the blood-brain barrier."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Spec: breast cancer diagnoses of scikit-learn."""
+"""Breast cancer diagnoses of scikit-learn."""
 
 from dataclasses import dataclass
 

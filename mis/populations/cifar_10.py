@@ -1,4 +1,4 @@
-"""Spec: small photographs of ten kinds of things."""
+"""Small photographs of ten kinds of things."""
 
 import os
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Spec: handwritten digits of scikit-learn."""
+"""Handwritten digits of scikit-learn."""
 
 from dataclasses import dataclass, replace
 

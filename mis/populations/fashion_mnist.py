@@ -1,4 +1,4 @@
-"""Specs: pictures of clothes, the shipped excerpt and the whole set."""
+"""Pictures of clothes, the shipped excerpt and the whole set."""
 
 import os
 from dataclasses import dataclass

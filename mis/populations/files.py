@@ -1,4 +1,4 @@
-"""Functions: find and read the file of a data set; never download one."""
+"""Find and read the file of a data set; never download one."""
 
 import lzma
 import os

@@ -1,4 +1,4 @@
-"""Spec: a law on finitely many examples."""
+"""A law on finitely many examples."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Functions: find the folder of a set of several files that a user or a distribution put somewhere."""
+"""Find the folder of a set of several files that a user or a distribution put somewhere."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Spec: hydration free energy of molecules."""
+"""Hydration free energy of molecules."""
 
 from dataclasses import dataclass
 

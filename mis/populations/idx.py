@@ -1,4 +1,4 @@
-"""Functions: read idx files, the format of MNIST and its relatives."""
+"""Read idx files, the format of MNIST and its relatives."""
 
 import gzip
 import math

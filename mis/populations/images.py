@@ -1,4 +1,4 @@
-"""Value: images that stay as they are stored until some of them are wanted."""
+"""Images that stay as they are stored until some of them are wanted."""
 
 from dataclasses import dataclass
 from typing import Any

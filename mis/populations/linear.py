@@ -1,4 +1,4 @@
-"""Spec: regression by a linear teacher."""
+"""Regression by a linear teacher."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Spec: two classes by a logistic teacher."""
+"""Two classes by a logistic teacher."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,4 +1,4 @@
-"""Spec: Gaussian modes at equal distances, a class per mode."""
+"""Gaussian modes at equal distances, a class per mode."""
 
 import functools
 import math

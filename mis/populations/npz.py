@@ -1,4 +1,4 @@
-"""Spec: a user's own file."""
+"""A user's own file."""
 
 import hashlib
 import os

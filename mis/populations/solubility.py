@@ -1,4 +1,4 @@
-"""Spec: aqueous solubility of molecules."""
+"""Aqueous solubility of molecules."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Spec: aqueous solubility of molecules in three levels."""
+"""Aqueous solubility of molecules in three levels."""
 
 from dataclasses import dataclass
 

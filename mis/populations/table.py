@@ -1,4 +1,4 @@
-"""Spec and value: a population known through a table of real examples."""
+"""A population known through a table of real examples."""
 
 import abc
 import functools

@@ -23,10 +23,12 @@ from mis.quantizers.base import Quantizer
 from mis.quantizers.chain import Chain
 from mis.quantizers.channels import Channel, DeadZone, Exact, Grid, Noisy, StochasticGrid
 from mis.quantizers.codebook import Codebook
+from mis.quantizers.dorefa import Dorefa
 from mis.quantizers.floats import FP4, FP8
 from mis.quantizers.full import Full
 from mis.quantizers.nf4 import NF4
 from mis.quantizers.noise import Noise
+from mis.quantizers.noise_like import NoiseLike
 from mis.quantizers.observations import Cell, Hat, Normal, Observation
 from mis.quantizers.power_of_two import PowerOfTwo
 from mis.quantizers.prune import Prune
@@ -46,11 +48,13 @@ __all__ = [
     "Channel",
     "Codebook",
     "DeadZone",
+    "Dorefa",
     "Exact",
     "Full",
     "Grid",
     "Hat",
     "Noise",
+    "NoiseLike",
     "Noisy",
     "Normal",
     "Observation",
@@ -70,7 +74,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     cls.family: cls
     for cls in (
         *(Full, Sign, Ternary, Uniform, PowerOfTwo, Codebook, NF4, FP8, FP4, Stochastic),
-        *(Prune, Noise),
+        *(Prune, Noise, Dorefa),
     )
 }
 
@@ -85,7 +89,8 @@ DEFAULT: tuple[Quantizer, ...] = (
 def parse(name: str) -> Quantizer:
     """Return the quantizer that ``name`` spells; ``parse(quantizer.name) == quantizer``.
 
-    Two names joined by a plus sign are a chain, ``prune-90+uniform-4``.
+    Two names joined by a plus sign are a chain, ``prune-90+uniform-4``; ``noise-like-`` and a name is noise of the same
+    squared error.
 
     Raises
     ------
@@ -97,6 +102,8 @@ def parse(name: str) -> Quantizer:
     >>> parse("uniform-4-asymmetric-channel")
     Uniform(bits=4, asymmetric=True, channel=True, offset=0.0, clip=1.0, scale='fit')
     """
+    if name.startswith("noise-like-"):
+        return NoiseLike(like=parse(name.removeprefix("noise-like-")))
     if "+" in name:
         first, _, second = name.partition("+")
         return Chain(first=parse(first), second=parse(second))  # type: ignore[arg-type]

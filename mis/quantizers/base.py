@@ -1,4 +1,4 @@
-"""Spec: what a quantizer is.
+"""What a quantizer is.
 
 To add a quantizer: copy ``sign.py``, write ``_fit``, ``num_levels`` and ``family`` (fields from ``names.py``
 spell its name by themselves); add it to ``QUANTIZERS`` in ``__init__.py``; add one row to ``CASES`` in
@@ -102,6 +102,10 @@ class Quantizer(abc.ABC):
             JAX, differentiable.
         """
         return [self.fit(weights) for weights in tensors]
+
+    def differentiable(self, weights: Any) -> Any:
+        """Return, in JAX, what training through the quantizer takes the gradient of: the weights, straight through."""
+        return weights
 
     @abc.abstractmethod
     def _fit(self, weights: Any) -> Channel:

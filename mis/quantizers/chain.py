@@ -1,4 +1,4 @@
-"""Spec: pruning, then a quantizer of the survivors."""
+"""Pruning, then a quantizer of the survivors."""
 
 import math
 from dataclasses import dataclass

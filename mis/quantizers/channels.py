@@ -1,4 +1,4 @@
-"""Values: what was fitted to one tensor, and what it does to a weight.
+"""What was fitted to one tensor, and what it does to a weight.
 
 A channel turns weights into released ones and, the other way, a released value into what it says of the weight, an
 observation. All that theory and attacks ask of a release they ask of these two.

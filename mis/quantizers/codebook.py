@@ -1,4 +1,4 @@
-"""Spec: the levels that fit one tensor best, by k-means."""
+"""The levels that fit one tensor best, by k-means."""
 
 import math
 from dataclasses import dataclass

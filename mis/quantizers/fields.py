@@ -1,4 +1,4 @@
-"""Functions: the fields of quantizer specs, their checks and their place in the name.
+"""The fields of quantizer specs, their checks and their place in the name.
 
 A name is a family, then the numbers and words of its fields, joined by dashes: ``uniform-4``,
 ``ternary-33.3``, ``uniform-4-asymmetric-channel-clip-80``. A field at its default is not written, unless it

@@ -1,4 +1,4 @@
-"""Spec: the values of small floating-point formats, scaled to the largest magnitude."""
+"""The values of small floating-point formats, scaled to the largest magnitude."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

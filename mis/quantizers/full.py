@@ -1,4 +1,4 @@
-"""Spec: the weights as they are."""
+"""The weights as they are."""
 
 import math
 from dataclasses import dataclass

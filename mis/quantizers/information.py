@@ -1,4 +1,4 @@
-"""Functions: the share of the Fisher information about a normal weight that its release lets through.
+"""The share of the Fisher information about a normal weight that its release lets through.
 
 A weight ``X ~ N(w, s**2)`` tells ``1 / s**2`` about w; its release tells ``J / s**2`` with J in [0, 1], because it is
 a function of the weight, and of noise. In units of s, J is the variance of the posterior mean of X, so 1 - J is the

@@ -1,4 +1,4 @@
-"""Spec: what several deterministic quantizers of the same weights tell together."""
+"""What several deterministic quantizers of the same weights tell together."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

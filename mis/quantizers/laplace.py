@@ -1,4 +1,4 @@
-"""Spec and values: double exponential noise added to every entry, and what it leaves to know."""
+"""Double exponential noise added to every entry, and what it leaves to know."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

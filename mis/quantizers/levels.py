@@ -1,4 +1,4 @@
-"""Spec: any number of equally spaced levels, as gradients are quantized with."""
+"""Any number of equally spaced levels, as gradients are quantized with."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Spec: the sixteen NormalFloat levels, scaled to the largest magnitude."""
+"""The sixteen NormalFloat levels, scaled to the largest magnitude."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Spec: Gaussian noise added to every weight."""
+"""Gaussian noise added to every weight."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

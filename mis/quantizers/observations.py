@@ -1,4 +1,4 @@
-"""Values: what a released value says of the weight behind it, a likelihood in that weight.
+"""What a released value says of the weight behind it, a likelihood in that weight.
 
 Three kinds, arrays of any shape: a cell that holds the weight, a point where its ends meet; a hat, of stochastic
 rounding; a normal law, of added noise. Each answers what theory and attacks ask of a weight that is normal before

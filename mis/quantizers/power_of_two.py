@@ -1,4 +1,4 @@
-"""Spec: zero and plus or minus powers of two."""
+"""Zero and plus or minus powers of two."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

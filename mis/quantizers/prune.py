@@ -1,4 +1,4 @@
-"""Spec: the smallest weights set to zero, the others released as they are; and the threshold between them."""
+"""The smallest weights set to zero, the others released as they are; and the threshold between them."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

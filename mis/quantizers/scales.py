@@ -1,4 +1,4 @@
-"""Functions: the scale of a grid, and how much of it is fitted to the weights.
+"""The scale of a grid, and how much of it is fitted to the weights.
 
 The scale is a release too: published in full precision it is one more unquantized number. Rounding it to a
 power of two leaves its exponent; fixing it in advance leaves nothing.

@@ -1,4 +1,4 @@
-"""Spec: the sign of each weight times the mean magnitude of the tensor."""
+"""The sign of each weight times the mean magnitude of the tensor."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Spec: equally spaced levels, rounded to at random without bias."""
+"""Equally spaced levels, rounded to at random without bias."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

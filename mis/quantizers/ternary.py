@@ -1,4 +1,4 @@
-"""Spec: minus, zero, plus, with a given share of the weights set to zero."""
+"""Minus, zero, plus, with a given share of the weights set to zero."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Spec: the largest entries of a whole gradient as they are, zero for the others."""
+"""The largest entries of a whole gradient as they are, zero for the others."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

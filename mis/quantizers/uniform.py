@@ -1,4 +1,4 @@
-"""Spec: equally spaced levels."""
+"""Equally spaced levels."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar

@@ -1,4 +1,4 @@
-"""Functions: weights as quantizers take them, an array of finite floats."""
+"""Weights as quantizers take them, an array of finite floats."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Floor 3: order quantizers by indicator and by attack, and say how far the two orders agree."""
+"""Order quantizers by indicator and by attack, and say how far the two orders agree."""
 
 from mis.ranking.agreement import agreement, kendall, partial
 from mis.ranking.answer import Answer

@@ -1,4 +1,4 @@
-"""Functions: how far indicators order quantizers as the strongest attack does, with intervals and p-values."""
+"""How far indicators order quantizers as the strongest attack does, with intervals and p-values."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -199,7 +199,10 @@ def agreement(
     Economic Statistics 1: permutation of residuals.
     """
     rng = np.random.default_rng(seed)
-    quantized = np.array([row.get("release") != FULL for row in rows], dtype=bool)
+    # Released as they are, full precision or stopped early, weights are compared with no quantizer's.
+    quantized = np.array(
+        [row.get("release") != FULL and row.get("weight_error") != 0.0 for row in rows], dtype=bool
+    )
     advantage = np.mean(advantages, axis=1)
     columns = {name: np.array([_number(row.get(name)) for row in rows]) for name in INDICATORS}
     found = []

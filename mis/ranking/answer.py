@@ -1,4 +1,4 @@
-"""Functions: which release to choose, in words, with statements that hold together after looking at all of them."""
+"""Which release to choose, in words, with statements that hold together after looking at all of them."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -46,6 +46,13 @@ class Answer:
         Advantage of the strongest attack on ``least``, simultaneous over all releases.
     mis
         What that leaves of MIS: the upper end is a bound, the lower end is 0.
+    at_most
+        Advantage that the strongest attack may reach; None if nobody asked.
+    below
+        Releases on which it stays at or below that beyond its interval, simultaneous over all releases, the best
+        performing first.
+    above
+        Those on which it reaches more beyond its interval. Of the others it cannot be told.
     early_measured
         Whether full precision was stopped early, too.
     early
@@ -65,6 +72,9 @@ class Answer:
     dominated: Mapping[str, tuple[str, ...]]
     advantage: Interval
     mis: Interval
+    at_most: float | None = None
+    below: tuple[str, ...] = ()
+    above: tuple[str, ...] = ()
     early_measured: bool = False
     early: Interval | None = None
     early_steps: float | None = None
@@ -96,6 +106,8 @@ class Answer:
         if others:
             same = ", ".join(self.as_good) or "none"
             found.append(f"Statistically as good, of those within {self.within:g}: {same}.")
+        if self.at_most is not None:
+            found.append(self._bounded())
         if self.undecided:
             names = ", ".join(self.undecided)
             found.append(f"Too few held-out examples to say whether within {self.within:g}: {names}.")
@@ -121,6 +133,14 @@ class Answer:
         )
         return found
 
+    def _bounded(self) -> str:
+        """Say on which releases the strongest attack stays below what was asked for."""
+        best = f"; {self.below[0]} performs best of these" if len(self.below) > 1 else ""
+        return (
+            f"The strongest attack stays at or below {self.at_most:g} on: {', '.join(self.below) or 'none'}{best}. "
+            f"It reaches more on: {', '.join(self.above) or 'none'}. Of the others it cannot be told."
+        )
+
     def _against_early(self) -> str:
         assert self.early is not None
         if self.early.upper < self.advantage.lower:
@@ -138,6 +158,7 @@ def answer(
     *,
     num_folds: int,
     within: float = Protocol.within,
+    at_most: float | None = None,
     level: float = 0.95,
 ) -> Answer:
     """Choose among releases of the same networks, all statements together at the level.
@@ -157,6 +178,8 @@ def answer(
         Folds of the cross-fitted attacks.
     within
         Accepted loss of performance.
+    at_most
+        Accepted advantage of the strongest attack.
     level
         One minus the probability that any statement is wrong.
 
@@ -215,13 +238,18 @@ def answer(
     eligible = [name for name in names if name == "full" or gaps[name].lower >= -within]
     value = dict(zip(names, advantages.mean(axis=1), strict=True))
     least = min(eligible, key=lambda name: value[name])
-    place = list(names).index(least)
-    advantage = mean_over_networks(advantages[place], num_folds, 1.0 - error / len(names))
+    levels = {
+        name: mean_over_networks(each, num_folds, 1.0 - error / len(names))
+        for name, each in zip(names, advantages, strict=True)
+    }
+    performs = {name: float(one.of_networks.mean()) for name, one in zip(names, performances, strict=True)}
+    best_first = sorted(names, key=lambda name: -performs[name])
+    bound = np.inf if at_most is None else at_most
     reached = [
-        (steps, performs, mean_over_networks(of_networks, num_folds, 1.0 - error / len(stops)))
-        for steps, performs, of_networks in stops
+        (steps, score, mean_over_networks(of_networks, num_folds, 1.0 - error / len(stops)))
+        for steps, score, of_networks in stops
     ]
-    stopped = early(float(performances[place].of_networks.mean()), reached)
+    stopped = early(performs[least], reached)
     return Answer(
         within=within,
         level=level,
@@ -233,8 +261,11 @@ def answer(
         undecided=tuple(name for name, gap in gaps.items() if gap.lower < -within <= gap.upper),
         beyond=tuple(name for name, gap in gaps.items() if gap.upper < -within),
         dominated=dominated,
-        advantage=advantage,
-        mis=mis_of(advantage),
+        advantage=levels[least],
+        mis=mis_of(levels[least]),
+        at_most=at_most,
+        below=tuple(name for name in best_first if at_most is not None and levels[name].upper <= bound),
+        above=tuple(name for name in best_first if levels[name].lower > bound),
         early_measured=bool(stops),
         early=stopped and stopped[0],
         early_steps=stopped and stopped[1],

@@ -1,9 +1,9 @@
-"""Functions: what was asked of a ranking, read, checked, and recorded beside its numbers."""
+"""What was asked of a ranking, read, checked, and recorded beside its numbers."""
 
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 import jax
@@ -16,13 +16,14 @@ from mis.numerics.checks import InvalidInput, refuse
 from mis.populations import Population, Split
 from mis.populations import get as get_population
 from mis.provenance import code, settings, versions
+from mis.quantizers import NoiseLike
 from mis.ranking.evidence import ATTACKS as SINGLE
 from mis.ranking.evidence import refuse_unserved, served
 from mis.ranking.measure import JOINED
-from mis.ranking.obtain import Obtained, arrays_of
 from mis.ranking.protocol import Protocol
-from mis.ranking.releases import Release, Several, parse
+from mis.ranking.releases import FULL, Release, Several, parse
 from mis.ranking.spec import RATES, RankingSpec
+from mis.ranking.trained import TrainedNetworks, arrays_of
 from mis.store import fingerprint
 from mis.training import Learner
 
@@ -96,7 +97,7 @@ def asked_for(
     chosen: Sequence[Release | Several],
 ) -> dict[str, Any]:
     """Return what decides the numbers, by name."""
-    names = ("num_networks", "num_folds", "level", "early")
+    names = ("num_networks", "num_folds", "level", "early", "controls")
     return {
         "task": spec.population.name,
         "data": fingerprint(*arrays_of(split)),
@@ -111,7 +112,7 @@ def asked_for(
     }
 
 
-def about(main: Obtained, protocol: Protocol, excluded: list[str]) -> dict[str, Any]:
+def about(main: TrainedNetworks, protocol: Protocol, excluded: list[str]) -> dict[str, Any]:
     """Return what ``Ranking.about`` says of networks, task and machine."""
     spec, population = main.networks.spec, main.networks.spec.population
     local = main.networks.local
@@ -129,11 +130,13 @@ def about(main: Obtained, protocol: Protocol, excluded: list[str]) -> dict[str, 
         "num_folds": protocol.num_folds,
         "level": protocol.level,
         "within": protocol.within,
+        "at_most": protocol.at_most,
         "hash": main.key,
         "excluded": excluded,
         "classes": population.num_classes,
         "model": f"{spec.model.name}, {spec.model.summary}",
         "performance": "R2" if population.num_classes is None else "accuracy",
+        "num_weights": sum(rows * channels for rows, channels in spec.model.shapes),
         "heldout": len(main.networks.split.heldout),
         "device": f"{jax.devices()[0].device_kind} x {jax.local_device_count()} ({platform.machine()})",
         "doubt": population.doubt,
@@ -143,19 +146,33 @@ def about(main: Obtained, protocol: Protocol, excluded: list[str]) -> dict[str, 
     }
 
 
-def releases_of(asked: Sequence[Any] | None) -> list[Release | Several]:
-    """Return the releases by their names or specs, once each, full precision first."""
+def releases_of(asked: Sequence[Any] | None, *, controls: bool = False) -> list[Release | Several]:
+    """Return the releases by their names or specs, once each, full precision first; ``controls`` after them.
+
+    The control of a quantizer is noise of its squared error; what is random, calibrated or trained differently has
+    none.
+    """
     if isinstance(asked, str):
         asked = asked.split(",")
     found = [parse(one) for one in (zoo.DEFAULT if asked is None else asked)]
     if not found:
         raise InvalidInput("rank: expected at least one release, got none.")
+    if controls:
+        found += [control for release in found if (control := _control(release)) is not None]
     chosen = list(dict.fromkeys([Release(), *found]))
     names = [release.name for release in chosen]
     for name in names:
         if names.count(name) > 1:
             raise InvalidInput(f"rank: expected releases of different names, got {name} for two that differ.")
     return chosen
+
+
+def _control(release: Release | Several) -> Release | None:
+    if not isinstance(release, Release) or not release.post_training or release.transform == FULL:
+        return None
+    if release.transform.num_calibration or release.compression.is_random:
+        return None
+    return replace(release, transform=NoiseLike(like=release.transform))
 
 
 def attacks_of(asked: Sequence[str] | None, population: Population) -> tuple[str, ...]:

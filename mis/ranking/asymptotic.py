@@ -1,4 +1,4 @@
-"""Functions: what local asymptotics predict for the networks of a ranking, where they are M-estimators at a minimum."""
+"""What local asymptotics predict for the networks of a ranking, where they are M-estimators at a minimum."""
 
 from dataclasses import dataclass
 from functools import partial

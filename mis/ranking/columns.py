@@ -1,11 +1,14 @@
-"""Specs: what each column of a ranking is, the one place that tables, legends, files and ``mis explain`` read."""
+"""What each column of a ranking is, the one place that tables, legends, files and ``mis explain`` read."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from mis.numerics.checks import known
 from mis.ranking.evidence import ATTACKS as RANKED
+from mis.ranking.evidence import sees
 
-__all__ = ["ATTACKS", "COLUMNS", "Column", "explain", "header"]
+__all__ = ["ATTACKS", "COLUMNS", "Column", "described", "explain", "header"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +188,21 @@ def header() -> list[str]:
     ['performance', 'performance_lower', 'performance_upper', 'performance_kind', 'train_performance']
     """
     return [name + part for name, column in COLUMNS.items() for part in (PARTS if column.kind else [""])]
+
+
+def described(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return what columns are as ``ranking.json`` has it, and what an attack sees.
+
+    Examples
+    --------
+    >>> described(["lira", "whitebox"])["whitebox"]["sees"]
+    ['outputs', 'weights', 'shadows']
+    """
+    return {
+        name: asdict(COLUMNS[name]) | ({"sees": sees(name)} if name in ATTACKS else {})
+        for name in names
+        if name in COLUMNS
+    }
 
 
 def explain(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Functions: which quantizers can be told apart, and what of their leakage performance does not explain."""
+"""Which quantizers can be told apart, and what of their leakage performance does not explain."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from mis.attacks.crossfit import deal, widening
+from mis.attacks.crossfit import assign_folds, widening
 from mis.numerics.checks import confidence
 
 __all__ = ["given_performance", "pairwise", "tied"]
@@ -90,7 +90,7 @@ def _design_effect(differences: Sequence[np.ndarray], num_folds: int) -> float:
     ratios = []
     for values in differences:
         centred = values - values.mean()
-        of_fold = np.bincount(deal(len(values), num_folds), centred)
+        of_fold = np.bincount(assign_folds(len(values), num_folds), centred)
         as_networks = np.sum(centred**2) * len(values) / (len(values) - 1)
         as_folds = np.sum(of_fold**2) * num_folds / (num_folds - 1)
         ratios += [as_folds / as_networks] if as_networks > 0.0 else []

@@ -1,4 +1,4 @@
-"""Functions: the networks of a ranking decoded from what each released, with priors from shadows only."""
+"""The networks of a ranking decoded from what each released, with priors from shadows only."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -12,13 +12,13 @@ from mis.quantizers.channels import nearest
 from mis.quantizers.observations import joint
 from mis.training import FEW_RUNS
 
-__all__ = ["Cells", "cells_of", "codes", "posterior_mean"]
+__all__ = ["CodeTable", "cells_of", "codes", "posterior_mean"]
 
 # Grids of more levels release next to nothing that decoding could add to.
 MOST_LEVELS = 64
 
 
-class Cells(NamedTuple):
+class CodeTable(NamedTuple):
     """The cells of one layer's grid; C channels, 1 where the grid has none.
 
     Edges are in units of the grid's largest level: so those of a fitted scale are the same for all networks.
@@ -32,7 +32,7 @@ class Cells(NamedTuple):
     """Midpoints of the levels, alike; they tell which level a released weight is on."""
 
 
-def cells_of(channel: Channel) -> Cells | Channel | None:
+def cells_of(channel: Channel) -> CodeTable | Channel | None:
     """Return what decoding starts from: the cells of one layer, or the channel itself where it has none.
 
     None where it adds nothing: released as it is, or on too many levels.
@@ -49,11 +49,11 @@ def cells_of(channel: Channel) -> Cells | Channel | None:
     largest = jnp.where(largest > 0.0, largest, 1.0)
     beyond = jnp.full((len(edges), MOST_LEVELS - levels.shape[-1]), jnp.inf)
     edges, middles = (jnp.concatenate([a / largest[:, None], beyond], axis=1) for a in (edges, middles))
-    return Cells(unit=largest[None], edges=edges, middles=middles)
+    return CodeTable(unit=largest[None], edges=edges, middles=middles)
 
 
 @partial(jax.jit, compiler_options=FEW_RUNS)
-def codes(released: jax.Array, cells: Cells | Channel) -> jax.Array:
+def codes(released: jax.Array, cells: CodeTable | Channel) -> jax.Array:
     """Return the number of the cell that each released weight stands for, like ``released``: ``(M, in + 1, out)``.
 
     Where there are no cells, what was released.
@@ -67,7 +67,7 @@ def codes(released: jax.Array, cells: Cells | Channel) -> jax.Array:
 
 @partial(jax.jit, compiler_options=FEW_RUNS)
 def posterior_mean(
-    full: jax.Array, seen: Sequence[tuple[jax.Array, Cells | Channel]], is_shadow: jax.Array
+    full: jax.Array, seen: Sequence[tuple[jax.Array, CodeTable | Channel]], is_shadow: jax.Array
 ) -> jax.Array:
     """Return the mean of every weight of every network given what was released of it; see ``mis.attacks.decode``.
 

@@ -1,4 +1,4 @@
-"""Functions: columns of a row that take more than its own quantizer."""
+"""Columns of a row that take more than its own quantizer."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,7 +8,7 @@ import numpy as np
 from mis.attacks.crossfit import mean_over_networks
 from mis.ranking.compare import given_performance, pairwise, tied
 from mis.ranking.early import early
-from mis.ranking.measure import Measurement, told
+from mis.ranking.measure import Measurement, joint_compression
 from mis.ranking.networks import Networks
 from mis.ranking.releases import Release, Several
 from mis.ranking.row import Row
@@ -47,7 +47,7 @@ def predicted(
         if row.retained_ensemble is None:
             why = row.missing["retained_ensemble"]
             return replace(row, missing={**row.missing, "predicted": why})
-        of = told([part.published for part in release.parts])
+        of = joint_compression([part.published for part in release.parts])
         return replace(row, predicted=predicted_advantage(networks.retained(of, level), full))
 
     return [one(found.row, release) for found, release in zip(measured, chosen, strict=True)]

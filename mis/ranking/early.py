@@ -1,4 +1,4 @@
-"""Functions: the full-precision network that performs as a quantized one, by stopping early, and what it leaks.
+"""The full-precision network that performs as a quantized one, by stopping early, and what it leaks.
 
 A quantizer that hurts performance also hurts attacks; stopping the training early does both too. What a quantizer is
 worth is what it leaks less than the full-precision network stopped where it performs as well.

@@ -1,4 +1,4 @@
-"""Values: what an attacker sees of released networks, by the names that attacks ask for it."""
+"""What an attacker sees of released networks, by the names that attacks ask for it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from mis.attacks import RMIA, Attack, LiRA
 from mis.numerics.checks import UnsupportedSetting, known
 from mis.ranking.published import Published, decoded_outputs, example_losses, example_scores
 
-__all__ = ["ATTACKS", "Evidence", "Ranked", "ranked", "refuse_unserved"]
+__all__ = ["ATTACKS", "Evidence", "Ranked", "ranked", "refuse_unserved", "sees"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,6 +299,33 @@ OF_CLASSES = {
 }
 
 ATTACKS: dict[str, Ranked] = ranked()
+
+
+# Evidence that takes the released weights themselves, not only what the network answers.
+OF_WEIGHTS = {
+    *("target_params", "target_lower", "target_upper", "target_codes", "target_gradients"),
+    "target_decoded_scores",
+}
+
+
+def sees(name: str) -> list[str]:
+    """Return what an attack is given: outputs, weights, and shadows where the attacker trains networks like these.
+
+    Examples
+    --------
+    >>> sees("entropy"), sees("ridge")
+    (['outputs'], ['weights', 'shadows'])
+    """
+    if name not in ATTACKS:
+        return ["outputs", "weights", "shadows"]
+    needs = set(ATTACKS[name].needs)
+    reads = {
+        "outputs": not needs & OF_WEIGHTS or "target_decoded_scores" in needs,
+        "weights": bool(needs & OF_WEIGHTS),
+        # Calibration by others, gradients averaged over them, or a population that they were not trained on.
+        "shadows": any(need.startswith(("shadow_", "population_shadow")) for need in needs),
+    }
+    return [what for what, read in reads.items() if read]
 
 
 def served(name: str, num_classes: int | None) -> bool:

@@ -1,6 +1,7 @@
-"""Functions: one quantizer's row, from networks that were trained once for all quantizers."""
+"""One quantizer's row, from networks that were trained once for all quantizers."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,17 +17,19 @@ from mis.ranking.asymptotic import LocalFit
 from mis.ranking.evidence import ATTACKS, Evidence
 from mis.ranking.networks import Networks
 from mis.ranking.performance import Performance, performance, train_performance
-from mis.ranking.published import Published, example_losses, publish
+from mis.ranking.published import Published, example_losses, publish, score_together
 from mis.ranking.releases import Release, Several
 from mis.ranking.row import Row
-from mis.ranking.whitebox import layer_scores
 from mis.results import Interval
 from mis.training import Compression
 
-__all__ = ["Measurement", "indicator_columns", "measure", "told"]
+__all__ = ["Measurement", "indicator_columns", "joint_compression", "measure", "publish_together", "together"]
 
 # Attacks that join others; the rest are in ``mis.ranking.evidence``.
 JOINED = ("whitebox", "combined")
+
+# Bytes of released weights to hold at a time, where several releases share a pass over the gradients.
+HELD = 2**26
 
 # Columns that count what is told of each weight by itself.
 WEIGHTS = ("retained", "retained_ensemble", "local", "weight_error", "code_entropy")
@@ -51,18 +54,53 @@ class Measurement:
     performance: Performance
 
 
-def measure(networks: Sequence[Networks], release: Release | Several) -> Measurement:
-    """Release networks, attack what was released, and compute what is known without attacking.
+def together(networks: Networks, releases: Sequence[Release | Several]) -> list[list[Release | Several]]:
+    """Return the releases in groups to publish at a time: larger ones where gradients cost more than their memory."""
+    weights = 4 * len(networks.full[0]) * sum(layer.shape[1] for layer in networks.full)
+    size = 1 if networks.keeps_gradients else max(1, HELD // weights)
+    num_groups = -(-len(releases) // size)
+    edges = np.linspace(0, len(releases), num_groups + 1).astype(int)
+    return [list(releases[a:b]) for a, b in itertools.pairwise(edges)]
+
+
+def publish_together(
+    networks: Mapping[Release, Networks], releases: Sequence[Release | Several]
+) -> list[list[Published]]:
+    """Release networks in several ways; what attacks on weights take of gradients is computed for all in one pass.
 
     Parameters
     ----------
     networks
-        For each of the release's parts its networks, of the same numbers.
-    release
-        What is published; of several its performance is that of the first.
+        For each part of a release its networks, of the same numbers.
+    releases
+        What is published.
+
+    Returns
+    -------
+    list
+        For each release each of its parts.
     """
-    published = [publish(of, part.published) for of, part in zip(networks, release.parts, strict=True)]
-    first, main = published[0], networks[0]
+    found = [[publish(networks[part], part.published) for part in release.parts] for release in releases]
+    if _asks_for_layers(found[0][0].networks):
+        score_together([one for parts in found for one in parts])
+    return found
+
+
+def _asks_for_layers(networks: Networks) -> bool:
+    return bool(set(JOINED) & set(networks.attacks))
+
+
+def measure(published: Sequence[Published], release: Release | Several) -> Measurement:
+    """Attack what was released, and compute what is known without attacking.
+
+    Parameters
+    ----------
+    published
+        Each of the release's parts, of networks of the same numbers.
+    release
+        What was published; of several its performance is that of the first.
+    """
+    first, main = published[0], published[0].networks
     pool, heldout, members = main.split.pool, main.split.heldout, main.ensemble.membership
     performs = performance(first.heldout_outputs, heldout.targets)
     measured = _attack(published)
@@ -95,7 +133,7 @@ def _attack(published: Sequence[Published]):
     main = published[0].networks
     single = [name for name in main.attacks if name in ATTACKS]
     groups = {name: [name] for name in single}
-    white = [layer_scores(one.networks, one.released) for one in published if set(JOINED) & set(main.attacks)]
+    white = [one.layer_scores for one in published if _asks_for_layers(main)]
     if white:
         linear = [*white[0][0], "lira_decoded"]
         single = list(dict.fromkeys([*single, "lira_decoded"]))
@@ -148,7 +186,9 @@ def _theory_columns(
         found, missing = indicator_columns(losses, networks.level)
         columns |= found
     try:
-        found, why = _of_weights(networks, _told(published, release), single=isinstance(release, Release))
+        found, why = _of_weights(
+            networks, _compression_of(published, release), single=isinstance(release, Release)
+        )
     except UnsupportedSetting as refused:
         found, why = {}, dict.fromkeys(WEIGHTS, refused.reason.rstrip("."))
     return columns | found, why | missing
@@ -186,19 +226,19 @@ def indicator_columns(losses: np.ndarray, level: float) -> tuple[dict[str, Any],
     return columns | {"indicator": estimate, "indicator_naive": naive, "num_candidates": count}, {}
 
 
-def _told(published: Sequence[Published], release: Release | Several) -> Compression:
+def _compression_of(published: Sequence[Published], release: Release | Several) -> Compression:
     """Return what the release tells of each weight by itself, or refuse where that does not say all."""
-    if any(part.tuning_steps for part in release.parts):
+    if any(part.tuned for part in release.parts):
         raise UnsupportedSetting("rank", "weights moved on after their cells were released")
     of = [one.compression for one in published]
     if any(one.quantizer.num_calibration for one in of):
         raise UnsupportedSetting("rank", "what a calibrated release does to a weight depends on the others")
     if any(one.networks is not published[0].networks for one in published):
         raise UnsupportedSetting("rank", "the releases are not of the same trained weights")
-    return told(of)
+    return joint_compression(of)
 
 
-def told(of: Sequence[Compression]) -> Compression:
+def joint_compression(of: Sequence[Compression]) -> Compression:
     """Return what several releases of the same weights tell together: their cells intersected.
 
     Raises

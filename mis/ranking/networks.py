@@ -1,4 +1,4 @@
-"""Values: the trained networks of a ranking, and what every release of them is attacked with."""
+"""The trained networks of a ranking, and what every release of them is attacked with."""
 
 import itertools
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mis import theory
-from mis.attacks.crossfit import deal
+from mis.attacks.crossfit import assign_folds
 from mis.models import Model
 from mis.numerics.checks import UnsupportedSetting
 from mis.numerics.seeds import jax_key
@@ -27,7 +27,7 @@ __all__ = ["Networks", "rows"]
 REFERENCES = 5
 
 # Bytes of gradients held at a time, and kept from one release to the next where all of them fit.
-HELD, KEPT = 2**27, 2**29
+HELD, KEPT = 2**26, 2**29
 
 # The stream of classes drawn for the factors of the Hessian, apart from those of rounding and of training.
 FACTORS = 4
@@ -90,8 +90,7 @@ class Networks:
     @cached_property
     def _blocks(self) -> list[slice]:
         """Examples whose gradients, one for each fold, are held at a time."""
-        num_weights = sum(rows * cols for rows, cols in self.model.shapes)
-        size = max(1, HELD // (4 * num_weights * self.num_folds))
+        size = max(1, HELD // (4 * self._num_weights * self.num_folds))
         num_blocks = -(-len(self.split.pool) // size)
         edges = np.linspace(0, len(self.split.pool), num_blocks + 1).astype(int)
         return [slice(int(a), int(b)) for a, b in itertools.pairwise(edges)]
@@ -102,11 +101,19 @@ class Networks:
         Of each block for each fold as target a list by layer, ``(B, P)``: means over a few shadows of that fold,
         before their release. Kept where they fit, computed again where they do not.
         """
-        num_weights = sum(rows * cols for rows, cols in self.model.shapes)
-        if 4 * num_weights * self.num_folds * len(self.split.pool) <= KEPT:
+        if self.keeps_gradients:
             yield from self._kept_gradients
         else:
             yield from map(self._of_block, self._blocks)
+
+    @property
+    def keeps_gradients(self) -> bool:
+        """Whether all gradients are kept from one pass over them to the next."""
+        return 4 * self._num_weights * self.num_folds * len(self.split.pool) <= KEPT
+
+    @property
+    def _num_weights(self) -> int:
+        return sum(rows * channels for rows, channels in self.model.shapes)
 
     @cached_property
     def _kept_gradients(self) -> list[list[list[jax.Array]]]:
@@ -114,7 +121,7 @@ class Networks:
 
     def _of_block(self, block: slice) -> list[list[jax.Array]]:
         x, y = (jnp.asarray(part[block]) for part in (self.split.pool.features, self.split.pool.targets))
-        folds = deal(len(self.full[0]), self.num_folds)
+        folds = assign_folds(len(self.full[0]), self.num_folds)
         few = min(REFERENCES, len(folds) // self.num_folds)
         picks = [np.flatnonzero(folds == fold)[:few] for fold in range(self.num_folds)]
         means = [mean_gradients(self.model, [p[pick] for p in self.ensemble.params], x, y) for pick in picks]

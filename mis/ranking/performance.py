@@ -1,4 +1,4 @@
-"""Functions: how well released networks perform, and which perform better, paired by network and by example."""
+"""How well released networks perform, and which perform better, paired by network and by example."""
 
 from dataclasses import dataclass
 

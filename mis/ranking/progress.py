@@ -1,4 +1,4 @@
-"""Function: progress on stderr, a bar in a terminal and plain lines elsewhere."""
+"""Progress on stderr, a bar in a terminal and plain lines elsewhere."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Spec: how many networks a ranking trains, on how much, and how they are attacked."""
+"""How many networks a ranking trains, on how much, and how they are attacked."""
 
 import dataclasses
 import inspect
@@ -42,8 +42,13 @@ class Protocol:
     early
         Also train full precision with fewer steps, and set beside each release what a network leaks that was stopped
         where it performs as well: column ``early``; doubles the time.
+    controls
+        Also release noise with the squared error of each quantizer, ``noise-like-NAME``, and measure early stops.
     within
         Loss of performance against full precision that is accepted of a release to choose.
+    at_most
+        Advantage that the strongest attack may reach on a release to choose, from 0 to 1; the answer says which stay
+        below, with intervals that hold together.
 
     Examples
     --------
@@ -60,7 +65,9 @@ class Protocol:
     num_folds: int = 8
     level: float = 0.95
     early: bool = False
+    controls: bool = False
     within: float = 0.02
+    at_most: float | None = None
 
     def __post_init__(self):
         count = self.num_networks
@@ -73,6 +80,8 @@ class Protocol:
         object.__setattr__(self, "num_folds", folds)
         if number("rank", "within", self.within) < 0.0:
             raise refuse("rank", "within", "at least 0", self.within)
+        if self.at_most is not None and not 0.0 <= number("rank", "at_most", self.at_most) <= 1.0:
+            raise refuse("rank", "at_most", "in [0, 1]", self.at_most)
 
 
 def taking(options: Iterable[dataclasses.Field], depends: Sequence[str] = ()) -> Callable[[F], F]:

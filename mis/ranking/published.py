@@ -1,4 +1,4 @@
-"""Functions and values: networks as they are released, and what that shows of their outputs and weights."""
+"""Networks as they are released, and what that shows of their outputs and weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,15 @@ from mis.attacks import statistics
 from mis.numerics.checks import UnsupportedSetting
 from mis.numerics.seeds import jax_key
 from mis.quantizers import Cell, Channel
-from mis.ranking.decoding import Cells, cells_of, codes, posterior_mean
+from mis.ranking.decoding import CodeTable, cells_of, codes, posterior_mean
 from mis.ranking.networks import Networks, rows
+from mis.ranking.whitebox import layer_scores
 from mis.training import FEW_RUNS, Compression, predict
 
-__all__ = ["Published", "decoded_outputs", "example_losses", "example_scores", "publish", "release"]
+__all__ = [
+    *("Published", "decoded_outputs", "example_losses", "example_scores"),
+    *("publish", "release", "score_together"),
+]
 
 # The stream of stochastic rounding: data and initial points have 1 and 2. Within it the keys of iterates count from
 # 2**31, those of networks from 0.
@@ -52,7 +56,7 @@ class Published:
     compression: Compression
     released: list[jax.Array]
     channels: list[Channel]
-    cells: list[Cells | Channel | None]
+    cells: list[CodeTable | Channel | None]
     pool_outputs: np.ndarray
     heldout_outputs: np.ndarray
     candidates: np.ndarray
@@ -93,10 +97,15 @@ class Published:
         return sum(int(jnp.sum(p == 0.0)) for p in self.released) / sum(p.size for p in self.released)
 
     @cached_property
-    def seen(self) -> list:
+    def observed(self) -> list:
         """What each network shows of its weights, by part: their cells' numbers with the cells, or None."""
         both = zip(self._parts(self.released), self.cells, strict=True)
         return [cell and (codes(part, cell), cell) for part, cell in both]
+
+    @cached_property
+    def layer_scores(self) -> list[dict[str, np.ndarray]]:
+        """Scores from the weights, layer by layer, of each fold; see ``mis.ranking.whitebox``."""
+        return layer_scores(self.networks, [self.released])[0]
 
     def decoded_outputs(self, is_shadow: np.ndarray) -> np.ndarray:
         """Return what the networks say that the released codes let an attacker with these shadows expect."""
@@ -116,13 +125,13 @@ def decoded_outputs(published: Sequence[Published], is_shadow: np.ndarray) -> np
         raise UnsupportedSetting("rank", "the releases are not of the same trained weights.")
     if any(one.compression.vectors != first.compression.vectors for one in published):
         raise UnsupportedSetting("rank", "the releases treat vectors differently.")
-    as_it_is = [one for one in published if not any(one.seen)]
+    as_it_is = [one for one in published if not any(one.observed)]
     if as_it_is:
         return as_it_is[0].pool_outputs
     # Every part of the matrices, by all releases of it; one of them as it is leaves nothing to decode.
     full = first._parts(first.networks.layers)
     of_part = zip(
-        full, *(zip(one._parts(one.released), one.seen, strict=True) for one in published), strict=True
+        full, *(zip(one._parts(one.released), one.observed, strict=True) for one in published), strict=True
     )
     guess = []
     for weights, *releases in of_part:
@@ -131,6 +140,16 @@ def decoded_outputs(published: Sequence[Published], is_shadow: np.ndarray) -> np
         guess.append(exact[0] if exact else posterior_mean(weights, seen, jnp.asarray(is_shadow)))
     layers = first.compression.joined(first.networks.model, guess)
     return predict(first.networks.model, layers, first.networks.split.pool.features)
+
+
+def score_together(published: Sequence[Published]) -> None:
+    """Compute the layer scores of several releases now, in one pass over the gradients of their networks."""
+    for networks in {id(one.networks): one.networks for one in published}.values():
+        of_them = [one for one in published if one.networks is networks]
+        found = layer_scores(networks, [one.released for one in of_them])
+        for one, scores in zip(of_them, found, strict=True):
+            # Where the cached property would put them.
+            vars(one)["layer_scores"] = scores
 
 
 def publish(networks: Networks, compression: Compression) -> Published:
@@ -170,7 +189,7 @@ def _quantize(layers, keys, examples, features, *, compression, model):
 
 def release(
     networks: Networks, compression: Compression
-) -> tuple[list[jax.Array], list[Channel], list[Cells | Channel | None]]:
+) -> tuple[list[jax.Array], list[Channel], list[CodeTable | Channel | None]]:
     """Quantize every network and iterate, as ``quantizers.quantize`` does.
 
     Return by layer what was released, and by part what was fitted and what decoding starts from.

@@ -1,4 +1,4 @@
-"""Values: a ranking, releases in the order of what the strongest attack on each finds; its tables, figure and files."""
+"""A ranking, releases in the order of what the strongest attack on each finds; its tables, figure and files."""
 
 import csv
 import json
@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from mis.numerics.checks import known
+from mis.provenance import made
 from mis.ranking.agreement import agreement
 from mis.ranking.answer import Answer, answer
-from mis.ranking.columns import header
+from mis.ranking.columns import described, header
 from mis.ranking.compare import pairwise
 from mis.ranking.measure import Measurement
 from mis.ranking.performance import Performance
@@ -93,6 +94,7 @@ class Ranking(Sequence[Row]):
             [(steps, one.row.performance.value, one.advantages) for steps, one in self.stops],
             num_folds=self.about["num_folds"],
             within=self.about["within"] if within is None else within,
+            at_most=self.about.get("at_most"),
             level=self.about["level"],
         )
 
@@ -160,12 +162,18 @@ class Ranking(Sequence[Row]):
             writer.writerows(
                 [{k: "" if v is None else v for k, v in row.record().items()} for row in self.rows]
             )
-        document = {
+        text = json.dumps(self.to_json(), indent=1, default=float) + "\n"
+        (folder / "ranking.json").write_text(text, encoding="utf-8")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what ``ranking.json`` holds."""
+        rows = [row.to_json() for row in self.rows]
+        return {
+            "made": made("ranking"),
             **self.about,
             "agreement": self.agreement(),
             "pairs": self.pairs(),
             "answer": {**self.choice().to_json(), "text": self.answer()},
-            "rows": [row.to_json() for row in self.rows],
+            "columns": described(name for name in header() if any(row.get(name) is not None for row in rows)),
+            "rows": rows,
         }
-        text = json.dumps(document, indent=1, default=float) + "\n"
-        (folder / "ranking.json").write_text(text, encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Specs: what is published of a network, and how the network was trained for it.
+"""What is published of a network, and how the network was trained for it.
 
-A name is what the weights go through, after words for what was done besides, with colons between:
-``qat:uniform-4``, ``tune-100:prune-90``, ``exact-vectors:sign``, ``stop-150``. Two names with a slash between are
-published of the same network, side by side.
+A name is what the weights go through, after words for what was done besides, with colons between: ``qat:uniform-4``,
+``tune-100:prune-90``, ``rounds-5:rewind-0:prune-90``, ``exact-vectors:sign``, ``stop-150``. Two names with a slash
+between are published of the same network, side by side.
 """
 
 import re
@@ -13,9 +13,9 @@ from functools import cached_property
 from mis import quantizers
 from mis.models import Model
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, integer, known, refuse
-from mis.quantizers import Full, Quantizer
+from mis.quantizers import Dorefa, Full, Quantizer
 from mis.ranking.spec import RankingSpec
-from mis.training import VECTORS, Compression, Learner
+from mis.training import VECTORS, Compression, Learner, Tuning
 
 __all__ = ["GRAMMAR", "Release", "Several", "all_parts", "parse"]
 
@@ -26,8 +26,11 @@ TUNING = 100
 
 GRAMMAR = {
     "stop-STEPS:": "training stops early; alone, full precision stopped early",
+    "act-BITS:": "trained and run with rectifiers cut at 1 and rounded to so many bits; dorefa-W-A: act-A:qat:dorefa-W",
     "qat:": "trained through the quantizer (straight-through gradients)",
     "tune-STEPS:": "fine-tuned after it, zeros and codes fixed: survivors or levels are trained on",
+    "rounds-ROUNDS:": "pruned in rounds, equal shares of what is left, and trained on after each",
+    "rewind-STEP:": "after pruning the survivors go back to where they were then, 0 to the start, and train again",
     "exact-vectors:": "biases, gains and running statistics are released as they are",
     "own-vectors:": "each of these has a grid of its own, instead of its tensor's",
 }
@@ -47,7 +50,12 @@ class Release:
         Trained through the transform.
     tuning_steps
         Steps of fine-tuning after the transform, under what it released: zeros and codes stay. The learner's own
-        rate and batches; 0 is none.
+        rate and batches; 0 is none, but where ``rounds`` or ``rewind`` ask for it: then 100, or after rewinding as many
+        as the rest of the first training had.
+    rounds, rewind
+        Pruning in rounds, each followed by these steps, and going back before them: see ``mis.training.Tuning``.
+    activation_bits
+        Bits of the hidden layers' values while training and after, see ``mis.models.Model``; None rounds nothing.
     num_steps
         Training stops there; None is the learner's own number.
     learner
@@ -57,9 +65,9 @@ class Release:
 
     Examples
     --------
-    >>> parse("qat:exact-vectors:uniform-4")
-    Release(transform=Uniform(bits=4, asymmetric=False, channel=False, offset=0.0, clip=1.0, scale='fit'), \
-vectors='exact', qat=True, tuning_steps=0, num_steps=None, learner=None, title='')
+    >>> release = parse("qat:exact-vectors:sign")
+    >>> release.transform, release.vectors, release.qat
+    (Sign(scale='fit'), 'exact', True)
     >>> Release(transform=quantizers.Prune(zeros=0.9), tuning_steps=50).name
     'tune-50:prune-90'
     """
@@ -68,6 +76,9 @@ vectors='exact', qat=True, tuning_steps=0, num_steps=None, learner=None, title='
     vectors: str = "merged"
     qat: bool = False
     tuning_steps: int = 0
+    rounds: int = 1
+    rewind: int | None = None
+    activation_bits: int | None = None
     num_steps: int | None = None
     learner: Learner | None = None
     title: str = ""
@@ -79,15 +90,23 @@ vectors='exact', qat=True, tuning_steps=0, num_steps=None, learner=None, title='
             )
         known("Release", "vectors", self.vectors, VECTORS)
         integer("Release", "tuning_steps", self.tuning_steps, at_least=0)
+        integer("Release", "rounds", self.rounds, at_least=1)
+        if self.rewind is not None:
+            integer("Release", "rewind", self.rewind, at_least=0)
+        if self.activation_bits is not None:
+            integer("Release", "activation_bits", self.activation_bits, at_least=1, at_most=16)
         if self.num_steps is not None:
             integer("Release", "num_steps", self.num_steps, at_least=1)
         if self.learner is not None and not self.title:
             raise InvalidInput("Release: expected a title beside a learner of its own, got title=''.")
-        if self.qat and self.tuning_steps:
+        if self.tuned:
+            # Refuses rounds of what is no pruning.
+            self.tuning(Learner())
+        if self.qat and self.tuned:
             raise UnsupportedSetting(
                 "Release", f"{self.name}: choose training through it or fine-tuning after it."
             )
-        moves = self.qat or self.tuning_steps
+        moves = self.qat or self.tuned
         if moves and (self.compression.is_random or self.transform.num_calibration):
             raise UnsupportedSetting(
                 "Release", f"{self.name}: what is random or calibrated cannot be trained through or after."
@@ -101,11 +120,18 @@ vectors='exact', qat=True, tuning_steps=0, num_steps=None, learner=None, title='
         if self.title:
             return self.title
         words = [f"stop-{self.num_steps}"] if self.num_steps else []
-        words += ["qat"] if self.qat else []
+        last, together = self.transform.name, self.qat and isinstance(self.transform, Dorefa)
+        if together and self.activation_bits:
+            last = f"{last}-{self.activation_bits}"
+        elif self.activation_bits:
+            words += [f"act-{self.activation_bits}"]
+        words += ["qat"] if self.qat and last == self.transform.name else []
+        words += [f"rounds-{self.rounds}"] if self.rounds > 1 else []
+        words += [f"rewind-{self.rewind}"] if self.rewind is not None else []
         words += [f"tune-{self.tuning_steps}"] if self.tuning_steps else []
         words += [f"{self.vectors}-vectors"] if self.vectors != "merged" else []
         stopped_only = words and words == words[:1] and self.num_steps and isinstance(self.transform, Full)
-        return ":".join(words if stopped_only else [*words, self.transform.name])
+        return ":".join(words if stopped_only else [*words, last])
 
     @property
     def parts(self) -> tuple["Release", ...]:
@@ -118,19 +144,31 @@ vectors='exact', qat=True, tuning_steps=0, num_steps=None, learner=None, title='
         return Compression(quantizer=self.transform, vectors=self.vectors)
 
     @property
-    def tuning(self) -> Compression | None:
-        """What fine-tuning keeps to."""
-        return self.compression if self.tuning_steps else None
+    def tuned(self) -> bool:
+        """Whether its networks are trained on after the transform."""
+        return bool(self.tuning_steps) or self.rounds > 1 or self.rewind is not None
+
+    def tuning(self, learner: Learner) -> Tuning | None:
+        """Return how networks that were trained so are trained on; None where they are not."""
+        if not self.tuned:
+            return None
+        rest = TUNING if self.rewind is None else max(learner.num_steps - self.rewind, 1)
+        return Tuning(
+            compression=self.compression,
+            num_steps=self.tuning_steps or rest,
+            rounds=self.rounds,
+            rewind=self.rewind,
+        )
 
     @property
     def published(self) -> Compression:
         """What a trained network goes through when it is published: nothing, where fine-tuning came after."""
-        return Compression(quantizer=Full()) if self.tuning_steps else self.compression
+        return Compression(quantizer=Full()) if self.tuned else self.compression
 
     @property
     def post_training(self) -> bool:
         """Whether it is made of the networks that all others of a ranking start from."""
-        return not (self.qat or self.tuning_steps or self.num_steps or self.learner)
+        return not (self.qat or self.tuned or self.num_steps or self.learner or self.activation_bits)
 
     def bits(self, model: Model) -> float:
         """Return the bits that a parameter of a network takes, scales not counted."""
@@ -146,7 +184,10 @@ vectors='exact', qat=True, tuning_steps=0, num_steps=None, learner=None, title='
     def networks(self, spec: RankingSpec) -> RankingSpec:
         """Return what its networks are in a ranking whose other networks are these; refuse what cannot be trained."""
         learner = self.trained_by(spec.learner)
-        return replace(spec, learner=learner, tuning=self.tuning, tuning_steps=self.tuning_steps)
+        model = (
+            replace(spec.model, activation_bits=self.activation_bits) if self.activation_bits else spec.model
+        )
+        return replace(spec, model=model, learner=learner, tuning=self.tuning(learner))
 
     def check(self, model: Model, num_trained: int) -> None:
         """Refuse a network that it has nothing to do with, and fewer training examples than it is calibrated on."""
@@ -212,8 +253,8 @@ def parse(asked: str | Quantizer | Release | Several) -> Release | Several:
 
     Examples
     --------
-    >>> parse("stop-150")
-    Release(transform=Full(), vectors='merged', qat=False, tuning_steps=0, num_steps=150, learner=None, title='')
+    >>> parse("stop-150").num_steps
+    150
     """
     if isinstance(asked, Release | Several):
         return asked
@@ -238,12 +279,18 @@ def _one(name: str) -> Release:
     if re.fullmatch(r"stop-\d+", last):
         words, last = [*words, last], "full"
     found: dict[str, object] = {}
+    if both := re.fullmatch(r"(dorefa-\d+)-(\d+)", last):
+        last, found = both[1], {"qat": True, "activation_bits": int(both[2])}
     for word in words:
         head, _, number = word.partition("-")
         if word == "qat":
             option: tuple[str, object] = ("qat", True)
         elif head == "tune" and (not number or number.isdecimal()):
             option = ("tuning_steps", int(number or TUNING))
+        elif head == "act" and number.isdecimal():
+            option = ("activation_bits", int(number))
+        elif head in ("rounds", "rewind") and number.isdecimal():
+            option = (head, int(number))
         elif head == "stop" and number.isdecimal():
             option = ("num_steps", int(number))
         elif word in ("exact-vectors", "own-vectors"):

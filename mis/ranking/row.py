@@ -1,4 +1,4 @@
-"""Values: one release of a ranking, intervals with their kind from the measurement to the last file."""
+"""One release of a ranking, intervals with their kind from the measurement to the last file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields

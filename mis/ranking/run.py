@@ -1,4 +1,4 @@
-"""Functions: train once, quantize many ways, attack, compare with theory; every part stored as soon as it is done."""
+"""Train once, quantize many ways, attack, compare with theory; every part stored as soon as it is done."""
 
 import json
 import os
@@ -22,16 +22,17 @@ from mis.ranking.asked import BELOW, OF_LEARNER, about, asked_for, attacks_of, c
 from mis.ranking.columns import COLUMNS
 from mis.ranking.derived import compared, predicted, stopped
 from mis.ranking.early import early_stops
-from mis.ranking.measure import Measurement, measure
+from mis.ranking.measure import Measurement, measure, publish_together, together
 from mis.ranking.networks import Networks
-from mis.ranking.obtain import Obtained, ShardsMissing, obtain, obtain_all
 from mis.ranking.performance import Performance
 from mis.ranking.progress import track
 from mis.ranking.protocol import Protocol, taking
+from mis.ranking.published import Published
 from mis.ranking.ranking import Ranking
 from mis.ranking.releases import Release, Several, all_parts
 from mis.ranking.row import Row
 from mis.ranking.saving import refuse_replacing
+from mis.ranking.trained import ShardsMissing, TrainedNetworks, train_or_load, train_or_load_all
 from mis.store import fingerprint
 from mis.training import num_devices
 
@@ -114,7 +115,7 @@ def rank(
     # Before anything starts JAX.
     num_devices()
     protocol, spec = specs(task, model, options)
-    chosen = releases_of(releases)
+    chosen = releases_of(releases, controls=protocol.controls)
     attacks = attacks_of(protocol.attacks, spec.population)
     part, parts = shard
     integer("rank", "shard", parts, at_least=1)
@@ -131,8 +132,8 @@ def rank(
         refuse_replacing("rank", out, asked, replace=replace)
     if spec.population.doubt:
         warnings.warn(spec.population.doubt, InputWarning, stacklevel=2)
-    obtained = partial(
-        obtain,
+    networks_of = partial(
+        train_or_load,
         split=split,
         num_networks=protocol.num_networks,
         num_folds=protocol.num_folds,
@@ -143,11 +144,11 @@ def rank(
         shard=(part, parts),
         progress=progress,
     )
-    main = obtained(spec)
-    all_of, excluded = obtain_all(asked_of, main, obtained)
+    main = networks_of(spec)
+    all_of, excluded = train_or_load_all(asked_of, main, networks_of)
     trained = time.time()
     measured = list(_measured(main, chosen, progress, all_of))
-    stops = _stops(spec, measured[0], obtained) if protocol.early else ()
+    stops = _stops(spec, measured[0], networks_of) if protocol.early or protocol.controls else ()
     advantages = np.stack([found.advantages for found in measured])
     rows = compared(
         predicted(measured, all_of[chosen[0].parts[0]], chosen),
@@ -175,13 +176,13 @@ def rank(
 
 
 def _measured(
-    obtained: Obtained,
+    main: TrainedNetworks,
     chosen: Sequence[Release | Several],
     progress: bool,
     all_of: Mapping[Release, Networks],
 ) -> Iterator[Measurement]:
     """Measure releases in turn, or read what an earlier call with these networks measured."""
-    networks, store = all_of[chosen[0].parts[0]], obtained.store
+    networks, store = all_of[chosen[0].parts[0]], main.store
     asked = {
         "num_folds": networks.num_folds,
         "level": networks.level,
@@ -193,27 +194,47 @@ def _measured(
     indices = networks.ensemble.indices
     arrays = ("advantages", "of_networks", "of_examples")
 
-    def one(release):
+    def name(release):
         safe = re.sub("[^a-zA-Z0-9.-]", "_", release.name)
-        name = f"row-{safe}-{fingerprint(release, asked, below, indices)}"
-        stored = store.read(name, ["row", *arrays])
-        if stored is None:
-            found = measure([all_of[part] for part in release.parts], release)
+        return f"row-{safe}-{fingerprint(release, asked, below, indices)}"
+
+    def stored(release):
+        return store.read(name(release), ["row", *arrays])
+
+    published: dict[Release | Several, list[Published]] = {}
+
+    def publish(group):
+        missing = [release for release in group if stored(release) is None]
+        if missing:
+            published.update(zip(missing, publish_together(all_of, missing), strict=True))
+
+    def one(release, begun):
+        begun.result()
+        row = stored(release)
+        if row is None:
+            # Taken out: nothing that was measured is held longer.
+            found = measure(published.pop(release), release)
             values = (found.advantages, found.performance.of_networks, found.performance.of_examples)
-            stored = {"row": np.array(json.dumps(found.row.to_json(), default=float))}
-            stored |= dict(zip(arrays, values, strict=True))
-            store.write(name, **stored)
+            row = {"row": np.array(json.dumps(found.row.to_json(), default=float))}
+            row |= dict(zip(arrays, values, strict=True))
+            store.write(name(release), **row)
         return Measurement(
-            row=Row.from_json(json.loads(str(stored["row"]))),
-            advantages=stored["advantages"],
-            performance=Performance(of_networks=stored["of_networks"], of_examples=stored["of_examples"]),
+            row=Row.from_json(json.loads(str(row["row"]))),
+            advantages=row["advantages"],
+            performance=Performance(of_networks=row["of_networks"], of_examples=row["of_examples"]),
         )
 
-    # Two at a time: one compiles or fits on the host while the other computes.
+    # Two at a time: one compiles or fits on the host while the other computes. The next group is published while
+    # one is measured.
     workers, wait = ThreadPoolExecutor(max_workers=2), True
     try:
-        both = zip(track(chosen, "releases", progress), workers.map(one, chosen), strict=True)
-        yield from (result for _, result in both)
+        groups, found = together(networks, chosen), []
+        begun = workers.submit(publish, groups[0])
+        for group, following in zip(groups, [*groups[1:], []], strict=True):
+            before, begun = begun, workers.submit(publish, following)
+            found += [workers.submit(one, release, before) for release in group]
+        for _, result in zip(track(chosen, "releases", progress), found, strict=True):
+            yield result.result()
     except KeyboardInterrupt:
         # Who interrupts does not wait for what has begun.
         wait = False
@@ -222,12 +243,12 @@ def _measured(
         workers.shutdown(wait=wait, cancel_futures=True)
 
 
-def _stops(spec, full: Measurement, obtained) -> tuple[tuple[int, Measurement], ...]:
+def _stops(spec, full: Measurement, networks_of) -> tuple[tuple[int, Measurement], ...]:
     """Measure full precision at each early stop; the last stop is no stop at all."""
     found = []
     for learner in early_stops(spec.learner):
         # Not sharded: only the process that makes the table gets here.
-        networks = obtained(replace(spec, learner=learner), shard=(1, 1))
+        networks = networks_of(replace(spec, learner=learner), shard=(1, 1))
         full_only = {Release(): networks.networks}
         found.append((learner.num_steps, next(_measured(networks, [Release()], False, full_only))))
     return (*found, (spec.learner.num_steps, full))

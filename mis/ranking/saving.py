@@ -1,4 +1,4 @@
-"""Functions: what was asked of a ranking, and that no ranking silently replaces another in its folder."""
+"""What was asked of a ranking, and that no ranking silently replaces another in its folder."""
 
 import json
 from collections.abc import Mapping

@@ -1,11 +1,11 @@
-"""Spec: everything that defines the networks of a ranking, and nothing else."""
+"""Everything that defines the networks of a ranking, and nothing else."""
 
 from dataclasses import dataclass
 
 from mis.models import Model
 from mis.numerics.checks import InvalidInput, integer
 from mis.populations import Population
-from mis.training import Compression, Learner
+from mis.training import Learner, Tuning
 
 __all__ = ["FEWEST_STEPS", "RankingSpec"]
 
@@ -33,9 +33,7 @@ class RankingSpec:
     seed
         Decides pool, initial point, halves, batches and stochastic rounding.
     tuning
-        What the networks were fine-tuned after, and under; None is not at all.
-    tuning_steps
-        Steps of fine-tuning.
+        How the networks were trained on after a release; None is not at all.
     """
 
     population: Population
@@ -43,8 +41,7 @@ class RankingSpec:
     model: Model
     pool: int = 512
     seed: int = 0
-    tuning: Compression | None = None
-    tuning_steps: int = 0
+    tuning: Tuning | None = None
 
     def __post_init__(self):
         # Half of the pool trains: below this a half cannot hold a batch worth the name.

@@ -1,4 +1,4 @@
-"""Functions: a ranking as text that a person can read."""
+"""A ranking as text that a person can read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

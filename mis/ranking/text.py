@@ -1,4 +1,4 @@
-"""Functions: tables in lines of a given width, no number ever cut."""
+"""Tables in lines of a given width, no number ever cut."""
 
 import shutil
 import textwrap

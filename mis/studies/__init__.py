@@ -1,4 +1,4 @@
-"""Floor 3: studies, one file for each paper figure. Each computes rows; ``mis.figures`` draws them.
+"""Studies, one file for each paper figure. Each computes rows; ``mis.figures`` draws them.
 
 To add one: write ``NAME(quick) -> rows`` (``NAME(quick, out)``, if it keeps anything on the way) in a file of its own,
 add it to ``STUDIES``, and its figure to ``FIGURES`` of ``mis.figures`` under the same name.

@@ -1,4 +1,4 @@
-"""Function: cell edges in the law of the weights, and what a thousand weights leak as more of them are set to zero."""
+"""Cell edges in the law of the weights, and what a thousand weights leak as more of them are set to zero."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Function: certified bounds on the advantage, against the dimension of a release and against its bits."""
+"""Certified bounds on the advantage, against the dimension of a release and against its bits."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Function: every route to the advantage of a learner with two candidates, over a hundred decades of it."""
+"""Every route to the advantage of a learner with two candidates, over a hundred decades of it."""
 
 import math
 from typing import Any

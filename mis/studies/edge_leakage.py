@@ -1,4 +1,4 @@
-"""Function: what a weight leaks by its distance to an edge, and what a quantizer retains by how many are near."""
+"""What a weight leaks by its distance to an edge, and what a quantizer retains by how many are near."""
 
 from typing import Any
 

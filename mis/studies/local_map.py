@@ -1,4 +1,4 @@
-"""Function: where local asymptotics predict what small networks leak, and where they do not."""
+"""Where local asymptotics predict what small networks leak, and where they do not."""
 
 import math
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ from scipy import stats
 from mis import quantizers, theory
 from mis.numerics.checks import InvalidInput
 from mis.studies.refits import attack
-from mis.studies.small_networks import SMALL, TETRAHEDRAL, Optimum, Teacher
+from mis.studies.teachers import TETRAHEDRAL, Optimum, Teacher
+from mis.training.small_network import SMALL
 
 __all__ = ["local_map"]
 

@@ -1,16 +1,19 @@
-"""Function: the advantage that local asymptotics predict, and what an attack reaches on thousands of refits."""
+"""The advantage that local asymptotics predict, and what an attack reaches on thousands of refits."""
 
 import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from scipy import special, stats
 
 from mis import quantizers, theory
 from mis.studies.refits import attack
-from mis.studies.small_networks import Optimum, Teacher
+from mis.studies.teachers import Optimum, Teacher
+from mis.training import Regression, num_devices
 
 __all__ = ["predicted_vs_empirical"]
 
@@ -48,7 +51,7 @@ KINDS = {
         lambda m, rng: (rng.random(m.shape) < m).astype(float),
         0.25,
     ),
-    "Poisson": _Kind(np.exp, np.exp, lambda m, rng: rng.poisson(m).astype(float), 0.15),
+    "poisson": _Kind(np.exp, np.exp, lambda m, rng: rng.poisson(m).astype(float), 0.15),
 }
 
 
@@ -118,8 +121,9 @@ def _refits(model, n, num_refits, rng):
     return [np.concatenate(part) for part in zip(*parts, strict=True)]
 
 
-def _regression(kind, rng):
+def _regression(family, rng):
     """Return features of correlation ``0.3^|i-j|``, a response in the model, maximum likelihood."""
+    kind = KINDS[family]
     theta = kind.size * rng.standard_normal(DIM)
     root = np.linalg.cholesky(0.3 ** np.abs(np.subtract.outer(np.arange(DIM), np.arange(DIM))))
 
@@ -133,7 +137,7 @@ def _regression(kind, rng):
     return _Model(
         theta,
         sample,
-        lambda x, y: _newton(kind, theta, x, y),
+        lambda x, y: _estimate(family, x, y),
         lambda x, y: (x * (y - kind.mean(x @ theta))[..., None]) @ inverse,
     )
 
@@ -151,20 +155,23 @@ def _network(rng):
     return _Model(optimum.weights, teacher.sample, estimate, optimum.influence)
 
 
-def _newton(kind, start, x, y):
-    theta = np.tile(start, (len(x), 1))
-    for _ in range(25):
-        eta = (x @ theta[..., None])[..., 0]
-        gradient = (np.swapaxes(x, 1, 2) @ (y - kind.mean(eta))[..., None])[..., 0]
-        hessian = np.swapaxes(x * kind.slope(eta)[..., None], 1, 2) @ x
-        step = np.linalg.solve(hessian, gradient[..., None])[..., 0]
-        theta += step
-        if np.abs(step).max() < 1e-8:
-            return theta
-    raise ArithmeticError("a sample has no maximum likelihood estimate")
+@functools.cache
+def _fitted(family):
+    """Return a compiled function that fits many samples, ``(R, n, d)`` and ``(R, n)``, by maximum likelihood."""
+    num_devices()
+    fit = Regression(family=family, penalty=0.0).fit
+    return jax.jit(jax.vmap(lambda x, y: fit(x, y, jnp.ones(len(y)))))
+
+
+def _estimate(family, x, y):
+    params, converged = _fitted(family)(x.astype(np.float32), y.astype(np.float32))
+    if not converged.all():
+        raise ArithmeticError("a sample has no maximum likelihood estimate")
+    return np.asarray(params, np.float64)
 
 
 MODELS: dict[str, Callable] = {
-    f"{name} regression": functools.partial(_regression, kind) for name, kind in KINDS.items()
+    f"{family.replace('poisson', 'Poisson')} regression": functools.partial(_regression, family)
+    for family in KINDS
 }
 MODELS["network, four tanh units"] = _network

@@ -1,4 +1,4 @@
-"""Function: the attack that knows the law of what refits release, from the released values of other refits."""
+"""The attack that knows the law of what refits release, from the released values of other refits."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Function: rows on disk."""
+"""Rows on disk."""
 
 import csv
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Function: what black boxes see, what the strongest attack finds and what is predicted, on every task."""
+"""What black boxes see, what the strongest attack finds and what is predicted, on every task."""
 
 from pathlib import Path
 from typing import Any

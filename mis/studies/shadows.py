@@ -1,4 +1,4 @@
-"""Function: what attacks reach with more shadow models, and what a thousand networks tell of it in advance."""
+"""What attacks reach with more shadow models, and what a thousand networks tell of it in advance."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Floor 2: what theory says about membership inference security. NumPy and SciPy in float64."""
+"""What theory says about membership inference security. NumPy and SciPy in float64."""
 
 from mis.theory.boundary import boundary_information
 from mis.theory.exact import exact
@@ -12,6 +12,7 @@ from mis.theory.gradients import (
     rounded_release,
 )
 from mis.theory.indicator import indicator
+from mis.theory.interpretations import bayes_security, implied_epsilon, private_advantage
 from mis.theory.laws import DiscreteLosses, GaussianLosses, SampledLosses
 from mis.theory.limits import (
     enumerate_learner,
@@ -22,7 +23,6 @@ from mis.theory.limits import (
 from mis.theory.local import local
 from mis.theory.product import Cells, ToleranceNotMet, product, quantized_mean
 from mis.theory.rate import rate
-from mis.theory.readings import bayes_security, implied_epsilon, private_advantage
 from mis.theory.retained import code_entropy, predicted_advantage, retained_information, weight_error
 from mis.theory.roc import Roc
 from mis.theory.saddlepoint import NearLattice, saddlepoint

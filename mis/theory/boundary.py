@@ -1,4 +1,4 @@
-"""Function: what quantizers let through of weights that fluctuate little, by the density of weights at their edges."""
+"""What quantizers let through of weights that fluctuate little, by the density of weights at their edges."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Values: the cells of weights in units of their standard deviation, and what the codes tell of a small shift."""
+"""The cells of weights in units of their standard deviation, and what the codes tell of a small shift."""
 
 import math
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ class CellScores:
             codes[:, j] = np.searchsorted(edges, x[:, j], side="right")
         return codes
 
-    def seen(self, x: np.ndarray) -> np.ndarray:
+    def observed(self, x: np.ndarray) -> np.ndarray:
         """Return the score of each standardised weight's cell, ``(m, d)``; the weight itself at full precision."""
         return np.where(self.whole, x, np.take_along_axis(self.scores, self.index(x).T, axis=1).T)
 

@@ -1,4 +1,4 @@
-"""Function: the certified ROC of many independent coordinates, by convolution on a lattice."""
+"""The certified ROC of many independent coordinates, by convolution on a lattice."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Functions: one coordinate of a mean released through cells, and an example that may be in the mean.
+"""One coordinate of a mean released through cells, and an example that may be in the mean.
 
 In standard units, ``Y = sqrt(n) (estimate - truth) / sd`` and the example ``Z`` are standard normal; a member
 has correlation ``r = 1 / sqrt(n)`` with Y, a non-member none. The attacker sees Z and the cell of Y. Cells
@@ -7,15 +7,15 @@ are given by their edges, ascending.
 
 import math
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from scipy import special
 
 from mis.numerics.normal import log_mass
+from mis.numerics.quadrature import legendre
 
-__all__ = ["REACH", "WIDEST", "Coordinate", "Outcomes", "advantage", "num_bins", "outcomes"]
+__all__ = ["REACH", "WIDEST", "Coordinate", "Outcomes", "advantage", "bins_of", "num_bins", "outcomes"]
 
 # Beyond this many standard deviations a normal variable has mass 2e-17, which is accounted for.
 REACH = 8.5
@@ -98,7 +98,7 @@ def _corner(y: np.ndarray, z: np.ndarray, r: float) -> np.ndarray:
     # The density peaks at correlation z / y or y / z; panels that meet there resolve it however narrow.
     ratio = np.where(size > 0, np.minimum(np.abs(y), np.abs(z)) / np.where(size > 0, size, 1.0), 0.0)
     peak = np.arcsin(np.clip(ratio * np.sign(y * z), 0.0, r))
-    nodes, weights = _legendre(64)
+    nodes, weights = legendre(64)
     last = math.asin(r) - peak
     angle = np.concatenate([peak * nodes, peak + last * nodes], axis=1)
     weight = np.concatenate([peak * weights, last * weights], axis=1)
@@ -132,7 +132,7 @@ def outcomes(coordinates: Sequence[Coordinate], r: float, step: float) -> Outcom
     from the truth. The ratio of a cell too narrow for ``log p_q`` to keep twelve digits has an absolute error
     below 1e-15 once weighted by its mass; the 1e-14 for each region in ``missed`` pays for that, too.
     """
-    bins = _bins(step)
+    bins = bins_of(step)
     parts = [_thinned(c.edges, c.whole, bins) for c in coordinates]
     ends = np.concatenate([np.concatenate([[-np.inf], edges, [np.inf]]) for edges, _ in parts])
     whole = np.concatenate([marks for _, marks in parts])
@@ -152,14 +152,14 @@ def outcomes(coordinates: Sequence[Coordinate], r: float, step: float) -> Outcom
     seen = members > RAREST
     lost = np.bincount(owner, np.where(seen, 0.0, members).sum(axis=1) + 1e-14, minlength=len(parts))
     members, others = members[seen], others[seen]
-    loss, hair = np.log(members / others), 1e-12
+    loss, margin = np.log(members / others), 1e-12
     return Outcomes(
         np.broadcast_to(owner[:, None], seen.shape)[seen],
         members,
         others,
         loss,
-        np.minimum(bottom[seen], loss) - hair,
-        np.maximum(top[seen], loss) + hair,
+        np.minimum(bottom[seen], loss) - margin,
+        np.maximum(top[seen], loss) + margin,
         4 * special.ndtr(-REACH) + remainder + lost,
     )
 
@@ -169,7 +169,7 @@ def num_bins(step: float) -> int:
     return 2 * math.ceil(math.sqrt(6**1.5 * math.pi / math.sqrt(2)) / step / 2)
 
 
-def _bins(step: float) -> np.ndarray:
+def bins_of(step: float) -> np.ndarray:
     """Return the ends of bins, equally likely under N(0, 3), between -REACH and REACH."""
     furthest = special.ndtr(-REACH / math.sqrt(3))
     ends = math.sqrt(3) * special.ndtri(np.linspace(furthest, 0.5, num_bins(step) // 2 + 1))
@@ -194,7 +194,7 @@ def _upto(ends: np.ndarray, bins: np.ndarray, r: float) -> tuple[np.ndarray, flo
     first = np.concatenate([[0], np.cumsum(panels)])
     width = np.repeat(np.diff(bins) / panels, panels)
     left = np.repeat(bins[:-1], panels) + width * (np.arange(first[-1]) - np.repeat(first[:-1], panels))
-    nodes, weights = _legendre(NODES)
+    nodes, weights = legendre(NODES)
     z = (left[:, None] + width[:, None] * nodes).ravel()
     weight = (width[:, None] * weights).ravel() * np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
     given = special.ndtr((ends[:, None] - r * z) / math.sqrt(1 - r * r))
@@ -244,10 +244,3 @@ def _prob(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 def _outside(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Return the standard normal mass outside (low, high)."""
     return special.ndtr(low) + special.ndtr(-high)
-
-
-@cache
-def _legendre(num: int) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and weights on [0, 1]."""
-    nodes, weights = special.roots_legendre(num)
-    return (nodes + 1) / 2, weights / 2

@@ -1,4 +1,4 @@
-"""Values: the law of one loss difference D, and the same law tilted by exp(-tD)."""
+"""The law of one loss difference D, and the same law tilted by exp(-tD)."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Value and functions: who wins, exactly, by going through every count of every atom of a discrete law."""
+"""Who wins, exactly, by going through every count of every atom of a discrete law."""
 
 import math
 from collections.abc import Iterator

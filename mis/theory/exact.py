@@ -1,4 +1,4 @@
-"""Functions: the optimal advantage, exactly, where there is a route to it."""
+"""The optimal advantage, exactly, where there is a route to it."""
 
 import math
 from dataclasses import replace

@@ -1,15 +1,15 @@
-"""Functions: the exact optimal advantage of two candidates with jointly normal losses."""
+"""The exact optimal advantage of two candidates with jointly normal losses."""
 
 import math
-from functools import cache
 
 import numpy as np
 from scipy import special
 
+from mis.numerics.quadrature import legendre
 from mis.theory.differences import Normal
 from mis.theory.roc import Roc
 
-__all__ = ["cell_bounds", "gaussian_roc", "log_advantage"]
+__all__ = ["gaussian_roc", "log_advantage", "masses_for_bounds"]
 
 
 def log_advantage(difference: Normal, n: int) -> float:
@@ -34,7 +34,7 @@ def log_advantage(difference: Normal, n: int) -> float:
     b = -d * math.sqrt(n)
     a = b / (math.sqrt(n) + math.sqrt(n - 1))
     last, peak = math.asin(1 / math.sqrt(n)), math.asin(1 / (math.sqrt(n) + math.sqrt(n - 1)))
-    nodes, weights = _gauss_legendre(128)
+    nodes, weights = legendre(128)
     # The density in r peaks at a / b; panels that meet there resolve it however narrow.
     angle = np.concatenate([peak * nodes, peak + (last - peak) * nodes])
     weight = np.concatenate([peak * weights, (last - peak) * weights])
@@ -79,15 +79,15 @@ def _cell_masses(edges: np.ndarray, mass: np.ndarray, sign: float, d: float, n: 
 
     others = mass * math.exp(log_usual)
     width = np.diff(edges)
-    nodes, weights = _gauss_legendre(16)
+    nodes, weights = legendre(16)
     u = edges[:-1, None] + width[:, None] * nodes
     density = np.exp(-(u**2) / 2) * weights
     mean_ratio = (density * ratio(u)).sum(axis=1) / density.sum(axis=1)
     low, high = np.sort([ratio(edges[:-1]), ratio(edges[1:])], axis=0)
-    return cell_bounds(others, mean_ratio, low, high)
+    return masses_for_bounds(others, mean_ratio, low, high)
 
 
-def cell_bounds(others: np.ndarray, ratio: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple:
+def masses_for_bounds(others: np.ndarray, ratio: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple:
     """Masses ``(members, others)`` for a lower and an upper bound, from cells with a mean and two extreme ratios.
 
     All of one shape. The upper bound puts each cell's mass on the extreme likelihood ratios ``low`` and
@@ -97,9 +97,3 @@ def cell_bounds(others: np.ndarray, ratio: np.ndarray, low: np.ndarray, high: np
     share = np.divide(ratio - low, high - low, out=np.zeros_like(low), where=high > low)
     spread = np.stack([others * (1 - share), others * share])
     return (others * ratio, others), (spread * np.stack([low, high]), spread)
-
-
-@cache
-def _gauss_legendre(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
-    nodes, weights = special.roots_legendre(num_nodes)
-    return (1 + nodes) / 2, weights / 2

@@ -1,4 +1,4 @@
-"""Functions: the exact law of who wins, for two candidates whose loss difference sits on a lattice."""
+"""The exact law of who wins, for two candidates whose loss difference sits on a lattice."""
 
 import math
 from typing import NamedTuple

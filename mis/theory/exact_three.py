@@ -1,4 +1,4 @@
-"""Functions: the optimal ROC of three candidates with jointly normal losses, between certified bounds."""
+"""The optimal ROC of three candidates with jointly normal losses, between certified bounds."""
 
 import math
 from typing import NamedTuple
@@ -7,7 +7,8 @@ import numpy as np
 from scipy import special
 
 from mis.numerics.checks import UnsupportedSetting
-from mis.theory.exact_gaussian import cell_bounds
+from mis.numerics.quadrature import legendre
+from mis.theory.exact_gaussian import masses_for_bounds
 from mis.theory.laws import GaussianLosses
 from mis.theory.roc import Roc
 
@@ -70,7 +71,7 @@ def three_roc(law: GaussianLosses, n: int) -> Roc:
     return Roc(lower=lower.lower, upper=upper.upper, slack=float(slack), kind="certified")
 
 
-class _Cells(NamedTuple):
+class _Squares(NamedTuple):
     """Squares in standard units of D, their mass, and per candidate the members' mass and the extreme ratios."""
 
     low: np.ndarray
@@ -80,10 +81,10 @@ class _Cells(NamedTuple):
     least: np.ndarray
     most: np.ndarray
 
-    def without(self, divided: np.ndarray, others: "_Cells") -> "_Cells":
+    def without(self, divided: np.ndarray, others: "_Squares") -> "_Squares":
         """Return these but the divided ones, and the others."""
         cut = (x[~divided] if i < 3 else x[:, ~divided] for i, x in enumerate(self))
-        return _Cells(
+        return _Squares(
             *(
                 np.concatenate([a, b], axis=-1 if i else 0)
                 for i, (a, b) in enumerate(zip(cut, others, strict=True))
@@ -134,11 +135,11 @@ class _Game(NamedTuple):
             _input_rounding(law, spread, correlation, n),
         )
 
-    def cells(self, low: np.ndarray, width: np.ndarray) -> _Cells:
+    def cells(self, low: np.ndarray, width: np.ndarray) -> _Squares:
         """Return the masses of squares by Gauss-Legendre, and the extreme likelihood ratios, at their corners."""
-        offsets, weights = special.roots_legendre(self.num_nodes)
-        inside = np.stack(np.meshgrid(offsets, offsets), axis=-1).reshape(-1, 2) / 2 + 0.5
-        weight = np.outer(weights, weights).ravel() / 4 * width[:, None] ** 2
+        offsets, weights = legendre(self.num_nodes)
+        inside = np.stack(np.meshgrid(offsets, offsets), axis=-1).reshape(-1, 2)
+        weight = np.outer(weights, weights).ravel() * width[:, None] ** 2
         nodes = low[:, None] + width[:, None, None] * inside
         weight = weight * self._density(nodes)
         seen = weight.sum(axis=1) > RAREST
@@ -152,7 +153,7 @@ class _Game(NamedTuple):
             members[k] = (weight * at[0]).sum(axis=1)
             ends = at[1] / max(self.usual[k], NEVER)
             least[k], most[k] = ends.min(axis=1), ends.max(axis=1)
-        return _Cells(low, width, weight.sum(axis=1), members, least, most)
+        return _Squares(low, width, weight.sum(axis=1), members, least, most)
 
     def _density(self, x: np.ndarray) -> np.ndarray:
         """Return the standard bivariate normal density, last axis the two."""
@@ -176,15 +177,15 @@ def _input_rounding(law: GaussianLosses, spread: np.ndarray, correlation: float,
     return 2 * float(2 * 1.5 * np.linalg.norm(cov) / least + np.linalg.norm(mean) / math.sqrt(least))
 
 
-def _bounds(game: _Game, cells: _Cells) -> tuple[tuple, tuple]:
+def _bounds(game: _Game, cells: _Squares) -> tuple[tuple, tuple]:
     """Return masses ``(members, others)`` for the lower and for the upper bound, ``(..., candidates, cells)``."""
     seen = game.usual >= NEVER
     others = cells.mass * game.usual[seen, None]
     ratio = np.divide(cells.members[seen], others, out=np.ones_like(others), where=others > 1e-300)
-    return cell_bounds(others, ratio, cells.least[seen], cells.most[seen])
+    return masses_for_bounds(others, ratio, cells.least[seen], cells.most[seen])
 
 
-def _loosest(game: _Game, cells: _Cells) -> np.ndarray:
+def _loosest(game: _Game, cells: _Squares) -> np.ndarray:
     """Return which cells to divide: those that hold all but a quarter of the gap that is allowed; none if it is met."""
     (lower, lower_others), (upper, upper_others) = _bounds(game, cells)
     least = np.maximum(lower - lower_others, 0).sum(axis=0)

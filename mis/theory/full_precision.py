@@ -1,4 +1,4 @@
-"""Functions: the mean of a Gaussian sample, released in full precision, in any dimension."""
+"""The mean of a Gaussian sample, released in full precision, in any dimension."""
 
 import math
 from functools import partial
@@ -7,6 +7,7 @@ import numpy as np
 from scipy import special
 
 from mis.numerics.checks import integer
+from mis.numerics.quadrature import legendre
 from mis.results import Interval
 from mis.theory.roc import Roc
 
@@ -101,9 +102,9 @@ def _chi_square(dim: int, order: int) -> tuple[np.ndarray, np.ndarray]:
     edges = np.linspace(low, high, math.ceil(2 * (high - low)) + 1)
     if low == 0:
         edges = np.union1d(edges, edges[1] / 2.0 ** np.arange(1, DOUBLINGS))
-    nodes, weights = np.polynomial.legendre.leggauss(order)
-    half = np.diff(edges)[:, None] / 2
-    t, weights = (edges[:-1, None] + half + half * nodes).ravel(), (half * weights).ravel()
+    nodes, weights = legendre(order)
+    width = np.diff(edges)[:, None]
+    t, weights = (edges[:-1, None] + width * nodes).ravel(), (width * weights).ravel()
     if dim == 1:
         log_density = -(t**2) / 2
     else:

@@ -1,4 +1,4 @@
-"""Functions: the indicator r_Q of a quantizer's security, with an interval that survives its minimum."""
+"""The indicator r_Q of a quantizer's security, with an interval that survives its minimum."""
 
 import math
 
@@ -10,7 +10,7 @@ from mis.results import Interval
 from mis.theory.differences import ROUNDING
 from mis.theory.laws import DiscreteLosses, GaussianLosses, LossLaw, SampledLosses, loss_law
 
-__all__ = ["indicator"]
+__all__ = ["indicator", "ratio_of_pair"]
 
 NUM_FOLDS = 5
 MIN_EXAMPLES = 20
@@ -209,10 +209,10 @@ def _cross_fitted(losses: np.ndarray, rng: np.random.Generator) -> float:
         ratio = np.divide(differences.mean(axis=1), sd, out=np.full_like(sd, np.inf), where=sd > 0)
         rival = int(ratio.argmin())
         chosen.setdefault((best, rival), []).append((losses[rival] - losses[best])[fold == held_out])
-    return sum(len(parts) * _ratio_of_pair(parts) for parts in chosen.values()) / NUM_FOLDS
+    return sum(len(parts) * ratio_of_pair(parts) for parts in chosen.values()) / NUM_FOLDS
 
 
-def _ratio_of_pair(parts: list[np.ndarray]) -> float:
+def ratio_of_pair(parts: list[np.ndarray]) -> float:
     """Estimate ``delta**2 / (2 sigma**2)`` from parts of a sample, at least four differences.
 
     ``m**2 - s**2 / size`` of each part and ``s**2`` of all are unbiased. Their ratio is not: ``E m**2 / s**2 = x**2

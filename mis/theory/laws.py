@@ -1,4 +1,4 @@
-"""Values: loss laws, the central object. The law of the losses of K candidates on one random example.
+"""Loss laws, the central object. The law of the losses of K candidates on one random example.
 
 The learner minimises the empirical loss over a finite codebook ``theta_1 .. theta_K``; everything it leaks is
 a functional of the law of ``(loss(theta_1, Z), ..., loss(theta_K, Z))`` and of the sample size n. Rows are

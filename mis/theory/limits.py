@@ -1,4 +1,4 @@
-"""Functions: what no learner can exceed, and what one learner reaches, on data with finitely many values."""
+"""What no learner can exceed, and what one learner reaches, on data with finitely many values."""
 
 import math
 from collections.abc import Callable, Hashable

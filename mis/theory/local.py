@@ -1,4 +1,4 @@
-"""Function: quantized local asymptotics, from one fitted M-estimator to the advantage its release allows."""
+"""Quantized local asymptotics, from one fitted M-estimator to the advantage its release allows."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -274,7 +274,7 @@ def _linear_attack(
     for draws, example, member in _blocks(gains, shift.shape[1]):
         x = rng.standard_normal((len(draws), shift.shape[1])) @ factor.T + member * shift[example]
         ratio = ((x - shift[example] / 2) * weight_of[example]).sum(axis=1)
-        gains.flat[draws] = np.sign(score(cells.seen(x), example)) * np.tanh(ratio / 2)
+        gains.flat[draws] = np.sign(score(cells.observed(x), example)) * np.tanh(ratio / 2)
     return _mean(gains.mean(axis=1), level, _details(cells.shares, shift), None)
 
 

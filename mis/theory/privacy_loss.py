@@ -1,4 +1,4 @@
-"""Functions: put the privacy loss of one release on a lattice, from above or from below."""
+"""Put the privacy loss of one release on a lattice, from above or from below."""
 
 import numpy as np
 

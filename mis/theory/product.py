@@ -1,4 +1,4 @@
-"""Functions: certified advantage of releases whose coordinates are independent, at any dimension."""
+"""Certified advantage of releases whose coordinates are independent, at any dimension."""
 
 import math
 import warnings

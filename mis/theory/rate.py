@@ -1,4 +1,4 @@
-"""Functions: the exponential rate at which the optimal advantage vanishes, for a fixed codebook."""
+"""The exponential rate at which the optimal advantage vanishes, for a fixed codebook."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Functions: how much information about the weights a quantizer lets through, and baselines beside it."""
+"""How much information about the weights a quantizer lets through, and baselines beside it."""
 
 import math
 from collections.abc import Sequence

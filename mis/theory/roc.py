@@ -1,4 +1,4 @@
-"""Value: the ROC of the optimal membership attack, exact or between certified bounds."""
+"""The ROC of the optimal membership attack, exact or between certified bounds."""
 
 from dataclasses import dataclass
 from typing import Any

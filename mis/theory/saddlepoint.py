@@ -1,4 +1,4 @@
-"""Functions: the optimal advantage of two candidates to a few per cent at every sample size."""
+"""The optimal advantage of two candidates to a few per cent at every sample size."""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""Value and functions: influence function and covariance of an M-estimator, from one fit."""
+"""Influence function and covariance of an M-estimator, from one fit."""
 
 from typing import Any, NamedTuple
 

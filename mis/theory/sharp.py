@@ -1,4 +1,4 @@
-"""Functions: the leading term of the optimal advantage with its constant, for a fixed codebook."""
+"""The leading term of the optimal advantage with its constant, for a fixed codebook."""
 
 import math
 from fractions import Fraction

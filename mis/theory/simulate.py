@@ -1,4 +1,4 @@
-"""Functions: the optimal advantage by simulation that sees rare events, for any loss law."""
+"""The optimal advantage by simulation that sees rare events, for any loss law."""
 
 import math
 import warnings
@@ -12,8 +12,8 @@ from mis.numerics.checks import UnsupportedSetting, confidence, integer
 from mis.numerics.seeds import generator
 from mis.results import Interval
 from mis.theory.laws import GaussianLosses, LossLaw, loss_law
+from mis.theory.minimisers import PairMinimisers, TableMinimisers
 from mis.theory.tilting import Draws, Tilt, draw, rival_tilts
-from mis.theory.winners import PairWinners, TableWinners
 
 __all__ = ["FewEffectiveSamples", "simulate"]
 
@@ -164,7 +164,7 @@ def _winners(tilts: list[Tilt], sums: np.ndarray, examples: np.ndarray) -> Any:
     # Rivals in the order of their indices, which decides ties among them.
     by_index = np.argsort([tilt.candidate for tilt in tilts])
     wins_ties = [tilts[i].wins_ties for i in by_index]
-    winners = PairWinners if len(tilts) == 1 else TableWinners
+    winners = PairMinimisers if len(tilts) == 1 else TableMinimisers
     return winners(sums[by_index], examples[by_index], wins_ties, tilts[0].tie)
 
 

@@ -1,4 +1,4 @@
-"""Values and functions: sums of losses drawn under exponential tilts, with the weights that undo them."""
+"""Sums of losses drawn under exponential tilts, with the weights that undo them."""
 
 import math
 from dataclasses import dataclass, replace

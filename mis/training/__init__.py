@@ -1,4 +1,4 @@
-"""Floor 2: training. One fit is a scan; thousands are a shard, a map and a loop over chunks."""
+"""Training. One fit is a scan; thousands are a shard, a map and a loop over chunks."""
 
 from mis.training.compression import VECTORS, Compression
 from mis.training.devices import FEW_RUNS, num_devices
@@ -7,6 +7,7 @@ from mis.training.gradients import mean_gradients
 from mis.training.learner import OPTIMISERS, Learner
 from mis.training.outputs import predict
 from mis.training.refits import NotConverged, Refits, Regression, refit, refit_weighted
+from mis.training.tuning import Tuning, tune_chunk
 
 __all__ = [
     "CHUNK",
@@ -19,6 +20,7 @@ __all__ = [
     "NotConverged",
     "Refits",
     "Regression",
+    "Tuning",
     "joined",
     "mean_gradients",
     "memberships",
@@ -28,4 +30,5 @@ __all__ = [
     "refit_weighted",
     "train",
     "train_chunk",
+    "tune_chunk",
 ]

@@ -1,4 +1,4 @@
-"""Spec: what the matrices of a network go through on their way out, and which rule its vectors follow."""
+"""What the matrices of a network go through on their way out, and which rule its vectors follow."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -128,6 +128,11 @@ class Compression:
     def through(self, model: Model, layers: Sequence[Any]) -> list[Any]:
         """Return the matrices as they are released; deterministic and not calibrated."""
         return self.joined(model, self.begin(model, layers)[1])
+
+    def differentiable(self, model: Model, layers: Sequence[Any]) -> list[Any]:
+        """Return matrices whose gradient training through this takes; see ``Quantizer.differentiable``."""
+        each = zip(self.quantizers(model), self.parts(model, layers), strict=True)
+        return self.joined(model, [quantizer.differentiable(part) for quantizer, part in each])
 
     def begin(self, model: Model, layers: Sequence[Any]) -> tuple[list[Channel], list[Any]]:
         """Return where fine-tuning begins: what was fitted to each of the parts, and the parts as released."""

@@ -1,4 +1,4 @@
-"""Functions: the one place that chooses how many networks are mapped over the hardware, and how hard XLA compiles.
+"""The one place that chooses how many networks are mapped over the hardware, and how hard XLA compiles.
 
 Measured: on a CPU, one network at a time per core (a scan in a shard, one host device a core) keeps each network's
 weights in its core's cache and is twice as fast as a wide ``vmap``, which leaves most of its time to memory. On a GPU
@@ -10,13 +10,14 @@ import functools
 import os
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 from jax.sharding import PartitionSpec
 
 from mis.models import Model
 
-__all__ = ["FEW_RUNS", "in_one_program", "num_devices", "over_networks"]
+__all__ = ["FEW_RUNS", "in_one_program", "in_turns", "num_devices", "over_networks"]
 
 # Compiler options for what runs only a few times and spends its time in products, which no compiler makes faster: two
 # thirds of the time to compile, the same to run.
@@ -46,6 +47,23 @@ def num_devices() -> int:
 def in_one_program(model: Model) -> bool:
     """Return whether networks are trained in one compiled program, steps included, or step by step from Python."""
     return model.compiled_loop or jax.default_backend() != "cpu"
+
+
+def in_turns(one: Callable, count: int) -> list:
+    """Return ``[one(0), one(1), ...]``, each computed on its device, a thread a device.
+
+    For networks that are not mapped in one program: each call is a few compiled calls, whose results are best fetched
+    to the host, where they come together.
+    """
+    devices = jax.local_devices()[: num_devices()]
+
+    def work(place):
+        with jax.default_device(devices[place]):
+            return [one(m) for m in range(place, count, len(devices))]
+
+    with ThreadPoolExecutor(len(devices)) as threads:
+        of_device = list(threads.map(work, range(len(devices))))
+    return [of_device[m % len(devices)][m // len(devices)] for m in range(count)]
 
 
 def over_networks(one: Callable, num_shared: int) -> Callable:

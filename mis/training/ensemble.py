@@ -1,4 +1,4 @@
-"""Functions: thousands of networks, each on a random half of one pool, in chunks of bounded memory."""
+"""Thousands of networks, each on a random half of one pool, in chunks of bounded memory."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,16 @@ from mis.training.devices import in_one_program, num_devices
 from mis.training.learner import Learner
 from mis.training.loops import fit_compiled, fit_stepwise
 
-__all__ = ["CHUNK", "Ensemble", "joined", "memberships", "train", "train_chunk"]
+__all__ = [
+    "CHUNK",
+    "Ensemble",
+    "batches_of",
+    "initial_points",
+    "joined",
+    "memberships",
+    "train",
+    "train_chunk",
+]
 
 # Networks per compiled call: memory and the time between two signs of progress are those of one chunk.
 CHUNK = 32
@@ -85,9 +94,10 @@ def memberships(seed: int, indices: np.ndarray, num_pool: int) -> np.ndarray:
     return halves
 
 
-def _batches(
+def batches_of(
     seed: int, index: int, members: np.ndarray, learner: Learner, stream: int = BATCHES
 ) -> np.ndarray:
+    """Return which examples each step takes, ``(steps, batch)``: every epoch its members in a fresh order."""
     epochs = -(-learner.num_steps * learner.batch_size // len(members))
     order = np.random.default_rng([seed, index, stream]).permuted(np.tile(members, (epochs, 1)), axis=1)
     rows = order.ravel()[: learner.num_steps * learner.batch_size].reshape(
@@ -101,7 +111,7 @@ def _init(key, number, *, model):
     return model.initial(jax.random.fold_in(key, number))
 
 
-def _initial(seed: int, indices: np.ndarray, model: Model, learner: Learner) -> list[np.ndarray]:
+def initial_points(seed: int, indices: np.ndarray, model: Model, learner: Learner) -> list[np.ndarray]:
     """Return the initial points of these networks by layer, drawn one by one: a mapped draw compiles for seconds."""
     key = jax.random.fold_in(jax_key(seed), START)
     numbers = [0] if learner.initialisation == "fixed" else [int(i) + 1 for i in indices]
@@ -121,6 +131,7 @@ def train_chunk(
     num_snapshots: int = 0,
     begin: Sequence[np.ndarray] | None = None,
     tuning: Compression | None = None,
+    rewound: Sequence[np.ndarray] | None = None,
 ) -> Ensemble:
     """Train the networks with these numbers, all at once.
 
@@ -141,6 +152,8 @@ def train_chunk(
         then others than those it was trained with.
     tuning
         Fine-tuning: ``begin`` is released by this first, and no step leaves what that released.
+    rewound
+        Values that what survived of ``begin`` is trained from, like ``begin``; what was released as 0 stays 0.
 
     Returns
     -------
@@ -166,15 +179,18 @@ def train_chunk(
     membership = memberships(seed, padded, len(features))
     batches = np.stack(
         [
-            _batches(seed, int(i), np.flatnonzero(half), learner, BATCHES if begin is None else TUNING)
+            batches_of(seed, int(i), np.flatnonzero(half), learner, BATCHES if begin is None else TUNING)
             for i, half in zip(padded, membership, strict=True)
         ]
     )
     if begin is None:
-        initial = _initial(seed, padded, model, learner)
+        initial = initial_points(seed, padded, model, learner)
     else:
         extra = len(padded) - len(indices)
-        initial = [np.concatenate([layer, np.repeat(layer[-1:], extra, axis=0)]) for layer in begin]
+        initial = [
+            np.concatenate([layer, np.repeat(layer[-1:], extra, axis=0)])
+            for layer in (*begin, *([] if rewound is None else rewound))
+        ]
     fit = fit_compiled if in_one_program(model) else fit_stepwise
     params = fit(
         np.asarray(features, np.float32),

@@ -1,4 +1,4 @@
-"""Function: gradients of the examples' losses at a few networks."""
+"""Gradients of the examples' losses at a few networks."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -6,9 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mis.models import Model
-from mis.training.devices import FEW_RUNS, in_one_program
+from mis.training.devices import FEW_RUNS, in_one_program, in_turns, num_devices
 
 __all__ = ["mean_gradients"]
 
@@ -38,14 +39,21 @@ def mean_gradients(model: Model, layers: Sequence[Any], features: Any, targets: 
     >>> mean_gradients(MLP(input_shape=(2,), depth=0), at_zero, np.array([[1.0, 2.0]]), np.array([1.0]))[0]
     Array([[-1., -2., -1.]], dtype=float32)
     """
-    x, y = jnp.asarray(features, jnp.float32), jnp.asarray(targets)
-    layers = [jnp.asarray(layer) for layer in layers]
+    # On the host: from there every device takes its share.
+    x, y = np.asarray(features, np.float32), np.asarray(targets)
+    layers = [np.asarray(layer) for layer in layers]
     if in_one_program(model):
-        return _of_all(layers, x, y, model=model)
-    total = _of_one([layer[0] for layer in layers], x, y, model=model)
-    for m in range(1, len(layers[0])):
-        total = jax.tree.map(jnp.add, total, _of_one([layer[m] for layer in layers], x, y, model=model))
-    return [layer.reshape(len(x), -1) / len(layers[0]) for layer in total]
+        return _of_all([jnp.asarray(layer) for layer in layers], jnp.asarray(x), jnp.asarray(y), model=model)
+    shares = min(len(layers[0]), num_devices())
+
+    def share(first):
+        total = [jnp.zeros((len(x), *layer.shape[1:])) for layer in layers]
+        for m in range(first, len(layers[0]), shares):
+            total = _add(total, [layer[m] for layer in layers], x, y, model=model)
+        return [np.asarray(layer) for layer in total]
+
+    totals = zip(*in_turns(share, shares), strict=True)
+    return [jnp.asarray(sum(parts)).reshape(len(x), -1) / len(layers[0]) for parts in totals]
 
 
 def _each(model):
@@ -63,6 +71,6 @@ def _of_all(layers, features, targets, *, model):
     return [layer.reshape(len(features), -1) / len(layers[0]) for layer in total]
 
 
-@partial(jax.jit, static_argnames="model")
-def _of_one(layers, features, targets, *, model):
-    return _each(model)(layers, features, targets)
+@partial(jax.jit, static_argnames="model", donate_argnums=0)
+def _add(total, layers, features, targets, *, model):
+    return jax.tree.map(jnp.add, total, _each(model)(layers, features, targets))

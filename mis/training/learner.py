@@ -1,4 +1,4 @@
-"""Spec: how one network is trained."""
+"""How one network is trained."""
 
 from dataclasses import dataclass
 

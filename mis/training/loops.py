@@ -1,8 +1,7 @@
-"""Functions: the steps of many networks, as one compiled program or as one compiled step called from Python."""
+"""The steps of many networks, as one compiled program or as one compiled step called from Python."""
 
 import functools
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -10,11 +9,12 @@ import numpy as np
 import optax
 
 from mis.models import Model
+from mis.quantizers import Quantizer
 from mis.training.compression import Compression
-from mis.training.devices import num_devices, over_networks
+from mis.training.devices import in_turns, over_networks
 from mis.training.learner import Learner
 
-__all__ = ["fit_compiled", "fit_stepwise"]
+__all__ = ["fit_compiled", "fit_stepwise", "steps_at_once"]
 
 # Bytes of features fetched at once: one gather for several steps costs less than one a step, while they fit the cache.
 FETCH = 2**19
@@ -41,10 +41,15 @@ def _loss(model: Model, forward: Compression | None) -> Callable:
         return model.training_loss
 
     def loss(trained, features, targets):
-        released = model.start(forward.through(model, model.finish(trained)))
-        # Running statistics go through nothing: no step depends on them.
-        moves = model.only_trained(jax.tree.map(jnp.subtract, released, trained))
-        used = jax.tree.map(lambda value, move: value + jax.lax.stop_gradient(move), trained, moves)
+        layers = model.finish(trained)
+        released, smooth = model.start(forward.through(model, layers)), trained
+        if type(forward.quantizer).differentiable is not Quantizer.differentiable:
+            smooth = model.start(forward.differentiable(model, layers))
+            # Running statistics go through nothing: no step depends on them.
+            bends = model.only_trained(jax.tree.map(jnp.subtract, smooth, trained))
+            smooth = jax.tree.map(jnp.add, trained, bends)
+        moves = model.only_trained(jax.tree.map(jnp.subtract, released, smooth))
+        used = jax.tree.map(lambda value, move: value + jax.lax.stop_gradient(move), smooth, moves)
         value, moved = model.training_loss(used, features, targets)
         return value, jax.tree.map(lambda old, new, before: old + (new - before), trained, moved, used)
 
@@ -55,13 +60,17 @@ def _begin(model: Model, learner: Learner, tuning: Compression | None, layers: l
     """Return what is trained at its start, the optimiser's state, and where fine-tuning began."""
     begun = None
     if tuning is not None:
-        begun = tuning.begin(model, layers)
+        count = len(model.shapes)
+        rewound = layers[count:]
+        begun = tuning.begin(model, layers[:count])
         layers = tuning.joined(model, begun[1])
+        if rewound:
+            layers = [jnp.where(layer == 0, 0, value) for layer, value in zip(layers, rewound, strict=True)]
     trained = model.start(layers)
     return trained, learner.transformation().init(trained), begun
 
 
-def _at_once(num_steps: int, step_bytes: int) -> int:
+def steps_at_once(num_steps: int, step_bytes: int) -> int:
     """Return how many steps' examples to fetch at once: the largest divisor of the steps that ``FETCH`` holds."""
     most = max(1, FETCH // step_bytes)
     return max(d for d in range(1, min(most, num_steps) + 1) if num_steps % d == 0)
@@ -76,7 +85,8 @@ def fit_compiled(features, targets, initial, batches, *, model, learner, num_sna
     features, targets
         The pool, shapes ``(N, ...)`` and ``(N,)``.
     initial
-        Initial points by layer, ``(M, rows, channels)``; M a multiple of the number of devices.
+        Initial points by layer, ``(M, rows, channels)``; M a multiple of the number of devices. After them what
+        survives fine-tuning's release goes back to, if it does.
     batches
         Rows of the pool that each step takes, ``(M, steps, batch)``.
     model, learner
@@ -99,7 +109,7 @@ def fit_compiled(features, targets, initial, batches, *, model, learner, num_sna
             return jax.lax.scan(lambda carry, some: (step(carry, some), None), carry, examples)[0], None
 
         def stretch(carry, rows):
-            at_once = _at_once(len(rows), 4 * rows.shape[1] * int(np.prod(features.shape[1:])))
+            at_once = steps_at_once(len(rows), 4 * rows.shape[1] * int(np.prod(features.shape[1:])))
             carry, _ = jax.lax.scan(block, carry, rows.reshape(-1, at_once, rows.shape[1]))
             return carry, carry[0] if num_snapshots else None
 
@@ -122,22 +132,14 @@ def _first_stretch(num_steps: int, num_snapshots: int) -> int:
 def fit_stepwise(features, targets, initial, batches, *, model, learner, num_snapshots, tuning=None):
     """Train networks one after another by one compiled step, a thread a device; as ``fit_compiled``, on the host."""
     start, step = _compiled_step(model, learner, tuning)
-    devices = jax.local_devices()[: num_devices()]
+    features, targets = np.asarray(features), np.asarray(targets)
 
-    def work(place):
-        with jax.default_device(devices[place]):
-            x, y = jnp.asarray(features), jnp.asarray(targets)
-            return [
-                _one_by_one(
-                    start, step, x, y, [layer[m] for layer in initial], batches[m], model, num_snapshots
-                )
-                for m in range(place, len(batches), len(devices))
-            ]
+    def one(m):
+        layers = [layer[m] for layer in initial]
+        x, y = jnp.asarray(features), jnp.asarray(targets)
+        return _one_by_one(start, step, x, y, layers, batches[m], model, num_snapshots)
 
-    with ThreadPoolExecutor(len(devices)) as threads:
-        of_device = list(threads.map(work, range(len(devices))))
-    networks = [of_device[m % len(devices)][m // len(devices)] for m in range(len(batches))]
-    return [np.stack(layer) for layer in zip(*networks, strict=True)]
+    return [np.stack(layer) for layer in zip(*in_turns(one, len(batches)), strict=True)]
 
 
 @functools.lru_cache(maxsize=8)

@@ -1,4 +1,4 @@
-"""Spec, value and functions: millions of refits of a small convex model, by Newton's method.
+"""Millions of refits of a small convex model, by Newton's method.
 
 One refit is a loop of Newton steps on one sample; many are a ``vmap`` over a block that stays in a core's cache, blocks
 over the devices, and chunks of bounded memory. Where refits are this cheap the optimal attack can be had by counting.
@@ -18,7 +18,16 @@ from mis.numerics.checks import InvalidInput, finite, integer, known, number
 from mis.numerics.seeds import jax_key
 from mis.training.devices import num_devices, over_networks
 
-__all__ = ["FAMILIES", "NotConverged", "Refits", "Regression", "refit", "refit_weighted"]
+__all__ = [
+    "FAMILIES",
+    "NotConverged",
+    "Refits",
+    "Regression",
+    "block_sizes",
+    "fit_drawn",
+    "refit",
+    "refit_weighted",
+]
 
 # Refits in one block, and numbers of data in it, at most; numbers of data in one compiled call.
 BLOCK, BLOCK_NUMBERS, CHUNK_NUMBERS = 256, 2**18, 2**25
@@ -178,7 +187,7 @@ class Refits:
 
 
 @functools.partial(jax.jit, static_argnames=("model", "population", "n"))
-def _fit_drawn(key, member, numbers, *, model, population, n):
+def fit_drawn(key, member, numbers, *, model, population, n):
     """Refits of one chunk, numbers ``(blocks, block)``, each on a sample of its own."""
 
     def one(key, member, number):
@@ -263,11 +272,11 @@ def refit(
             raise InvalidInput(f"refit: expected member with {dim} features, got {len(features)}.")
         model.refuse_targets("refit", [number("refit", "member's target", member[1])])
         member = jnp.asarray(features[None], jnp.float32), jnp.full(1, member[1], jnp.float32)
-    block, blocks = _sizes(num_refits, n * dim, devices)
+    block, blocks = block_sizes(num_refits, n * dim, devices)
 
     def call(start):
         numbers = (start + np.arange(blocks * block)).astype(np.uint32).reshape(blocks, block)
-        return _fit_drawn(key, member, numbers, model=model, population=population, n=n)
+        return fit_drawn(key, member, numbers, model=model, population=population, n=n)
 
     return _gathered(call, num_refits, blocks * block)
 
@@ -314,7 +323,7 @@ def refit_weighted(model: Regression, features: Any, targets: Any, weights: Any)
     if weights.min() < 0.0 or weights.sum(axis=1).min() <= 0.0:
         raise InvalidInput("refit_weighted: expected weights >= 0 with a positive sum in each row.")
     table = jnp.asarray(features, jnp.float32), jnp.asarray(targets, jnp.float32)
-    block, blocks = _sizes(len(weights), features.size, num_devices())
+    block, blocks = block_sizes(len(weights), features.size, num_devices())
 
     def call(start):
         rows = np.minimum(np.arange(start, start + blocks * block), len(weights) - 1)
@@ -323,7 +332,7 @@ def refit_weighted(model: Regression, features: Any, targets: Any, weights: Any)
     return _gathered(call, len(weights), blocks * block)
 
 
-def _sizes(num_refits, numbers, devices):
+def block_sizes(num_refits, numbers, devices):
     """Refits in a block, and blocks in a compiled call."""
     block = min(BLOCK, max(1, BLOCK_NUMBERS // numbers), -(-num_refits // devices))
     needed = -(-num_refits // (block * devices))

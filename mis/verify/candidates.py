@@ -1,4 +1,4 @@
-"""Functions: claims about minimisers over a finite codebook; only the law of the losses matters."""
+"""Claims about minimisers over a finite codebook; only the law of the losses matters."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Functions: claims about estimates released through cells: one coordinate, many of them, information that passes."""
+"""Claims about estimates released through cells: one coordinate, many of them, information that passes."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Functions: claims about any learner, and about what an advantage says in other words."""
+"""Claims about any learner, and about what an advantage says in other words."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Functions: claims about M-estimators: the influence function and local asymptotics of what is released."""
+"""Claims about M-estimators: the influence function and local asymptotics of what is released."""
 
 import math
 

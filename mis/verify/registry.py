@@ -1,4 +1,4 @@
-"""Functions: a registry of claims, each a pair of routes to one number, and how they compare.
+"""A registry of claims, each a pair of routes to one number, and how they compare.
 
 To add a claim: write a function of its setting that returns two numbers or `Interval` and decorate it with ``claim``.
 The first is what the theory says, the second the truth, found another way: a closed form, an enumeration, a quadrature,

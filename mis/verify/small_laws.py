@@ -1,4 +1,4 @@
-"""Functions: claims about small discrete laws, held to rational numbers; and how close certified bounds are."""
+"""Claims about small discrete laws, held to rational numbers; and how close certified bounds are."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Functions: the rows of a verification, and the names of its claims, as text of any width."""
+"""The rows of a verification, and the names of its claims, as text of any width."""
 
 import itertools
 import textwrap

@@ -50,6 +50,7 @@ ROWS = {
     "lira": attacks.LiRA(),
     "lira pooled": attacks.LiRA(variance="pooled"),
     "lira offline": attacks.LiRA(online=False),
+    "bavaria": attacks.BaVarIA(),
     "rmia": attacks.RMIA(),
     "rmia offline": attacks.RMIA(online=False),
     "trained logistic": attacks.Trained(),
@@ -221,7 +222,7 @@ class Table(Task):
         grid = parse(quantizer or "full").fit(centre)
         params = grid.apply(full)
         codes = np.unique(params.round(9), axis=0, return_inverse=True)[1]
-        self.table = Release(full, params, codes, *attacks.cell_bounds(grid, params))
+        self.table = Release(full, params, codes, *attacks.cell_ends(grid, params))
         number = {tuple(row): code for row, code in zip(self.counts.tolist(), codes, strict=True)}
         self.truth = theory.enumerate_learner(lambda row: number[tuple(row.tolist())], probs, n)
         log_weights = special.xlogy(self.counts, self.shares) - special.gammaln(self.counts + 1)

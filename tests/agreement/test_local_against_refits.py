@@ -14,7 +14,7 @@ from scipy import special
 
 from mis import theory
 from mis.quantizers import parse
-from mis.studies.small_networks import Optimum, Teacher
+from mis.studies.teachers import Optimum, Teacher
 from mis.theory.cell_scores import CellScores
 
 QUANTIZERS = [
@@ -170,7 +170,7 @@ def attack(seen, response, members, others):
 
 def on_cells(cells, estimates, members, others):
     """The attack on codes of a fixed grid: scores of the cells that enough refits reach, in their own deviation."""
-    seen = cells.seen(estimates)
+    seen = cells.observed(estimates)
     kept = seen.var(axis=0) > 0.3 * np.maximum(cells.shares, 0.02)
     if not kept.any():
         return 0.0, 0.0

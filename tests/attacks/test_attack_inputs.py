@@ -141,7 +141,7 @@ DOORS = {
     "decode mean": lambda: attacks.decode(Cell(lower=NUMBERS, upper=NUMBERS + 1), masked(NUMBERS), NUMBERS),
     "limit membership": lambda: attacks.linear_limit(np.ones((8, 1)), masked(FLAGS[:, None])),
     "counting": lambda: attacks.counting_advantage(masked([[0], [1]]), [[0], [1]]),
-    "cell bounds": lambda: attacks.cell_bounds(Sign().fit(NUMBERS), masked(NUMBERS)),
+    "cell bounds": lambda: attacks.cell_ends(Sign().fit(NUMBERS), masked(NUMBERS)),
 }
 
 

@@ -9,7 +9,9 @@ from scipy.stats import t as t_law
 from sklearn.metrics import f1_score, precision_score, roc_auc_score, roc_curve
 
 from mis.attacks import audit, load
+from mis.attacks.crossfit import widening
 from mis.attacks.rates import clopper_pearson, difference_limits, effective_size, rate_limits
+from mis.attacks.samples import Sample
 from mis.numerics.checks import InvalidInput
 
 
@@ -553,3 +555,45 @@ def test_floats_that_differ_by_their_last_digits_are_told_apart(centre, step):
     found = audit(member=centre + step * steps, nonmember=centre - step * steps)
     assert found.auc.value == 1.0
     assert found.recall.value > 0.9
+
+
+def test_folds_are_the_units_and_widen(rng):
+    """Targets of a fold count as one row; its interval is sqrt(widening) times as wide in quantiles of Student's t."""
+    membership = rng.random((12, 60)) < 0.5
+    scores = rng.normal(size=(12, 60)) + 1.5 * membership
+    folds = np.arange(12) % 4
+    found = audit(scores=scores, membership=membership, folds=folds)
+    order = np.argsort(folds, kind="stable")
+    level = 1 - 2 * t_law.sf(t_law.ppf(0.975, 3) * np.sqrt(widening(4)), 3)
+    expected = audit(
+        scores=scores[order].reshape(4, 180), membership=membership[order].reshape(4, 180), level=level
+    )
+    for one, other in zip(intervals(found), intervals(expected), strict=True):
+        np.testing.assert_allclose((one.lower, one.value, one.upper), (other.lower, other.value, other.upper))
+        assert one.level == 0.95
+    for one, other in zip(found.roc(), expected.roc(), strict=True):
+        np.testing.assert_allclose(list(one.values()), list(other.values()))
+    assert (found.num_targets, found.num_folds) == (12, 4)
+    assert set(found.records()["target"]) == set(range(12))
+    alone = audit(scores=scores, membership=membership)
+    widths = [one.risks()["advantage_upper"] - one.risks()["advantage_lower"] for one in (found, alone)]
+    assert widths[0].mean() > widths[1].mean() + 0.1
+
+
+def test_folds_that_are_none_are_refused(rng):
+    membership = rng.random((6, 60)) < 0.5
+    arrays = {"scores": rng.normal(size=(6, 60)), "membership": membership}
+    with pytest.raises(InvalidInput, match=r"expected folds, integers of shape \(6,\), got float64"):
+        audit(**arrays, folds=np.zeros(6))
+    with pytest.raises(InvalidInput, match="expected folds 0, 1, 2, … of which none is empty"):
+        audit(**arrays, folds=[0, 0, 0, 1, 1, 1])
+
+
+def test_counts_above_any_thresholds(rng):
+    """Thresholds in any order, also equal ones, against counting one by one."""
+    values, rows = rng.integers(0, 9, 200) / 1.0, rng.integers(0, 5, 200)
+    sample = Sample.sort(values, rows, np.arange(200), 5)
+    thresholds = np.array([3.0, 8.0, -1.0, 3.0, 9.0, 0.5])
+    for strict, above in ((True, np.greater), (False, np.greater_equal)):
+        expected = [[above(values[rows == t], x).sum() for t in range(5)] for x in thresholds]
+        np.testing.assert_array_equal(sample.above(thresholds, strict=strict), expected)

@@ -5,7 +5,7 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 from mis.attacks import LiRA
-from mis.attacks.crossfit import STRONGEST, _thresholds, cross_fit, deal, mean_over_networks, widening
+from mis.attacks.crossfit import STRONGEST, assign_folds, cross_fit, mean_over_networks, thresholds, widening
 from mis.numerics.checks import InvalidInput
 
 
@@ -60,14 +60,14 @@ def test_a_combination_adds_what_independent_scores_know(rng):
 
 def peeking(features, membership, names, num_folds):
     """What ``cross_fit`` must not do: weights and threshold from the models that are scored."""
-    folds, advantages = deal(len(membership), num_folds), np.empty(len(membership))
+    folds, advantages = assign_folds(len(membership), num_folds), np.empty(len(membership))
     for fold in range(num_folds):
         target = folds == fold
         table = np.stack([features(fold, ~target)[name] for name in names], axis=-1)
         known = membership[target]
         flat = table.reshape(-1, len(names))
         scores = LogisticRegression().fit(flat, known.ravel()).decision_function(flat).reshape(known.shape)
-        positive = scores >= _thresholds(scores, known, 0.01)[0]
+        positive = scores >= thresholds(scores, known, 0.01)[0]
         advantages[target] = positive[known].mean() - positive[~known].mean()
     return advantages
 
@@ -93,7 +93,7 @@ def test_labels_of_targets_decide_nothing(rng):
     membership = halves(rng, 24, 40)
     scores = {name: rng.normal(size=membership.shape) + 0.5 * membership for name in "abc"}
     attacks = {"a": ["a"], "abc": ["a", "b", "c"]}
-    folds = deal(24, 6)
+    folds = assign_folds(24, 6)
     turned = membership ^ (folds == 2)[:, None]
     before, after = (
         cross_fit(given(**scores), labels, attacks, num_folds=6) for labels in (membership, turned)
@@ -111,7 +111,7 @@ def test_labels_of_targets_decide_nothing(rng):
 
 def test_the_strongest_is_chosen_by_calibrating_models_only(rng):
     membership = halves(rng, 24, 60)
-    folds = deal(24, 6)
+    folds = assign_folds(24, 6)
     noise = rng.normal(size=membership.shape)
 
     def features(fold, is_shadow):
@@ -131,7 +131,7 @@ def test_thresholds_by_loops(levels, fpr):
         rng = np.random.default_rng(seed)
         scores = rng.integers(levels, size=(3, 40)) / 7
         members = halves(rng, 3, 40)
-        best, strict = _thresholds(scores, members, fpr)
+        best, strict = thresholds(scores, members, fpr)
 
         def rates(threshold, scores=scores, members=members):
             return (scores[members] >= threshold).mean(), (scores[~members] >= threshold).mean()
@@ -151,11 +151,11 @@ def test_rates_by_loops(rng):
     membership = halves(rng, 12, 30)
     scores = rng.integers(4, size=membership.shape) + 2.0 * membership
     scores[scores == 5.0] = np.inf
-    folds = deal(12, 4)
+    folds = assign_folds(12, 4)
     measured = cross_fit(given(a=scores), membership, {"a": ["a"]}, num_folds=4, fpr=0.1)["a"]
     for m in range(12):
         calibrating = folds == (folds[m] + 1) % 4
-        best, strict = _thresholds(scores[calibrating], membership[calibrating], 0.1)
+        best, strict = thresholds(scores[calibrating], membership[calibrating], 0.1)
         rate = {
             (side, t): np.mean([s >= t for s, k in zip(scores[m], membership[m], strict=True) if k == side])
             for side in (True, False)
@@ -168,7 +168,7 @@ def test_rates_by_loops(rng):
 
 @pytest.mark.parametrize("num_networks", [24, 29])
 def test_interval_is_that_of_a_cluster_robust_mean(rng, num_networks):
-    values, folds = rng.random(num_networks), deal(num_networks, 6)
+    values, folds = rng.random(num_networks), assign_folds(num_networks, 6)
     fit = sm.OLS(values, np.ones(num_networks)).fit(
         cov_type="cluster", cov_kwds={"groups": folds}, use_t=True
     )
@@ -276,8 +276,8 @@ def test_unusable_scores_are_refused(rng):
     ],
 )
 def test_too_few_models_or_folds(models, folds, message):
-    with pytest.raises(InvalidInput, match=f"deal: expected {message}"):
-        deal(models, folds)
+    with pytest.raises(InvalidInput, match=f"assign_folds: expected {message}"):
+        assign_folds(models, folds)
 
 
 @pytest.mark.parametrize("level", [1 - 1e-16, 1.0, 0.0])

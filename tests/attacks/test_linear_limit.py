@@ -151,7 +151,7 @@ def test_ends_are_where_the_share_is_just_not_excluded(explained, num_examples, 
     inside = grid[np.abs(grid - explained) <= t * np.sqrt((spread**2 + variance) / num_examples)]
     value = min(max(explained, 0.0), 1.0)
     expected = min(inside.min(initial=value), value), max(inside.max(initial=value), value)
-    np.testing.assert_allclose(limit._shares(), expected, atol=1.1e-5)
+    np.testing.assert_allclose(limit.mean_shares(), expected, atol=1.1e-5)
 
 
 @pytest.mark.parametrize("shift", [0.3, 1.0, 3.0])

@@ -4,7 +4,7 @@ from scipy.special import erfcx
 from scipy.stats import multivariate_normal, norm
 
 from mis import quantizers
-from mis.attacks import CellRatio, Optimal, audit, cell_bounds
+from mis.attacks import CellRatio, Optimal, audit, cell_ends
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
 
 CORRELATED = np.array([[1.0, 0.7, 0.2], [0.7, 1.0, -0.3], [0.2, -0.3, 1.0]])
@@ -211,7 +211,7 @@ def test_as_strong_as_counting_where_both_work(rng):
 def test_cell_bounds_hold_the_weights(name, rng):
     weights = rng.normal(size=(40, 3))
     grid = quantizers.parse(name).fit(weights)
-    lower, upper = cell_bounds(grid, grid.apply(weights))
+    lower, upper = cell_ends(grid, grid.apply(weights))
     assert ((lower <= weights) & (weights < upper)).all()
     assert np.isinf(lower).any()
     assert np.isinf(upper).any()
@@ -221,12 +221,12 @@ def test_cell_bounds_hold_the_weights(name, rng):
 
 def test_cell_bounds_of_other_releases():
     weights = np.array([0.5, -1.0])
-    np.testing.assert_array_equal(cell_bounds(quantizers.Full().fit(weights), weights), [weights, weights])
+    np.testing.assert_array_equal(cell_ends(quantizers.Full().fit(weights), weights), [weights, weights])
     grid = quantizers.parse("stochastic-4").fit(weights)
     with pytest.raises(UnsupportedSetting, match="where the release is random a weight has no cell"):
-        cell_bounds(grid, grid.levels)
+        cell_ends(grid, grid.levels)
     with pytest.raises(InvalidInput, match="released finite"):
-        cell_bounds(quantizers.Sign().fit(weights), [np.nan])
+        cell_ends(quantizers.Sign().fit(weights), [np.nan])
 
 
 GOOD = {

@@ -82,9 +82,11 @@ def test_no_risk_where_nothing_tells_records_apart(rng):
     assert audit(scores=scores, membership=always).risks() == {}
     assert audit(scores=scores[0], membership=always[0], ids=np.arange(20)).risks() == {}
     targets = np.repeat(np.arange(4), 20)
-    without = audit(scores=scores.ravel(), membership=always.ravel(), targets=targets)
+    drawn = rng.random((4, 20)) < 0.5
+    without = audit(scores=scores.ravel(), membership=drawn.ravel(), targets=targets)
     assert without.risks() == {}
-    assert without.to_json() == audit(scores=scores, membership=always).to_json()
+    assert without.to_json() == audit(scores=scores, membership=drawn).to_json()
+    assert "No ids: records count as drawn anew for each target model" in without.table()
 
 
 @pytest.mark.parametrize(

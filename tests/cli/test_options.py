@@ -59,7 +59,7 @@ def test_options_are_the_fields_of_all_variants(folder, registry, variants, with
     for name, of in expected.items():
         for variant, _, default in of:
             assert variant in read[name].help
-            assert default in ("", False) or f"[{default}]" in read[name].help
+            assert default in ("", False, None) or f"[{default}]" in read[name].help
 
 
 def test_no_option_and_no_other_name_of_one_stands_twice():

@@ -122,6 +122,8 @@ CASES = {
     "lira": (attacks.LiRA(), networks),
     "lira-offline": (attacks.LiRA(online=False), networks),
     "lira-pooled": (attacks.LiRA(variance="pooled"), networks),
+    "bavaria": (attacks.BaVarIA(), networks),
+    "bavaria-offline": (attacks.BaVarIA(online=False), networks),
     "rmia": (attacks.RMIA(), networks),
     "rmia-offline": (attacks.RMIA(online=False), networks),
     "trained-logistic": (attacks.Trained(), networks),
@@ -263,3 +265,16 @@ def test_is_a_spec(attack, world):
     assert hash(attack) == hash(dataclasses.replace(attack))
     with pytest.raises(dataclasses.FrozenInstanceError):
         attack.seed = 3
+
+
+OF_COUNTS = [name for name, (_, world) in CASES.items() if world is networks and CASES[name][0].needs.keys() & {
+    "shadow_scores", "shadow_losses", "shadow_probabilities"}]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OF_COUNTS)
+def test_equal_outputs_tell_nothing_however_many_shadows_had_the_example(name, rng):
+    """Not even by a rounding, which a threshold would see."""
+    attack, given = CASES[name][0], networks(rng)
+    given = {key: np.full(np.shape(x), 0.3) if key.endswith(("scores", "losses", "probabilities", "_target", "_shadow"))
+             else x for key, x in given.items()}  # fmt: skip
+    assert len(np.unique(attack.scores(**inputs(attack, given)))) == 1

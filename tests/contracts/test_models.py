@@ -14,7 +14,7 @@ from mis.models.resnet import ResNet
 from mis.numerics.checks import InvalidInput
 from mis.training import Learner, train_chunk
 from mis.training.devices import in_one_program
-from mis.training.ensemble import _initial
+from mis.training.ensemble import initial_points
 
 
 def _init(key):
@@ -169,7 +169,7 @@ def test_batch_statistics_never_decay():
     learner = Learner(optimiser="sgd", learning_rate=1e-30, weight_decay=1e29, num_steps=1, batch_size=6)
     fit = train_chunk(model, learner, x, y, seed=1, indices=np.arange(1))
     final = model.unpack([layer[0] for layer in fit.params])
-    start = model.unpack([layer[0] for layer in _initial(1, np.arange(1), model, learner)])
+    start = model.unpack([layer[0] for layer in initial_points(1, np.arange(1), model, learner)])
     np.testing.assert_allclose(final["head"]["kernel"], 0.9 * start["head"]["kernel"], rtol=1e-5)
     for layer in (final["stem"], final["blocks"][0]["first"], final["blocks"][0]["second"]):
         # One moved by a batch, not decayed: 0.9 and a tenth of what there was.

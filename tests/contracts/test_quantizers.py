@@ -38,6 +38,9 @@ CASES = {
     "stochastic-4": (4, 15, 1, "refits farther random"),
     "prune-60": (32 * 0.4 - 0.4 * math.log2(0.4) - 0.6 * math.log2(0.6), math.inf, 0, "continuous"),
     "noise-20": (32, math.inf, 0, "continuous random refits"),
+    "dorefa-1": (1, 2, 1, "farther"),
+    "dorefa-3": (3, 8, 0, "farther refits outside fixed absolute"),
+    "noise-like-uniform-3": (32, math.inf, 0, "continuous random refits"),
     "prune-30+sign": (math.log2(3), 3, 1, "farther refits outside"),
     "prune-60+uniform-4": (4, 15, 1, "farther refits outside"),
     "prune-60+codebook-4": (math.log2(5), 5, 4, "farther refits optimum outside"),
@@ -50,7 +53,8 @@ def names(*without):
 
     continuous: no levels; random: needs a key; farther: not always the nearest level; outside: a level may lie outside
     its own cell; refits: fitting to what was released moves the grid; shifted: no level for the largest weight; fixed:
-    a scale that forgets the weights; channel: a grid for each; optimum: one of several local ones.
+    a scale that forgets the weights; absolute: levels whatever the weights are; channel: a grid for each; optimum: one
+    of several local ones.
     """
     return [name for name, case in CASES.items() if not set(case[3].split()) & set(without)]
 
@@ -117,7 +121,7 @@ def distance_to_edges(grid, weights):
 
 
 def test_every_family_has_a_case():
-    assert {parse(name).family for name in CASES} == {*QUANTIZERS, "chain"}
+    assert {parse(name).family for name in CASES} == {*QUANTIZERS, "chain", "noise-like"}
     for family, cls in QUANTIZERS.items():
         assert cls.family == family
 
@@ -277,6 +281,8 @@ def test_degenerate_tensors_stay_finite(name, weights):
     assert np.all(np.isfinite(once))
     if name in names("outside", "continuous"):
         assert np.array_equal(grid.apply(once, key=KEY), once)
+    if "absolute" in CASES[name][3]:
+        return
     if "scale" not in name and "offset" not in name and not weights.any():
         assert not np.any(once)
     if "shifted" not in CASES[name][3]:

@@ -159,7 +159,7 @@ def test_limits_are_where_the_sample_would_be_unlikely(count, rng):
 
 def test_a_perfect_order_of_few_has_an_interval_with_width(rng):
     advantage = np.arange(9.0)
-    rows, advantages = made(rng, advantage=advantage, retained=advantage, weight_error=advantage)
+    rows, advantages = made(rng, advantage=advantage, retained=advantage, weight_error=advantage + 1.0)
     found = agreement(rows, advantages, num_resamples=50)
     for name, tau in (("retained", 1.0), ("weight_error", -1.0)):
         one = find(found, name)
@@ -232,7 +232,7 @@ def test_full_precision_takes_no_part(rng):
     rows, advantages = made(rng, 10, advantage=advantage, retained=retained)
     rows[-1]["release"] = "full"
     found = find(agreement(rows, advantages, num_resamples=50), "retained")
-    assert found["quantizers"] == 9
+    assert found["releases"] == 9
     assert found["tau"] == pytest.approx(stats.kendalltau(retained[:9], advantage[:9]).statistic)
     assert found["tau"] < stats.kendalltau(retained, advantage).statistic
 
@@ -252,10 +252,16 @@ def test_missing_values_take_no_part(rng):
     found = agreement(rows, advantages, num_resamples=50)
     keep = [0, 1, 3, 4, 6]
     some = find(found, "retained")
-    assert some["quantizers"] == 5
+    assert some["releases"] == 5
     assert some["tau"] == pytest.approx(stats.kendalltau(retained[keep], advantage[keep]).statistic)
     # Nothing is left of any agreement once performance orders the advantage fully, nor of performance given itself.
     assert {(f["indicator"], f["given"]) for f in found} == {("retained", ""), ("performance", "")}
     for row in rows[:2]:
         row["retained"] = None
     assert {f["indicator"] for f in agreement(rows, advantages, num_resamples=50)} == {"performance"}
+
+
+def test_full_precision_stopped_early_takes_no_part_either(rng):
+    rows, advantages = made(rng, 10, advantage=rng.normal(size=10), retained=rng.normal(size=10))
+    rows[0] |= {"release": "stop-150", "weight_error": 0.0}
+    assert find(agreement(rows, advantages, num_resamples=50), "retained")["releases"] == 9

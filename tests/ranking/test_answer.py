@@ -124,6 +124,38 @@ def test_more_is_accepted_if_asked_for(sure):
     assert "No quantizer is sure to perform within 0 of full precision." in str(alone)
 
 
+def test_releases_below_a_bound_are_rarely_wrong_together():
+    """All advantages are at the bound or just beside it: whatever is called below or above is called so wrongly."""
+
+    def experiment(rng):
+        means = [0.3 + 1e-9 * (-1) ** k for k in range(6)]
+        found = answer(
+            NAMES,
+            attacked(rng, means),
+            crossed(rng, [0.9] * 6, 0.1),
+            num_folds=FOLDS,
+            within=1.0,
+            at_most=0.3,
+        )
+        return bool(found.below or found.above)
+
+    share, allowed = share_wrong(experiment)
+    assert share <= allowed
+
+
+def test_what_stays_below_a_bound_is_said_best_first(sure):
+    found = answer(*sure, num_folds=FOLDS, at_most=0.45)
+    levels = dict(zip(sure[0], sure[1].mean(axis=1), strict=True))
+    assert set(found.below) == {name for name, level in levels.items() if level < 0.45}
+    assert set(found.above) == {name for name, level in levels.items() if level > 0.45}
+    performs = dict(zip(sure[0], [one.of_networks.mean() for one in sure[2]], strict=True))
+    assert list(found.below) == sorted(found.below, key=performs.get, reverse=True)
+    assert f"stays at or below 0.45 on: {', '.join(found.below)}; {found.below[0]} performs best" in str(
+        found
+    )
+    assert "stays at or below" not in str(answer(*sure, num_folds=FOLDS))
+
+
 def test_what_too_few_examples_cannot_tell_is_not_said(rng):
     performances = [
         Performance(

@@ -11,7 +11,7 @@ from mis.attacks import Attack, Input
 from mis.models import Functions, check
 from mis.numerics.checks import InvalidInput
 from mis.populations import Digits
-from mis.ranking import asked, columns, evidence, measure, obtain, rank, run
+from mis.ranking import asked, columns, evidence, measure, rank, run, trained
 from mis.ranking.evidence import ATTACKS, Ranked, served
 
 TINY = {"num_networks": 32, "num_steps": 10, "batch_size": 16, "pool": 40, "num_folds": 3, "attacks": "lira"}
@@ -111,7 +111,7 @@ def test_results_of_a_network_without_a_version_are_not_stored(tmp_path, monkeyp
         raise Enough
 
     # The folder of a run is made before it trains, by what its networks are.
-    monkeypatch.setattr(obtain, "train_chunk", stop)
+    monkeypatch.setattr(trained, "train_chunk", stop)
     for version in ("1", "1", "2"):
         model = Functions(init=init, apply=apply, version=version)
         with pytest.raises(Enough):
@@ -149,7 +149,7 @@ def test_registered_networks_of_images_are_given_images(monkeypatch):
         raise Enough
 
     given = []
-    monkeypatch.setattr(run, "obtain", stop)
+    monkeypatch.setattr(run, "train_or_load", stop)
     monkeypatch.setattr(asked, "check", lambda *_: None)
     for name in ("lenet", "resnet-8", "mlp"):
         with pytest.raises(Enough):

@@ -7,7 +7,7 @@ import pytest
 from mis import quantizers, theory
 from mis.models import MLP
 from mis.populations import BreastCancer, Examples, Modes, Split
-from mis.ranking.measure import indicator_columns, measure
+from mis.ranking.measure import indicator_columns, measure, publish_together, together
 from mis.ranking.networks import Networks
 from mis.ranking.published import release
 from mis.ranking.releases import Release
@@ -63,6 +63,11 @@ def networks(rng):
 def changed(networks, **fields):
     names = ("spec", "split", "ensemble", "trajectories", "num_folds", "level", "attacks")
     return Networks(**{name: fields.get(name, getattr(networks, name)) for name in names})
+
+
+def measured(networks, release):
+    (published,) = publish_together({release: networks}, [release])
+    return measure(published, release)
 
 
 def flat(layers):
@@ -176,10 +181,43 @@ def test_gradients_come_in_blocks_where_they_are_large(networks, monkeypatch):
                 parts = np.concatenate([block[fold][k] for block in blocks])
                 np.testing.assert_allclose(parts, layer, rtol=1e-5, atol=1e-6)
         assert ("_kept_gradients" in vars(other)) == bool(kept)
-        expected = layer_scores(networks, networks.layers)
-        for fold, scores in enumerate(layer_scores(other, networks.layers)):
+        expected = layer_scores(networks, [networks.layers])[0]
+        for fold, scores in enumerate(layer_scores(other, [networks.layers])[0]):
             for name, values in scores.items():
                 np.testing.assert_allclose(values, expected[fold][name], rtol=1e-3, atol=1e-4)
+
+
+def test_several_releases_share_one_pass_over_the_gradients(networks, monkeypatch):
+    releases = [Release(transform=quantizers.Sign()), Release(transform=quantizers.Uniform(bits=3))]
+    single = [publish_together({release: networks}, [release])[0][0] for release in releases]
+    monkeypatch.setattr("mis.ranking.networks.KEPT", 0)
+    passes = []
+    monkeypatch.setattr(
+        Networks, "gradients", lambda self, of=Networks.gradients: passes.append(self) or of(self)
+    )
+    both = publish_together(dict.fromkeys(releases, networks), releases)
+    assert [(release.name, one.compression) for release, (one,) in zip(releases, both, strict=True)] == [
+        (release.name, release.published) for release in releases
+    ]
+    for (one,), expected in zip(both, single, strict=True):
+        for scores, right in zip(one.layer_scores, expected.layer_scores, strict=True):
+            assert set(scores) == set(right)
+            for name, values in scores.items():
+                np.testing.assert_allclose(values, right[name], rtol=1e-3, atol=1e-4)
+    assert passes == [networks]
+
+
+def test_releases_are_published_together_where_gradients_are_not_kept(networks, monkeypatch):
+    releases = [Release(transform=quantizers.Uniform(bits=bits)) for bits in (2, 3, 4, 5, 6)]
+    assert together(networks, releases) == [[release] for release in releases]
+    monkeypatch.setattr("mis.ranking.networks.KEPT", 0)
+    assert together(networks, releases) == [releases]
+    # A network has 11 weights of 4 bytes.
+    for held, sizes in ((2 * 44 * NUM, [1, 2, 2]), (3 * 44 * NUM, [2, 3]), (1, [1] * 5)):
+        monkeypatch.setattr("mis.ranking.measure.HELD", held)
+        groups = together(networks, releases)
+        assert [len(group) for group in groups] == sizes
+        assert [release for group in groups for release in group] == releases
 
 
 @pytest.mark.parametrize(("steps", "num"), [(12, 12), (600, 30), (59, 30), (25, 6), (6, 6)])
@@ -209,7 +247,7 @@ def test_spread_over_the_ensemble(networks):
 
 def test_columns_by_other_routes(networks):
     quantizer = quantizers.Ternary(zeros=0.5)
-    found = measure([networks], Release(transform=quantizer))
+    found = measured(networks, Release(transform=quantizer))
     row, advantages = found.row, found.advantages
     released = [[quantizer(layer[m]) for layer in networks.ensemble.params] for m in range(NUM)]
     assert row.zeros == pytest.approx(
@@ -247,7 +285,7 @@ def test_columns_by_other_routes(networks):
 
 def test_indicator_sees_the_candidates_on_held_out_examples(networks):
     quantizer = quantizers.Uniform(bits=3)
-    row = measure([changed(networks, attacks=("lira",))], Release(transform=quantizer)).row
+    row = measured(changed(networks, attacks=("lira",)), Release(transform=quantizer)).row
     losses = []
     for run, k in itertools.product(range(RUNS), range(4)):
         network = [quantizer(layer[run, k]) for layer in networks.trajectories.params]

@@ -16,17 +16,18 @@ from mis.models import MLP
 from mis.numerics.checks import InputWarning, InvalidInput, UnsupportedSetting
 from mis.populations import BreastCancer, Modes
 from mis.quantizers import Sign
-from mis.ranking import ShardsMissing, rank
-from mis.ranking import obtain as obtaining
+from mis.ranking import ShardsMissing, asked, rank
 from mis.ranking import run as running
+from mis.ranking import trained as training
 from mis.ranking.columns import COLUMNS
 from mis.ranking.measure import measure
 from mis.ranking.row import Row
 from mis.ranking.spec import RankingSpec
+from mis.report.writing import report
 from mis.results import Interval
 from mis.store import Store, fingerprint
 from mis.training import CHUNK, Learner, train_chunk
-from mis.training.ensemble import _initial
+from mis.training.ensemble import initial_points
 
 SMALL = {"num_networks": 32, "num_steps": 24, "batch_size": 8, "pool": 40, "width": 4, "num_folds": 4}
 LAW = {"num_modes": 3, "dim": 6, "num_heldout": 64}
@@ -55,6 +56,21 @@ def made(tmp_path_factory):
     """One ranking, and the folder it was saved in."""
     out = tmp_path_factory.mktemp("ranking")
     return rank("modes", QUANTIZERS, out=out, **SMALL, **LAW), out
+
+
+def test_the_report_reads_what_was_written(made, tmp_path):
+    ranking, out = made
+    html, markdown = report(out, tmp_path)
+    best = ranking[ranking.choice().least].performance
+    # 6 inputs and a bias into 4, these and a bias into 3 classes.
+    assert Modes(**LAW).num_classes == 3
+    for text in (html.read_text(encoding="utf-8"), markdown.read_text(encoding="utf-8")):
+        assert all(row.release in text for row in ranking)
+        assert f"[{best.lower:.3f}, {best.upper:.3f}]" in text
+        assert f"{7 * 4 + 5 * 3} parameters, trained on 20 examples each" in text
+    document = json.loads((out / "ranking.json").read_text())
+    assert {name for name, column in document["columns"].items() if "sees" in column} == {*ranking[0].attacks}
+    assert document["columns"]["lira"]["sees"] == ["outputs", "shadows"]
 
 
 def unsaved(monkeypatch):
@@ -122,6 +138,7 @@ def test_files_say_what_the_ranking_says(made):
         "pool": 40,
         "width": 4,
         "depth": 1,
+        "activation_bits": None,
         "seed": 0,
     }
     assert (out / "ranking.pdf").read_bytes().startswith(b"%PDF")
@@ -202,7 +219,7 @@ def test_table_names_everything(made):
 
 
 def test_a_second_call_computes_nothing(made, copy, monkeypatch):
-    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(training, "train_chunk", None)
     monkeypatch.setattr(running, "measure", None)
     same(rank("modes", QUANTIZERS, out=copy, **SMALL, **LAW), made[0])
     # Another choice of the same quantizers, in any order, is a part of the same results.
@@ -322,7 +339,7 @@ def folder_of(out, monkeypatch, *task, **options):
     def stop(*_, **__):
         raise Enough
 
-    monkeypatch.setattr(obtaining, "train_chunk", stop)
+    monkeypatch.setattr(training, "train_chunk", stop)
     # Whether the network works says nothing on what is stored, and costs a compilation each.
     monkeypatch.setattr("mis.models.check", lambda *_: None)
     with pytest.raises(Enough):
@@ -338,6 +355,7 @@ def test_another_spec_never_reuses(tmp_path, monkeypatch):
         "pool": 41,
         "width": 5,
         "depth": 2,
+        "activation_bits": 8,
         "num_steps": 25,
         "batch_size": 9,
         "optimiser": "momentum",
@@ -349,7 +367,7 @@ def test_another_spec_never_reuses(tmp_path, monkeypatch):
     fields = {f.name for spec in (Learner, RankingSpec) for f in dataclasses.fields(spec)}
     fields |= set(MLP(input_shape=(1,)).options())
     # Releases decide the last three, which tests/ranking/test_releases.py tells apart.
-    by_release = {"forward", "tuning", "tuning_steps"}
+    by_release = {"forward", "tuning"}
     assert fields == others.keys() | {"learner", "population", "model"} | by_release
     found = set(base)
     for i, (name, value) in enumerate(others.items(), start=2):
@@ -383,21 +401,23 @@ def test_another_setting_of_jax_never_reuses(tmp_path, monkeypatch, context):
 
 def test_jaxs_default_generator_changes_nothing():
     split = Modes(**LAW).split(0, 40).pool.features
-    point = _initial(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0]
+    point = initial_points(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0]
     with jax.default_prng_impl("rbg"):
         np.testing.assert_array_equal(Modes(**LAW).split(0, 40).pool.features, split)
-        np.testing.assert_array_equal(_initial(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0], point)
+        np.testing.assert_array_equal(
+            initial_points(0, np.arange(2), MLP(input_shape=(6,)), Learner())[0], point
+        )
 
 
 def test_rows_of_other_code_are_computed_again(made, copy, monkeypatch):
     measured = []
 
-    def again(networks, release):
+    def again(published, release):
         measured.append(release.name)
-        found = measure(networks, release)
+        found = measure(published, release)
         return dataclasses.replace(found, row=dataclasses.replace(found.row, bits=99.0))
 
-    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(training, "train_chunk", None)
     monkeypatch.setattr(running, "measure", again)
     monkeypatch.setattr(running, "code", lambda: "another")
     ranking = rank("modes", ["sign"], out=copy, **SMALL, **LAW)
@@ -410,7 +430,7 @@ def test_rows_of_other_code_are_computed_again(made, copy, monkeypatch):
 
 def test_networks_of_other_code_are_trained_again(tmp_path, monkeypatch):
     folder_of(tmp_path, monkeypatch, "breast-cancer", ["sign"])
-    monkeypatch.setattr(obtaining, "code", lambda *_: "another")
+    monkeypatch.setattr(training, "code", lambda *_: "another")
     assert len(folder_of(tmp_path, monkeypatch, "breast-cancer", ["sign"])) == 2
 
 
@@ -451,7 +471,7 @@ def test_one_content_is_one_run_wherever_it_lies(tmp_path, monkeypatch, rng):
 
 def test_a_ranking_in_the_way_is_known_before_training(made, tmp_path, monkeypatch):
     out = shutil.copytree(made[1], tmp_path / "copy")
-    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(training, "train_chunk", None)
     monkeypatch.setattr("mis.figures.save", lambda *_: None)
     before = {path: path.read_bytes() for path in out.glob("ranking.*")}
     for task, options in (
@@ -518,7 +538,7 @@ def test_sizes_by_default(monkeypatch):
         seen.append((num_networks, spec.pool, spec.learner.learning_rate))
         raise Enough
 
-    monkeypatch.setattr(running, "obtain", stop)
+    monkeypatch.setattr(running, "train_or_load", stop)
     monkeypatch.setattr("mis.models.check", lambda *_: None)
     for options in ({}, {"quick": True}, {"num_networks": 96, "quick": True}):
         with pytest.raises(Enough):
@@ -592,7 +612,7 @@ BAD = [
 @pytest.mark.parametrize(("task", "options", "error", "message"), BAD, ids=lambda v: str(v)[:40])
 def test_bad_input_before_anything_is_computed(task, options, error, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(training, "train_chunk", None)
     with pytest.raises(error, match=message):
         rank(*task, out=tmp_path / "out", **{"num_networks": 32, **options})
     assert not list(tmp_path.iterdir())
@@ -620,7 +640,7 @@ def test_bad_files(content, message, tmp_path, monkeypatch):
         path.write_bytes(content)
     else:
         np.savez(path, **content)
-    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(training, "train_chunk", None)
     with pytest.raises(InvalidInput, match=message):
         rank(path.as_posix(), num_networks=32, out=tmp_path / "out")
     assert list(tmp_path.iterdir()) == [path]
@@ -628,7 +648,7 @@ def test_bad_files(content, message, tmp_path, monkeypatch):
 
 def test_an_out_that_cannot_be_written_is_known_before_training(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(obtaining, "train_chunk", None)
+    monkeypatch.setattr(training, "train_chunk", None)
     with pytest.raises(InvalidInput, match=r"expected out a folder that can be written, got out='.*file"):
         rank("breast-cancer", ["sign"], out=tmp_path / "file", **SMALL)
 
@@ -716,3 +736,14 @@ def test_local_asymptotics_where_they_do_not(made):
     assert all(row.local is None for row in ranking)
     assert "  local: " not in ranking.table()
     assert "  no local: a network with hidden layers" in ranking.table()
+
+
+def test_controls_stand_beside_what_they_control():
+    names = ["sign", "stochastic-3", "qat:uniform-3", "sign/uniform-2"]
+    assert [one.name for one in asked.releases_of(names, controls=True)] == [
+        "full",
+        *names,
+        "noise-like-sign",
+    ]
+    with pytest.raises(InvalidInput, match=r"rank: expected at_most in \[0, 1\], got at_most=1.5"):
+        rank("digits", ["sign"], at_most=1.5)

@@ -20,10 +20,10 @@ from mis.quantizers.laplace import Laplace
 from mis.quantizers.observations import joint
 from mis.ranking import rank
 from mis.ranking.asymptotic import local_fit
-from mis.ranking.obtain import obtain, obtain_all
 from mis.ranking.published import decoded_outputs
 from mis.ranking.releases import Release, Several, parse
 from mis.ranking.spec import RankingSpec
+from mis.ranking.trained import train_or_load, train_or_load_all
 from mis.training import Compression, Learner
 
 SMALL: dict[str, Any] = {
@@ -60,9 +60,27 @@ def test_names_and_back(name, release):
     assert parse(release) is release
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "dorefa-4-8",
+        "exact-vectors:dorefa-2-2",
+        "act-8:uniform-8",
+        "qat:dorefa-4",
+        "rounds-3:rewind-0:prune-80",
+    ],
+)
+def test_names_of_trained_releases_read_back(name):
+    release = parse(name)
+    assert release.name == name
+    assert parse(release.name) == release
+    assert not release.post_training
+
+
 def test_what_a_name_may_leave_out():
     assert parse("tune:sign") == parse("tune-100:sign")
     assert parse("stop-20:full") == parse("stop-20")
+    assert parse("act-4:qat:dorefa-2").name == "dorefa-2-4"
     assert parse(Sign()) == parse("sign")
 
 
@@ -77,6 +95,8 @@ def test_what_a_name_may_leave_out():
         ("sign/sign", InvalidInput, "two releases or more that differ"),
         ("qat:full", UnsupportedSetting, "full precision changes no training"),
         ("qat:stochastic-2", UnsupportedSetting, "random or calibrated"),
+        ("rewind-0:sign", UnsupportedSetting, "rounds and rewinding are for pruning, not for sign"),
+        ("rounds-0:prune-50", InvalidInput, "Release: expected rounds an integer >= 1, got rounds=0"),
         ("tune:noise-10", UnsupportedSetting, "random or calibrated"),
         ("qat:tune:sign", UnsupportedSetting, "training through it or fine-tuning after it"),
         ("stop-0", InvalidInput, "num_steps"),
@@ -235,7 +255,7 @@ def test_a_calibrated_quantizer_is_fitted_to_examples_of_the_network(rng):
     ],
 )
 def test_what_cannot_be_trained_is_refused_before_anything_is(releases, error, message, monkeypatch):
-    monkeypatch.setattr("mis.ranking.obtain.train_chunk", None)
+    monkeypatch.setattr("mis.ranking.trained.train_chunk", None)
     with pytest.raises(error, match=message):
         rank("breast-cancer", releases, **SMALL | {"pool": 16})
 
@@ -253,8 +273,10 @@ def test_fine_tuning_goes_on_with_more_networks(tmp_path):
     rest = {"num_folds": 3, "level": 0.95, "attacks": (), "fresh": False, "shard": (1, 1), "progress": False}
 
     def tuned(models, out):
-        base = obtain(SPEC, split, num_networks=models, out=out, **rest).networks
-        return obtain(of.networks(SPEC), split, num_networks=models, out=out, base=base, **rest).networks
+        base = train_or_load(SPEC, split, num_networks=models, out=out, **rest).networks
+        return train_or_load(
+            of.networks(SPEC), split, num_networks=models, out=out, base=base, **rest
+        ).networks
 
     expected = tuned(48, None)
     # The last chunk has 8 networks first, then 16; a second call reads what the first one left.
@@ -286,7 +308,7 @@ def test_a_network_that_diverges_in_one_training_takes_part_in_none():
         )
         return fake(spec, [7, 9] if spec.tuning else [3])
 
-    found, excluded = obtain_all(asked, fake(SPEC, [5]), obtained)
+    found, excluded = train_or_load_all(asked, fake(SPEC, [5]), obtained)
     assert excluded == ["network 5", "network 3", "network 7", "network 9"]
     assert all(np.isin([3, 5, 7, 9], of.ensemble.indices).sum() == 0 for of in found.values())
     assert found[parse("full")] is found[parse("sign")]
@@ -295,7 +317,7 @@ def test_a_network_that_diverges_in_one_training_takes_part_in_none():
     with pytest.raises(
         InvalidInput, match=r"converge in every training .* only 31 do; lower the learning rate"
     ):
-        obtain_all(asked, fake(SPEC, list(range(10, 16))), obtained)
+        train_or_load_all(asked, fake(SPEC, list(range(10, 16))), obtained)
 
 
 def test_local_asymptotics_are_of_plain_training():

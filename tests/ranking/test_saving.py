@@ -35,7 +35,7 @@ def test_the_same_or_more_is_written_over(folder, change):
         ({"num_networks": 1024, "level": 0.9}, "num_networks 512, not 1024; level 0.95, not 0.9"),
         (
             {"releases": ["full", "uniform-4"]},
-            r"quantizers \['full', 'sign'\], not \['full', 'uniform-4'\]",
+            r"releases \['full', 'sign'\], not \['full', 'uniform-4'\]",
         ),
         ({"data": "cd"}, "of task digits, with other data or seed"),
         ({"data": "cd", "task": "modes", "num_networks": 64}, r"\(of task digits\)"),

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from mis.theory.coordinate import REACH, Coordinate, _bins, advantage, outcomes
+from mis.theory.coordinate import REACH, Coordinate, advantage, bins_of, outcomes
 
 
 def cell_masses(edges, mean, sd):
@@ -80,7 +80,7 @@ def test_classes_have_the_masses_of_bivariate_rectangles(n, whole):
     assert seen.members.sum() + seen.missed[0] == pytest.approx(1.0, abs=1e-12)
     # Classes that members never reach are not kept.
     assert 1 - 1e-8 < seen.others.sum() <= 1 + 1e-12
-    z = _bins(step)
+    z = bins_of(step)
     inside = (z > -2) & (z < 2)
     low, high = np.append(-np.inf, edges), np.append(edges, np.inf)
     for cell in range(5):
@@ -98,7 +98,7 @@ def test_log_ratios_stay_within_the_stated_range(rng, n, whole):
     seen = outcomes([Coordinate(edges, marks)], r, step)
     assert (seen.low <= seen.loss).all()
     assert (seen.loss <= seen.high).all()
-    z = _bins(step)
+    z = bins_of(step)
     low, high, sd = np.append(-np.inf, edges), np.append(edges, np.inf), math.sqrt(1 - r * r)
     for cell in (1, 2, 3):
         others = cell_masses(edges, 0, 1)[cell]
@@ -125,7 +125,7 @@ def test_log_ratios_stay_within_the_stated_range(rng, n, whole):
 def test_bins_are_narrow_where_the_example_is_likely():
     """Their mean square error for a standard normal variable is that of bins of one width, and less per bin."""
     for step in (0.25, 0.05):
-        ends = _bins(step)
+        ends = bins_of(step)
         assert ends[0] == -REACH
         np.testing.assert_array_equal(ends, -ends[::-1])
         mass, first = np.diff(special.ndtr(ends)), -np.diff(stats.norm.pdf(ends))
@@ -135,7 +135,7 @@ def test_bins_are_narrow_where_the_example_is_likely():
 
 
 def test_thin_cells_are_joined_and_far_ones_dropped():
-    edges, bins = np.arange(-4000, 4001) * 0.005, len(_bins(0.2)) - 1
+    edges, bins = np.arange(-4000, 4001) * 0.005, len(bins_of(0.2)) - 1
     seen = outcomes([Coordinate(edges, np.ones(len(edges) + 1, bool))], 0.1, 0.2)
     assert len(seen.members) < (bins + 3) * bins
     assert seen.members.sum() == pytest.approx(1.0, abs=1e-12)
@@ -172,7 +172,7 @@ def test_many_coordinates_at_once_are_as_each_alone(rng):
 
 def test_masses_of_rare_classes_stay_within_what_their_ratio_allows():
     """Cells eight deviations out, whose masses the quadrature knows to 1e-16 only, absolutely."""
-    edges, r, bins = np.array([7.9, 8.0]), 0.1, _bins(0.2)
+    edges, r, bins = np.array([7.9, 8.0]), 0.1, bins_of(0.2)
     seen = outcomes([Coordinate(edges, np.ones(3, bool))], r, 0.2)
     loss, num_bins = seen.loss.reshape(3, -1), len(bins) - 1
     z = bins[:-1, None] + np.diff(bins)[:, None] * np.linspace(0, 1, 30)

@@ -7,7 +7,7 @@ import pytest
 
 from mis import theory
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
-from mis.theory.indicator import _ratio_of_pair
+from mis.theory.indicator import ratio_of_pair
 
 
 def repetitions(means, num_examples, repeats, seed, **kwargs):
@@ -146,7 +146,7 @@ def test_heavy_tails_are_not_covered_by_saying_nothing(rng):
 def test_the_value_of_a_pair_is_right_on_average_where_tails_are_heavy(tail, ratio):
     rng = np.random.default_rng(4)
     parts = ratio + TAILS[tail](rng, (4000, 5, 80))
-    values = np.array([_ratio_of_pair(list(p)) for p in parts])
+    values = np.array([ratio_of_pair(list(p)) for p in parts])
     truth = ratio**2 / 2
     assert abs(values.mean() - truth) < 5 * values.std() / np.sqrt(len(values)) + 0.02 * truth
 
@@ -162,7 +162,7 @@ def test_cross_fitting_removes_the_bias_of_the_minimum():
 
 @pytest.mark.parametrize("delta", [0.0, 0.3])
 def test_ratio_of_one_pair_is_unbiased(rng, delta):
-    estimates = np.array([_ratio_of_pair([d]) for d in rng.normal(delta, 2.0, size=(20_000, 12))])
+    estimates = np.array([ratio_of_pair([d]) for d in rng.normal(delta, 2.0, size=(20_000, 12))])
     assert abs(estimates.mean() - delta**2 / 8) < 5 * estimates.std() / np.sqrt(20_000)
 
 

@@ -13,8 +13,8 @@ from scipy import stats
 
 from mis import theory
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
+from mis.theory.minimisers import PairMinimisers, TableMinimisers
 from mis.theory.tilting import draw, first_above, guide_table, rival_tilts
-from mis.theory.winners import PairWinners, TableWinners
 
 
 def gaussian(delta):
@@ -263,7 +263,7 @@ def test_a_draw_adds_no_more_than_its_range(seed):
     drawn = draw(rng, law, tilts, tilts, n - 1, 4000)
     by_index = np.argsort([tilt.candidate for tilt in tilts])
     examples = np.stack([tilt.difference.values for tilt in tilts])[by_index]
-    winners = TableWinners(drawn.sums[by_index], examples, [tilts[i].wins_ties for i in by_index], 1e-9)
+    winners = TableMinimisers(drawn.sums[by_index], examples, [tilts[i].wins_ties for i in by_index], 1e-9)
     wins = winners.scores(np.tile(law.probs, (len(tilts), 1)))
     most = max(math.exp(tilt.log_bound) / tilt.share for tilt in tilts)
     added = np.exp(drawn.log_weights) * wins
@@ -289,7 +289,7 @@ def test_apart_bounds_what_two_draws_add_over_all_signs(rng):
     signs = np.array(list(itertools.product([-1, 1], repeat=6)))
     added = wins @ (shares * (signs - (signs @ shares)[:, None])).T
     most = np.abs(added[::2] - added[1::2]).max(axis=1)
-    pair, table = (kind(sums, examples, [False], 1e-9) for kind in (PairWinners, TableWinners))
+    pair, table = (kind(sums, examples, [False], 1e-9) for kind in (PairMinimisers, TableMinimisers))
     assert pair.apart(weights, shares) == pytest.approx(most, rel=1e-9, abs=1e-12)
     squares = (added**2).max(axis=1).reshape(-1, 2).sum(axis=1)
     assert (table.apart(weights, shares) ** 2 >= squares - 1e-12).all()
@@ -324,7 +324,7 @@ def test_winners_of_pair_and_table_agree(rng):
     )
     weights, table = rng.random(300), rng.normal(size=(1, 40))
     for wins_ties in (True, False):
-        pair, full = (kind(sums, examples, [wins_ties], 1e-9) for kind in (PairWinners, TableWinners))
+        pair, full = (kind(sums, examples, [wins_ties], 1e-9) for kind in (PairMinimisers, TableMinimisers))
         assert pair.probabilities(weights) == pytest.approx(full.probabilities(weights), rel=1e-12, abs=0)
         assert pair.scores(table) == pytest.approx(full.scores(table), rel=1e-9, abs=1e-12)
 
@@ -334,7 +334,7 @@ def test_winners_break_ties_by_index(rng):
     for best in range(4):
         rivals = [k for k in range(4) if k != best]
         sums = (losses - losses[best])[rivals]
-        found = TableWinners(sums, np.zeros((3, 1)), [k < best for k in rivals], 1e-9).winner[0]
+        found = TableMinimisers(sums, np.zeros((3, 1)), [k < best for k in rivals], 1e-9).winner[0]
         assert [[best, *rivals][w] for w in found] == losses.argmin(axis=0).tolist()
 
 

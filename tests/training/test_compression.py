@@ -9,7 +9,7 @@ from mis.models import MLP, ResNet8
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
 from mis.quantizers import parse
 from mis.training import Compression, Learner, train_chunk
-from mis.training.ensemble import TUNING, _batches, _initial
+from mis.training.ensemble import TUNING, batches_of, initial_points
 
 MODEL = MLP(input_shape=(4,), num_classes=3, width=5)
 NUMBERS = np.arange(2)
@@ -34,14 +34,14 @@ def test_training_goes_through_the_quantizer_and_its_gradient_straight(data, nam
     of = Compression(quantizer=parse(name), vectors=vectors)
     learner = Learner(optimiser="sgd", learning_rate=0.1, num_steps=6, batch_size=5, forward=of)
     chunk = train_chunk(MODEL, learner, x, y, seed=3, indices=NUMBERS)
-    layers = [np.asarray(p[1]) for p in _initial(3, NUMBERS, MODEL, learner)]
+    layers = [np.asarray(p[1]) for p in initial_points(3, NUMBERS, MODEL, learner)]
 
     def released(layer):
         if vectors == "merged":
             return parse(name)(layer)
         return np.concatenate([parse(name)(layer[:-1]), layer[-1:]])
 
-    for rows in _batches(3, 1, np.flatnonzero(chunk.membership[1]), learner):
+    for rows in batches_of(3, 1, np.flatnonzero(chunk.membership[1]), learner):
         slopes = slope([released(layer) for layer in layers], x[rows], y[rows])
         layers = [layer - 0.1 * np.asarray(s) for layer, s in zip(layers, slopes, strict=True)]
     for found, layer in zip(chunk.params, layers, strict=True):
@@ -57,7 +57,7 @@ def test_fine_tuning_keeps_zeros_and_codes(data):
         tuned = train_chunk(MODEL, learner, x, y, seed=3, indices=NUMBERS, begin=trained.params, tuning=of)
         channels, start = of.begin(MODEL, [p[1] for p in trained.params])
         layers = [np.asarray(p) for p in start]
-        for rows in _batches(3, 1, np.flatnonzero(trained.membership[1]), learner, TUNING):
+        for rows in batches_of(3, 1, np.flatnonzero(trained.membership[1]), learner, TUNING):
             slopes = slope(layers, x[rows], y[rows])
             moved = []
             for channel, first, layer, s in zip(

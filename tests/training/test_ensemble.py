@@ -13,8 +13,8 @@ from mis.models import MLP
 from mis.numerics.checks import InvalidInput
 from mis.populations.base import DATA_STREAM
 from mis.training import Ensemble, Learner, joined, memberships, num_devices, train, train_chunk
-from mis.training.ensemble import _batches, _initial
-from mis.training.loops import FETCH, _at_once, fit_compiled
+from mis.training.ensemble import batches_of, initial_points
+from mis.training.loops import FETCH, fit_compiled, steps_at_once
 
 POOL, DIM, SEED = 22, 3, 7
 REGRESSION, CLASSES = MLP(input_shape=(DIM,), width=4), MLP(input_shape=(DIM,), width=4, num_classes=3)
@@ -97,8 +97,8 @@ def by_hand(model, learner, start, batches):
 )
 def test_a_network_is_what_a_hand_written_loop_trains(model, learner):
     members = np.flatnonzero(memberships(SEED, np.array([5]), POOL)[0])
-    start = [layer[0] for layer in _initial(SEED, np.array([5]), model, learner)]
-    path = by_hand(model, learner, start, _batches(SEED, 5, members, learner))
+    start = [layer[0] for layer in initial_points(SEED, np.array([5]), model, learner)]
+    path = by_hand(model, learner, start, batches_of(SEED, 5, members, learner))
     found = fit(model, learner, [5], num_snapshots=6)
     # One step, then six stretches of four.
     for k, step in enumerate(range(5, 26, 4)):
@@ -163,7 +163,7 @@ def test_members_are_a_random_half(num_pool):
 @pytest.mark.parametrize("batch", [1, 4, 11, 30])
 def test_batches_run_through_members_epoch_by_epoch(batch):
     members = np.flatnonzero(memberships(SEED, np.array([3]), POOL)[0])
-    order = _batches(SEED, 3, members, Learner(num_steps=40, batch_size=batch))
+    order = batches_of(SEED, 3, members, Learner(num_steps=40, batch_size=batch))
     assert order.shape == (40, batch)
     epochs = [order.ravel()[i : i + 11] for i in range(0, order.size, 11)]
     for epoch in epochs[:-1]:
@@ -191,7 +191,7 @@ def test_the_last_snapshot_is_the_last_iterate(chunk):
 
 
 def starts(initialisation, indices, model=REGRESSION):
-    layers = _initial(SEED, np.array(indices), model, Learner(initialisation=initialisation))
+    layers = initial_points(SEED, np.array(indices), model, Learner(initialisation=initialisation))
     return [layer.reshape(len(indices), -1) for layer in layers]
 
 
@@ -314,6 +314,6 @@ def test_impossible_requests_are_refused():
 @pytest.mark.parametrize("steps", [1, 7, 59, 600, 2000])
 @pytest.mark.parametrize("step_bytes", [4, FETCH // 10, FETCH // 3, 5 * FETCH])
 def test_examples_fetched_at_once_divide_the_steps_and_fit(steps, step_bytes):
-    found = _at_once(steps, step_bytes)
+    found = steps_at_once(steps, step_bytes)
     fitting = [d for d in range(1, steps + 1) if steps % d == 0 and d * step_bytes <= FETCH]
     assert found == max(fitting, default=1)

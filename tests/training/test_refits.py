@@ -11,7 +11,7 @@ from scipy import optimize, special, stats
 from mis.numerics.checks import InvalidInput
 from mis.populations import Examples, FiniteSupport
 from mis.training import NotConverged, Regression, refit, refit_weighted
-from mis.training.refits import _fit_drawn, _sizes
+from mis.training.refits import block_sizes, fit_drawn
 
 LOSSES = {
     "linear": lambda eta, y: (eta - y) ** 2 / 2,
@@ -174,10 +174,10 @@ def test_examples_without_weight_do_not_matter():
 
 
 def test_chunks_are_bounded():
-    block, blocks = _sizes(10**6, 1000, 2)
+    block, blocks = block_sizes(10**6, 1000, 2)
     assert block * blocks * 1000 <= 2**25
-    assert _sizes(10**6, 10**9, 2) == (1, 2)
-    assert _sizes(3, 10, 2) == (2, 2)
+    assert block_sizes(10**6, 10**9, 2) == (1, 2)
+    assert block_sizes(3, 10, 2) == (2, 2)
 
 
 def test_the_only_example_is_the_member():
@@ -199,10 +199,10 @@ def test_a_users_sampler():
 def test_compiles_once():
     arguments = {"model": Regression(), "population": Slope(), "n": 20, "num_refits": 100}
     refit(**arguments, seed=0, member=([1.0], 1))
-    before = _fit_drawn._cache_size()
+    before = fit_drawn._cache_size()
     refit(**arguments, seed=5, member=([0.0], 0))
     refit(**(arguments | {"population": Slope()}), seed=6, member=([0.0], 0))
-    assert _fit_drawn._cache_size() == before
+    assert fit_drawn._cache_size() == before
 
 
 GOOD = {"n": 5, "num_refits": 2, "seed": 0}

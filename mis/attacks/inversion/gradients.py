@@ -1,4 +1,4 @@
-"""Functions: the gradient that a client shares, and what is no gradient of a network."""
+"""The gradient that a client shares, and what is no gradient of a network."""
 
 from collections.abc import Sequence
 from functools import partial

@@ -1,4 +1,4 @@
-"""Function: reconstruct images and labels from released gradients, many problems in one compiled step."""
+"""Reconstruct images and labels from released gradients, many problems in one compiled step."""
 
 import functools
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Function: the labels of a batch, read off the last layer's gradient."""
+"""The labels of a batch, read off the last layer's gradient."""
 
 from typing import Any
 

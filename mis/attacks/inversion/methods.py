@@ -1,4 +1,4 @@
-"""Specs: how an attacker descends, one gradient a step and no loop inside.
+"""How an attacker descends, one gradient a step and no loop inside.
 
 A step of many problems is one compiled call: loops within it would wait for the slowest problem, and convolutions in
 compiled loops are 4 to 10 times slower on a CPU. So a line search is a bracket that each step halves.

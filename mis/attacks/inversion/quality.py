@@ -1,4 +1,4 @@
-"""Functions: how near reconstructed images are to the true ones."""
+"""How near reconstructed images are to the true ones."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Value and functions: what an attacker matches, and how far a dummy gradient is from it."""
+"""What an attacker matches, and how far a dummy gradient is from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

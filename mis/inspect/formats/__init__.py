@@ -1,4 +1,4 @@
-"""Functions: read files of weights, tensor by tensor, one reader a format.
+"""Read files of weights, tensor by tensor, one reader a format.
 
 To add a format: copy ``safetensors.py``, write ``read(path) -> list[Tensor]``; add it to ``READERS`` by its suffix; add
 one row to ``WRITERS`` in ``tests/inspect/test_formats.py``.
@@ -14,7 +14,7 @@ from mis.numerics.checks import InvalidInput
 __all__ = ["READERS", "Tensor", "read"]
 
 # Suffix and module: what is not asked for is not loaded.
-READERS = {f".{name}": f"mis.inspect.formats.{name}" for name in ("safetensors", "npz", "gguf")}
+READERS = {f".{name}": f"mis.inspect.formats.{name}" for name in ("safetensors", "npz", "gguf", "onnx")}
 
 
 def read(path: Any) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Value: one tensor of a file, where it lies; functions that refuse files which are not what they say."""
+"""One tensor of a file, where it lies; functions that refuse files which are not what they say."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Function: read a ``.gguf`` file.
+"""Read a ``.gguf`` file.
 
 The header is read here, within bounds: what a stranger's file claims must never be believed before it is checked. The
 package ``gguf`` (extra ``formats``) knows the block types; files without blocks are read without it.

@@ -1,4 +1,4 @@
-"""Function: read an ``.npz`` file, array by array."""
+"""Read an ``.npz`` file, array by array."""
 
 import math
 import struct

@@ -1,4 +1,4 @@
-"""Function: read a ``.safetensors`` file.
+"""Read a ``.safetensors`` file.
 
 Eight bytes with the length of a header, a header in JSON, and the numbers: NumPy maps them as they lie. The package of
 that name would add a dependency and refuse no file that this refuses not.

@@ -1,13 +1,13 @@
-"""Values: which candidate wins when one more example joins each of many sums of losses."""
+"""Which candidate wins when one more example joins each of many sums of losses."""
 
 from typing import Literal
 
 import numpy as np
 
-__all__ = ["PairWinners", "TableWinners"]
+__all__ = ["PairMinimisers", "TableMinimisers"]
 
 
-class PairWinners:
+class PairMinimisers:
     """One rival: it wins if its sum and the example's difference together are below zero.
 
     Sorting both sides answers every (sum, example) pair at once; nothing of size sums times examples is held.
@@ -55,7 +55,7 @@ class PairWinners:
         )
 
 
-class TableWinners:
+class TableMinimisers:
     """Several rivals: the winner of every (sum, example) pair, in a table.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Functions: an advantage read as differential privacy and as Bayes security."""
+"""An advantage read as differential privacy and as Bayes security."""
 
 import math
 

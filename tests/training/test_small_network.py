@@ -9,7 +9,8 @@ from scipy import optimize
 from mis import theory
 from mis.numerics.checks import InvalidInput
 from mis.studies.refits import attack
-from mis.studies.small_networks import TETRAHEDRAL, Optimum, SmallNetwork, Teacher
+from mis.studies.teachers import TETRAHEDRAL, Optimum, Teacher
+from mis.training.small_network import SmallNetwork
 
 ACTIVATIONS = {"tanh": jnp.tanh, "softplus": jax.nn.softplus, "relu": jax.nn.relu}
 

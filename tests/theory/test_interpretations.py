@@ -9,8 +9,8 @@ from scipy import optimize, stats
 
 from mis.numerics.checks import InvalidInput
 from mis.results import Interval
+from mis.theory.interpretations import bayes_security, implied_epsilon, private_advantage
 from mis.theory.limits import enumerate_learner
-from mis.theory.readings import bayes_security, implied_epsilon, private_advantage
 from mis.theory.roc import Roc
 
 

@@ -1,4 +1,4 @@
-"""Functions: the networks of a ranking, trained where the store lacks them, in shards if asked."""
+"""The networks of a ranking, trained where the store lacks them, in shards if asked."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -18,9 +18,9 @@ from mis.ranking.protocol import FEWEST_NETWORKS
 from mis.ranking.releases import Release
 from mis.ranking.spec import RankingSpec
 from mis.store import Store, fingerprint
-from mis.training import CHUNK, Ensemble, joined, train_chunk
+from mis.training import CHUNK, Ensemble, joined, train_chunk, tune_chunk
 
-__all__ = ["Obtained", "ShardsMissing", "arrays_of", "obtain", "obtain_all"]
+__all__ = ["ShardsMissing", "TrainedNetworks", "arrays_of", "train_or_load", "train_or_load_all"]
 
 
 # Networks stored at a time, runs that the indicators look at, and iterates kept of each; fewer of networks whose steps
@@ -33,7 +33,7 @@ class ShardsMissing(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Obtained:
+class TrainedNetworks:
     """Networks, where they are stored, under which hash, and the names of those that diverged."""
 
     networks: Networks
@@ -42,7 +42,7 @@ class Obtained:
     excluded: list[str]
 
 
-def obtain(
+def train_or_load(
     spec: RankingSpec,
     split: Split,
     *,
@@ -55,7 +55,7 @@ def obtain(
     shard: tuple[int, int],
     progress: bool,
     base: Networks | None = None,
-) -> Obtained:
+) -> TrainedNetworks:
     """Train what the store lacks, chunk by chunk, then load everything; arguments as in ``rank``.
 
     Fine-tuning starts from the networks of ``base``.
@@ -81,7 +81,7 @@ def obtain(
         _train(store, name, indices, spec, x, y, start=None if base is None else base.ensemble)
     run_numbers = np.arange(runs) if base is None else base.trajectories.indices
     if part == 1:
-        steps = spec.tuning_steps if spec.tuning else spec.learner.num_steps
+        steps = spec.tuning.num_steps if spec.tuning else spec.learner.num_steps
         ends = None if base is None else _last(base.trajectories)
         _train(store, "trajectories", run_numbers, spec, x, y, min(snapshots, steps), start=ends)
     found = [_stored(store, name, indices, spec) for name, indices in numbers.items()]
@@ -113,11 +113,13 @@ def obtain(
         level=level,
         attacks=attacks,
     )
-    return Obtained(networks=networks, store=store, key=key, excluded=[f"network {i}" for i in diverged])
+    return TrainedNetworks(
+        networks=networks, store=store, key=key, excluded=[f"network {i}" for i in diverged]
+    )
 
 
-def obtain_all(
-    asked: Mapping[Release, RankingSpec], main: Obtained, obtained: Callable[..., Obtained]
+def train_or_load_all(
+    asked: Mapping[Release, RankingSpec], main: TrainedNetworks, networks_of: Callable[..., TrainedNetworks]
 ) -> tuple[dict[Release, Networks], list[str]]:
     """Return the networks of every release, those of the ranking or others trained for it, and who is left out.
 
@@ -129,17 +131,17 @@ def obtain_all(
         What the networks of each release are.
     main
         The networks of the ranking.
-    obtained
-        ``obtain`` for this ranking.
+    networks_of
+        ``train_or_load`` for this ranking.
     """
     of_training = {_training(main.networks.spec): main.networks}
     for spec in asked.values():
-        base = replace(spec, tuning=None, tuning_steps=0)
+        base = replace(spec, tuning=None)
         # Not sharded: only the process that makes the table gets here.
         if _training(base) not in of_training:
-            of_training[_training(base)] = obtained(base, shard=(1, 1)).networks
+            of_training[_training(base)] = networks_of(base, shard=(1, 1)).networks
         if _training(spec) not in of_training:
-            tuned = obtained(spec, shard=(1, 1), base=of_training[_training(base)])
+            tuned = networks_of(spec, shard=(1, 1), base=of_training[_training(base)])
             of_training[_training(spec)] = tuned.networks
     numbers = [one.ensemble.indices for one in of_training.values()]
     common = functools.reduce(np.intersect1d, numbers)
@@ -158,7 +160,7 @@ def obtain_all(
 
 def _training(spec: RankingSpec) -> tuple:
     """Return what tells the trainings of one ranking apart."""
-    return spec.learner, spec.tuning, spec.tuning_steps
+    return spec.model, spec.learner, spec.tuning
 
 
 def arrays_of(split: Split) -> tuple[np.ndarray, ...]:
@@ -178,7 +180,7 @@ def _key(spec: RankingSpec, split: Split) -> str:
         **settings(),
     }
     parts = {"sizes": _sizes(spec), "seed": spec.seed}
-    tuned = [] if spec.tuning is None else [spec.tuning, {"steps": spec.tuning_steps}]
+    tuned = [] if spec.tuning is None else [spec.tuning]
     return fingerprint(spec.model, spec.learner, *tuned, parts, below, *arrays_of(split))
 
 
@@ -189,21 +191,18 @@ def _last(trajectories: Ensemble) -> Ensemble:
 
 def _train(store, name, indices, spec, x, y, num_snapshots=0, start: Ensemble | None = None) -> None:
     if _stored(store, name, indices, spec) is None:
-        learner, further = spec.learner, {}
-        if start is not None:
-            learner = replace(learner, num_steps=spec.tuning_steps)
-            place = np.searchsorted(start.indices, indices)
-            further = {"begin": [layer[place] for layer in start.params], "tuning": spec.tuning}
-        trained = train_chunk(
-            spec.model,
-            learner,
-            x,
-            y,
-            seed=spec.seed,
-            indices=indices,
-            num_snapshots=num_snapshots,
-            **further,
-        )
+        data = {"features": x, "targets": y, "seed": spec.seed, "indices": indices}
+        if start is None:
+            trained = train_chunk(spec.model, spec.learner, num_snapshots=num_snapshots, **data)
+        else:
+            begin = [layer[np.searchsorted(start.indices, indices)] for layer in start.params]
+            trained = tune_chunk(
+                *(spec.model, spec.learner),
+                **data,
+                tuning=spec.tuning,
+                begin=begin,
+                num_snapshots=num_snapshots,
+            )
         layers = {f"layer{i}": p for i, p in enumerate(trained.params)}
         # Who was trained on what is stored, not drawn again: NumPy may change its permutations one day.
         store.write(name, membership=trained.membership, **layers)
