@@ -36,7 +36,9 @@ def attack(rng, drawn, released):
     return attacks.audit(member=member, nonmember=nonmember, level=LEVEL).advantage
 
 
-@pytest.mark.parametrize(("name", "least"), [("sign", 0.75), ("levels-4", 0.75), ("full", 0.9)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("sign", 0.75), pytest.param("levels-4", 0.75, marks=pytest.mark.slow), ("full", 0.9)]
+)
 def test_normal_means_through_cells(name, least, rng):
     edges = EDGES[name]
     exact = theory.product([theory.Cells(edges=edges, count=DIM)], SIZE)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mis import theory, works
+from mis import models, theory, works
 from mis.cli import main
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
 from mis.quantizers.gradients import parse_gradient
@@ -84,8 +84,9 @@ def test_settings_refuse(changes, message):
 
 
 def test_images_are_drawn_by_the_seed_and_tasks_without_images_refused(monkeypatch):
-    # Its compilation is not what is tried here.
+    # Neither network nor gradient is what is tried here, and both compile.
     monkeypatch.setattr("mis.attacks.inversion.shared_gradient", lambda *_: [])
+    monkeypatch.setattr(models.MLP, "initial", lambda *_: [np.zeros(1)])
     held = clients(Settings(images=4, batches=()), "digits", "mlp", 2)
     assert held.images.shape == (2, 2, 8, 8, 1)
     assert held.images.min() >= 0
@@ -184,7 +185,11 @@ def test_assumptions_hold_where_they_do_and_fail_where_they_do_not(normal, rng):
 
 
 @pytest.mark.parametrize(
-    "name", ["full", "levels-4", "noise-400", "laplace-400", "levels-2-stochastic", "prune-40"]
+    "name",
+    [
+        *("full", "levels-4", "noise-400", "prune-40"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("laplace-400", "levels-2-stochastic")),
+    ],
 )
 def test_what_holds_without_assumptions_is_called_a_bound_and_the_rest_an_estimate(normal, name, monkeypatch):
     monkeypatch.setattr(bounds, "PAIRS", 60)
@@ -332,9 +337,9 @@ def test_a_reduced_run_through_files(size, tmp_path, capsys, data_folder, monkey
     )
     code, printed, errors = call(capsys, *tokens)
     assert code == 0
-    assert "attacks: 14 of 14, 100%" in errors
+    assert "attacks: 10 of 10, 100%" in errors
     # Nothing was done twice.
-    assert len(written) == len(set(written)) == 14 + 2 + 1
+    assert len(written) == len(set(written)) == 10 + 2 + 1
     task = "digits" if size == "quick" else "cifar-10"
     names = ("pictures", "error-against-bits", "training", "error-against-accuracy")
     pictures = {f"{name}-{task}.{suffix}" for name in names for suffix in ("pdf", "png", "svg", "txt")}
@@ -345,7 +350,7 @@ def test_a_reduced_run_through_files(size, tmp_path, capsys, data_folder, monkey
     assert "Tests of what the estimates assume" in printed
     with open(tmp_path / "table.csv", newline="") as file:
         table = list(csv.DictReader(file))
-    assert len(table) == len(document["rows"]) == 14
+    assert len(table) == len(document["rows"]) == 10
     assert all(float(r["squared_error_lower"]) <= float(r["squared_error"]) for r in table)
     # Once more: everything is there.
     before = len(written)
