@@ -90,6 +90,11 @@ def test_normal_noise_is_its_closed_form_and_that_of_dp_accounting():
             assert gradients.gaussian_delta(1 / sigma, epsilon) == pytest.approx(
                 noise.get_delta_for_epsilon(epsilon), rel=1e-9, abs=1e-15
             )
+        for delta in (1e-9, 1e-5, 0.01):
+            epsilon = gradients.gaussian_epsilon(1 / sigma, delta)
+            # The least: here at most delta, a hair below more.
+            assert noise.get_delta_for_epsilon(epsilon) <= delta
+            assert noise.get_delta_for_epsilon(epsilon * (1 - 1e-6)) > delta
         assert gradients.gaussian_release(1 / sigma).value == pytest.approx(
             2 * stats.norm.cdf(1 / (2 * sigma)) - 1, rel=1e-12
         )
@@ -143,5 +148,16 @@ def test_refuses():
         gradients.gaussian_release(-1.0)
     with pytest.raises(InvalidInput, match="epsilon >= 0"):
         gradients.gaussian_delta(1.0, -1.0)
+    assert gradients.gaussian_epsilon(0.0, 1e-5) == 0
+    assert gradients.gaussian_epsilon(1e-3, 0.01) == 0
+    for bad in (
+        {"distance": -1.0, "delta": 0.1},
+        {"distance": 1.0, "delta": 0.0},
+        {"distance": 1.0, "delta": 1.0},
+    ):
+        with pytest.raises(
+            InvalidInput, match=r"gaussian_epsilon: expected (distance >= 0|delta in \(0, 1\))"
+        ):
+            gradients.gaussian_epsilon(**bad)
     with pytest.raises(InvalidInput, match="at least one pair"):
         gradients.averaged([], None)
