@@ -14,7 +14,7 @@ from mis.numerics.checks import InvalidInput, UnsupportedSetting
 from mis.quantizers.gradients import parse_gradient
 from mis.results import Interval
 from mis.store import Store
-from mis.works.leakage import measured, rounds, verdicts
+from mis.works.leakage import curves, measured, rounds, verdicts
 from mis.works.leakage import theory as bounds
 from mis.works.leakage.attacked import Case, Clients, cases, clients, splitted
 from mis.works.leakage.published import PUBLISHED
@@ -258,7 +258,7 @@ def test_verdicts_follow_their_intervals():
         }.items()
     ]  # fmt: skip
     accuracy = {NONE: [0.9, 0.91, 0.92], "sign": [0.5, 0.51, 0.53]}
-    curves = {
+    trained = {
         f"digits {name}": {"accuracy": np.array([[0.1, last] for last in ends])}
         for name, ends in accuracy.items()
     }
@@ -272,7 +272,7 @@ def test_verdicts_follow_their_intervals():
         }
         for border in (0.7, 0.8)
     ]
-    found = {v["claim"]: v["verdict"] for v in verdicts.verdicts(settings, rows, curves, theirs[:1])}
+    found = {v["claim"]: v["verdict"] for v in verdicts.verdicts(settings, rows, trained, theirs[:1])}
     assert found == {
         "digits: Without a defence the image is recovered.": "holds",
         "digits: Without a defence every start recovers it, not one chosen seed.": "cannot be told",
@@ -285,15 +285,15 @@ def test_verdicts_follow_their_intervals():
         "digits: Training with sign costs less than 2 points of test accuracy.": "falls",
         "digits: No attack on sign, 2 rounds, finds more than normal means would allow.": "falls",
     }
-    *_, last = verdicts.verdicts(settings, rows, curves, theirs[1:])
+    *_, last = verdicts.verdicts(settings, rows, trained, theirs[1:])
     assert last["verdict"] == "cannot be told", "an attack cannot show what none finds"
 
 
 def test_theirs_beside_ours():
     rows = [{"task": "digits", "defence": "full", "attacker": who, "batch": 1, "matching_loss_90": share(value)}
             for who, value in (("dlg", 0.3), ("naive", 0.7))]  # fmt: skip
-    curves = {"digits prune-40": {"accuracy": np.array([[0.1, 0.5, 0.4], [0.1, 0.7, 0.8]])}}
-    found = {row["what"]: row["ours"] for row in verdicts.beside(rows, curves, 0.25)}
+    trained = {"digits prune-40": {"accuracy": np.array([[0.1, 0.5, 0.4], [0.1, 0.7, 0.8]])}}
+    found = {row["what"]: row["ours"] for row in verdicts.beside(rows, trained, 0.25)}
     assert found["full: matching loss after 90 iterations"] == {"digits": share(0.3)}
     assert found["full: matching loss after 0 iterations"] == {}
     assert found["prune-40: test accuracy after 1 epoch"]["digits, LeNet"] == pytest.approx(0.6)
@@ -312,10 +312,78 @@ def call(capsys, *tokens):
     return code, captured.out, captured.err
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("batches=9", "batches an integer in 1..8"),
+        ("defences=full,levels-1", "levels"),
+        ("defences=full,nonsense", "nonsense"),
+        ("tasks=solubility", "not images"),
+        ("tasks=cifar-10", "cifar-10"),
+        ("tasks=nothing", "nothing"),
+        ("images=0", "images"),
+    ],
+)
+def test_bad_input_is_one_line_before_anything_is_computed(setting, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("MIS_DATA", raising=False)
+    tokens = ["--out", tmp_path / "out", "--folder", tmp_path / "none", "--set", setting]
+    code, printed, errors = call(capsys, "run", "leakage", *tokens)
+    assert (code, printed) == (2, "")
+    assert errors.count("\n") == 1
+    assert message in errors
+
+
+def cifar(folder):
+    """Write images in the format of CIFAR-10, enough of them to be drawn from."""
+    folder.mkdir()
+    rng = np.random.default_rng(7)
+    for name in [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]:
+        records = rng.integers(0, 256, size=(60, 3073), dtype=np.uint8)
+        records[:, 0] = np.arange(60) % 10
+        (folder / f"{name}.bin").write_bytes(records.tobytes())
+
+
+def test_too_few_images_are_one_line(tmp_path, capsys):
+    cifar(tmp_path / "data")
+    tokens = [
+        "--out",
+        tmp_path / "out",
+        "--folder",
+        tmp_path / "data",
+        "--set",
+        "tasks=cifar-10",
+        "--set",
+        "images=400",
+    ]
+    code, _, errors = call(capsys, "run", "leakage", *tokens)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "at least 400 images to draw from, got cifar-10 with 300." in errors
+
+
+@pytest.mark.parametrize(("asked", "taken"), [(1500, 1187), (500, 500)])
+def test_a_third_of_the_images_at_least_is_kept_to_measure_accuracy(asked, taken, monkeypatch):
+    seen = []
+
+    def stop(settings, task, pool):
+        found = splitted(settings, task, pool)
+        seen.append((len(found[1]), len(found[3][1])))
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(curves, "splitted", stop)
+    with pytest.raises(KeyboardInterrupt):
+        curves.curve(Settings(trained=asked), "digits", "full", Store(None))
+    assert seen[1][0] == taken
+    assert seen[1][1] >= 1797 - taken - 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", ["quick", "full"])
-def test_a_reduced_run_through_files(size, tmp_path, capsys, data_folder, monkeypatch):
+def test_a_reduced_run_through_files(size, tmp_path, capsys, monkeypatch):
     """Every attacker, batches, both networks, curves, bounds, figures; stopped on the way, it goes on."""
+    tmp_path, data_folder = tmp_path / "out", tmp_path / "data"
+    cifar(data_folder)
     settings = [*SMALL, "tasks=digits" if size == "quick" else "tasks=cifar-10"]
     tokens = ["run", "leakage", f"--{size}", "--out", tmp_path, "--folder", data_folder]
     tokens += list(itertools.chain.from_iterable(("--set", one) for one in settings))

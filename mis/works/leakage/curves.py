@@ -22,6 +22,8 @@ __all__ = ["curve", "quantized"]
 
 RATE, MOMENTUM, BATCH = 0.02, 0.9, 32
 ORDER, START, NOISE = 21, 22, 23
+# More than any task has.
+MANY = 10**6
 
 
 def quantized(quantizer: Quantizer, gradient: list[Any], key: Any) -> list[Any]:
@@ -65,7 +67,9 @@ def curve(settings: Settings, task: str, defence: str, store: Store) -> dict[str
     kept = store.read(name, ("loss", "accuracy"))
     if kept is not None:
         return kept
-    population, pictures, labels, (held, held_labels) = splitted(settings, task, settings.trained)
+    # At most two thirds: accuracy is measured on the others.
+    most = 2 * len(splitted(settings, task, MANY)[1]) // 3
+    population, pictures, labels, (held, held_labels) = splitted(settings, task, min(settings.trained, most))
     model = models.get("lenet", pictures.shape[1:], population.num_classes)
     init, step, evaluate = _steps(model, defence)
     key, num = jax_key(settings.seed), len(labels)

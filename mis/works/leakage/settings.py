@@ -65,7 +65,8 @@ class Settings:
     steps, adam_steps
         Iterations of L-BFGS and of Adam.
     curves
-        Defences of the training curves; ``epochs`` of ``trained`` images, ``runs`` times.
+        Defences of the training curves; ``epochs`` of ``trained`` images, at most two thirds of a task's, ``runs``
+        times.
     rounds
         T of the theory's composition.
     hidden

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 
 from mis import figures
+from mis.numerics.checks import InvalidInput
 from mis.ranking.progress import track
 from mis.store import Store
 from mis.works.base import Study
 from mis.works.leakage.attacked import Case, Clients, cases, clients, reconstructed, splitted
 from mis.works.leakage.curves import curve
 from mis.works.leakage.measured import best_start, row
+from mis.works.leakage.rounds import MEMBERS
 from mis.works.leakage.settings import NONE, Settings, sized
 from mis.works.leakage.text import as_text
 from mis.works.leakage.theory import gradient_theory
@@ -30,9 +32,7 @@ Curves = dict[str, dict[str, np.ndarray]]
 
 def study(settings: Settings, store: Store, progress: bool) -> Study:
     """Attack, train, bound; what the store holds is read."""
-    for task in settings.tasks:
-        # What cannot be read is refused before anything is computed.
-        splitted(settings, task, 64)
+    _refuse_small(settings)
     rows, pictures, seconds = _attacks(settings, store, progress)
     wanted = [(task, defence) for task in settings.tasks for defence in dict.fromkeys(settings.curves)]
     curves: Curves = {
@@ -57,6 +57,17 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
         details={"theory": bounds, "assumptions": tests, "curves": curves},
         figures=_figures(settings, [flat(one) for one in rows], pictures, curves),
     )
+
+
+def _refuse_small(settings: Settings) -> None:
+    """Refuse tasks that cannot be read, or have too few images, before anything is computed."""
+    least = max(settings.images, 2 * MEMBERS)
+    for task in settings.tasks:
+        num = len(splitted(settings, task, least)[1])
+        if num < least:
+            raise InvalidInput(
+                f"leakage: expected tasks with at least {least} images to draw from, got {task} with {num}."
+            )
 
 
 def _attacks(
