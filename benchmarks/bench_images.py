@@ -53,8 +53,8 @@ def data():
     return images, rng.integers(IMAGES["num_classes"], size=POOL)
 
 
-def torch_network(name):
-    """Return the same network in PyTorch."""
+def torch_network(name, aligned=False):
+    """Return the same network in PyTorch; a stride starts a pixel earlier than ours unless ``aligned``."""
     from torch import nn
 
     if name == "lenet":
@@ -80,10 +80,11 @@ def torch_network(name):
             return nn.functional.relu(self.main(x) + self.shortcut(x))
 
     def layer(inputs, outputs, size, stride):
-        return (
-            nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
-            nn.GroupNorm(8, outputs),
-        )
+        shifted = aligned and stride == 2 and size == 3
+        padding = 0 if shifted else size // 2
+        convolution = nn.Conv2d(inputs, outputs, size, stride, padding, bias=False)
+        before = (nn.ZeroPad2d((0, 1, 0, 1)),) if shifted else ()
+        return *before, convolution, nn.GroupNorm(8, outputs)
 
     blocks = Block(16, 16), Block(16, 32), Block(32, 64)
     return nn.Sequential(
@@ -102,7 +103,7 @@ def check(name):
     params = jax.tree.unflatten(
         treedef, [np.asarray(p) + 0.1 * rng.normal(size=p.shape).astype(np.float32) for p in leaves]
     )
-    network, given = torch_network(name), []
+    network = torch_network(name, aligned=True)
     if name == "lenet":
         layers = [params[f"layer{i}"] for i in range(5)]
         # PyTorch flattens channels first.
@@ -110,23 +111,22 @@ def check(name):
         layers[2] = layers[2] | {"kernel": first}
         given = [part for layer in layers for part in (layer["kernel"], layer["bias"])]
     else:
-        # Strides reach the same pixels in images turned by half, through kernels turned by half.
-        x = x[:, ::-1, ::-1].copy()
         convolutions = [params["stem"]]
         for block in params["blocks"]:
             convolutions += [block[part] for part in ("first", "second", "shortcut") if part in block]
-        for layer in convolutions:
-            given += [layer["kernel"][::-1, ::-1], layer["norm"]["gain"], layer["norm"]["bias"]]
+        given = [part for one in convolutions for part in (one["kernel"], *_norm(one))]
         given += [params["head"]["kernel"], params["head"]["bias"]]
-        expected = model.apply(params, jnp.asarray(x[:, ::-1, ::-1].copy()))
-    if name == "lenet":
-        expected = model.apply(params, jnp.asarray(x))
+    expected = model.apply(params, jnp.asarray(x))
     with torch.no_grad():
         for parameter, value in zip(network.parameters(), given, strict=True):
             order = (3, 2, 0, 1) if value.ndim == 4 else tuple(range(value.ndim))[::-1]
             parameter.copy_(torch.from_numpy(np.ascontiguousarray(value.transpose(order))))
         found = network(torch.from_numpy(x.transpose(0, 3, 1, 2).copy())).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def _norm(layer):
+    return layer["norm"]["gain"], layer["norm"]["bias"]
 
 
 def torch_seconds(name, networks):
@@ -235,7 +235,6 @@ def main():
             connection, theirs = spawned.Pipe()
             spawned.Process(target=serve, args=(theirs,), daemon=True).start()
             workers.append(connection)
-    result = {"benchmark": "images", "networks": NETWORKS, "turns": TURNS}
     for name in MODELS:
         calls = {"ours": partial(ours, name, x, y)}
         if workers:
@@ -245,16 +244,21 @@ def main():
             call()
         turns = [{who: turn(call) for who, call in calls.items()} for _ in range(TURNS)]
         shares, milliseconds = split(name, x, y)
-        result[name] = {
+        result = {
+            "benchmark": "images",
+            "model": name,
             "images_per_second": {who: round(max(t[who][0] for t in turns)) for who in calls},
             "ratio": {who: _ratio(turns, who, 0) for who in calls if who != "ours"},
             "cpu_ratio": {who: _ratio(turns, who, 1) for who in calls if who != "ours"},
             "step_cpu_milliseconds": milliseconds,
             "split": shares,
+            "device": f"{jax.devices()[0].device_kind} x {num_devices()}",
+            "networks": NETWORKS,
+            "turns": TURNS,
         }
+        print(json.dumps(result), flush=True)
     for connection in workers:
         connection.send(None)
-    print(json.dumps(result | {"device": f"{jax.devices()[0].device_kind} x {num_devices()}"}))
 
 
 def _ratio(turns, who, which):

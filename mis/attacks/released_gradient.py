@@ -1,4 +1,4 @@
-"""Function: membership in a released gradient, by its inner product with the example's own."""
+"""Membership in a released gradient, by its inner product with the example's own."""
 
 from typing import Any
 

@@ -50,7 +50,9 @@ def _usage(name: str, line: str, variant: Any) -> tuple[str, str]:
     options = []
     for field in dataclasses.fields(variant):
         word, kind = field.metadata.get("word"), field.metadata.get("kind")
-        number = {"integer": f"-{field.name.upper()}", "share": "-PERCENT", "scale": "-S"}.get(kind or "", "")
+        named = f"-{field.name.upper()}"
+        numbers = {"integer": named, "choice": named, "share": "-PERCENT", "scale": "-S"}
+        number = numbers.get(kind or "", "")
         if kind and word is None:
             name += number
         elif kind:

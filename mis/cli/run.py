@@ -1,4 +1,4 @@
-"""Function: ``mis run``."""
+"""``mis run``."""
 
 from pathlib import Path
 from typing import Annotated

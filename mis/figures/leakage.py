@@ -1,4 +1,4 @@
-"""Functions: figures of gradient leakage: pictures, errors against bits, training curves, the trade-off."""
+"""Figures of gradient leakage: pictures, errors against bits, training curves, the trade-off."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mis.models.inputs import exchanged, patches
 from mis.numerics.checks import InvalidInput
 
 __all__ = [
@@ -55,6 +56,7 @@ def he_normal(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
 
 def convolve(images: jax.Array, kernel: jax.Array, *, stride: int = 1, padding: str = "SAME") -> jax.Array:
     """Return the images convolved with a kernel ``(height, width, in, out)``."""
+    kernel = exchanged(kernel, lambda: patches(images, kernel.shape, stride, padding))
     if _PRODUCTS.get() and padding == "SAME":
         return _products(images, kernel, stride)
     return jax.lax.conv_general_dilated(
@@ -105,6 +107,7 @@ def convolve_and_pool(images: jax.Array, kernel: jax.Array) -> jax.Array:
     Array([[ 5.,  7.],
            [13., 15.]], dtype=float32)
     """
+    kernel = exchanged(kernel, lambda: patches(images, kernel.shape, 1, "SAME"))
     _, height, width, _ = images.shape
     *reach, _, channels = kernel.shape
     rows, columns = (jnp.asarray(_taps(taps), kernel.dtype) for taps in reach)
@@ -139,10 +142,10 @@ def _taps(reach: int) -> np.ndarray:
 
 def affine(x: jax.Array, layer: dict[str, jax.Array]) -> jax.Array:
     """Return ``x @ kernel + bias``."""
-    products = x @ layer["kernel"]
+    products = x @ exchanged(layer["kernel"], lambda: x.reshape(-1, x.shape[-1]))
     return products + per_channel(layer["bias"], products)
 
 
 def per_channel(vector: jax.Array, x: jax.Array) -> jax.Array:
     """Return one number a channel, the last axis, in the shape of ``x``."""
-    return jnp.broadcast_to(vector, x.shape)
+    return jnp.broadcast_to(exchanged(vector), x.shape)

@@ -12,6 +12,7 @@ import numpy as np
 
 from mis.models.activation import rectified
 from mis.models.base import Model
+from mis.models.inputs import exchanged
 from mis.numerics.checks import integer
 
 __all__ = ["MLP"]
@@ -127,6 +128,7 @@ class MLP(Model):
 
 
 def _affine(layer, x):
+    layer = exchanged(layer, lambda: x.reshape(-1, x.shape[-1]))
     if isinstance(layer, tuple):
         weights, bias = layer[0].T, layer[1]
     else:

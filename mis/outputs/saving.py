@@ -15,6 +15,7 @@ import numpy as np
 from mis.numerics.checks import InvalidInput
 from mis.outputs.result import Result
 from mis.outputs.run import Keep
+from mis.provenance import made
 from mis.store import make_folder
 
 __all__ = ["FILES", "keeping", "prepare", "save_tables"]
@@ -31,6 +32,10 @@ FILES = (
     "roc.svg",
     "roc.txt",
 )
+
+
+# Records most at risk that table.json holds; records.csv has all.
+LISTED = 10
 
 
 def prepare(folder: Path, source: str | os.PathLike[str], *, replace: bool) -> None:
@@ -75,7 +80,14 @@ def keeping(folder: Path) -> Iterator[Keep]:
 
 def save_tables(found: Result, folder: Path) -> None:
     """Write ``table.csv``, ``table.json``, ``records.csv`` and ``roc.csv``; what is not known is empty or absent."""
-    (folder / "table.json").write_text(json.dumps(found.to_json(), indent=1) + "\n", encoding="utf-8")
+    document = {
+        "made": made("attack"),
+        **found.to_json(),
+        "rocs": found.rocs,
+        "most_at_risk": {name: column[:LISTED].tolist() for name, column in found.risks.items()},
+        "num_at_risk": len(found.risks["id"]) if found.risks else 0,
+    }
+    (folder / "table.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if not found.rows:
         return
     rows = [row.columns() for row in found.rows]

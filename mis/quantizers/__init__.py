@@ -19,13 +19,17 @@ import jax
 
 from mis.numerics.checks import InvalidInput
 from mis.quantizers import fields
-from mis.quantizers.base import Quantizer
+from mis.quantizers.adaround import AdaRound
+from mis.quantizers.base import Calibration, Quantizer
+from mis.quantizers.brecq import BRECQ
+from mis.quantizers.calibrated import Realised
 from mis.quantizers.chain import Chain
 from mis.quantizers.channels import Channel, DeadZone, Exact, Grid, Noisy, StochasticGrid
 from mis.quantizers.codebook import Codebook
 from mis.quantizers.dorefa import Dorefa
 from mis.quantizers.floats import FP4, FP8
 from mis.quantizers.full import Full
+from mis.quantizers.gptq import GPTQ
 from mis.quantizers.nf4 import NF4
 from mis.quantizers.noise import Noise
 from mis.quantizers.noise_like import NoiseLike
@@ -38,11 +42,15 @@ from mis.quantizers.ternary import Ternary
 from mis.quantizers.uniform import Uniform
 
 __all__ = [
+    "BRECQ",
     "DEFAULT",
     "FP4",
     "FP8",
+    "GPTQ",
     "NF4",
     "QUANTIZERS",
+    "AdaRound",
+    "Calibration",
     "Cell",
     "Chain",
     "Channel",
@@ -61,6 +69,7 @@ __all__ = [
     "PowerOfTwo",
     "Prune",
     "Quantizer",
+    "Realised",
     "Sign",
     "Stochastic",
     "StochasticGrid",
@@ -75,6 +84,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     for cls in (
         *(Full, Sign, Ternary, Uniform, PowerOfTwo, Codebook, NF4, FP8, FP4, Stochastic),
         *(Prune, Noise, Dorefa),
+        *(GPTQ, AdaRound, BRECQ),
     )
 }
 

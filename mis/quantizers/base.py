@@ -22,7 +22,26 @@ from mis.quantizers.channels import Channel
 from mis.quantizers.fields import check, written
 from mis.quantizers.weights import floats, traced, wide
 
-__all__ = ["Quantizer"]
+__all__ = ["Calibration", "Quantizer"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibration:
+    """What a network does with calibration examples, as a calibrated quantizer may ask it; in JAX.
+
+    Parameters
+    ----------
+    outputs
+        From tensors like the network's to its outputs on the examples, ``(S, classes or 1)``; differentiable.
+    run
+        ``run(replace)`` runs the network once on the examples, and with ``replace(number, inputs)`` replaces one tensor
+        after another: first those that no inputs are known of (``None``), vectors apart from a tensor; then the others,
+        in the order in which the network meets them, ``inputs`` ``(S or S times places, rows)`` as they are with those
+        before replaced, a column of ones for the row of a bias.
+    """
+
+    outputs: Callable[[Sequence[Any]], Any]
+    run: Callable[[Callable[[int, Any], Any]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +106,7 @@ class Quantizer(abc.ABC):
         """Examples that ``fit_network`` asks for."""
         return 0
 
-    def fit_network(self, tensors: Sequence[Any], outputs: Callable[[Sequence[Any]], Any]) -> list[Any]:  # noqa: ARG002
+    def fit_network(self, tensors: Sequence[Any], calibration: "Calibration") -> list[Any]:  # noqa: ARG002
         """Return what each tensor of a network goes through; every tensor by itself, unless overridden.
 
         A calibrated quantizer overrides this and ``num_calibration``, and refuses ``fit``: what it does to a tensor
@@ -97,9 +116,8 @@ class Quantizer(abc.ABC):
         ----------
         tensors
             The weights, tensor by tensor.
-        outputs
-            From tensors like these to the network's outputs on the calibration examples, ``(S, classes or 1)``; in
-            JAX, differentiable.
+        calibration
+            What the network does with calibration examples.
         """
         return [self.fit(weights) for weights in tensors]
 

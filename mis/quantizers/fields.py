@@ -15,6 +15,7 @@ from mis.numerics.checks import InvalidInput, integer, known, number, refuse
 __all__ = [
     "POWER_OF_TWO",
     "check",
+    "choice_field",
     "flag",
     "grammar",
     "integer_field",
@@ -27,9 +28,17 @@ __all__ = [
 POWER_OF_TWO = "power-of-two"
 
 
-def integer_field(default: int, *, at_least: int, at_most: int) -> Any:
-    """Declare the whole number right after the family, e.g. the bits of ``uniform-4``."""
-    return field(default=default, metadata={"kind": "integer", "word": None, "within": (at_least, at_most)})
+def integer_field(default: int, word: str | None = None, *, at_least: int, at_most: int) -> Any:
+    """Declare a whole number: right after the family, e.g. the bits of ``uniform-4``, or after a word.
+
+    The default of one after a word may lie outside the bounds, where it stands for none.
+    """
+    return field(default=default, metadata={"kind": "integer", "word": word, "within": (at_least, at_most)})
+
+
+def choice_field(default: float, among: tuple[float, ...]) -> Any:
+    """Declare a number right after the family that is one of a few."""
+    return field(default=default, metadata={"kind": "choice", "word": None, "among": among})
 
 
 def share_field(default: float, word: str | None = None, *, within: str = "(0, 1)") -> Any:
@@ -57,7 +66,10 @@ def check(spec: Any) -> None:
         kind, value = f.metadata["kind"], getattr(spec, f.name)
         if kind == "integer":
             at_least, at_most = f.metadata["within"]
-            integer(where, f.name, value, at_least=at_least, at_most=at_most)
+            if f.metadata["word"] is None or value != f.default:
+                integer(where, f.name, value, at_least=at_least, at_most=at_most)
+        elif kind == "choice" and (isinstance(value, bool) or value not in f.metadata["among"]):
+            raise refuse(where, f.name, f"one of {', '.join(map(str, f.metadata['among']))}", value)
         elif kind == "share":
             within = f.metadata["within"]
             share = number(where, f.name, value)
@@ -88,8 +100,8 @@ def written(spec: Any) -> Iterator[str]:
             continue
         if word is not None:
             yield word
-        if kind == "integer":
-            yield str(value)
+        if kind in ("integer", "choice"):
+            yield f"{value:g}" if kind == "choice" else str(value)
         elif kind == "share":
             # The shortest decimal that gives the float back, moved by two digits: exact both ways.
             yield plain(Decimal(repr(float(value))).scaleb(2))
@@ -103,6 +115,8 @@ def grammar(cls: Any) -> str:
     for f in fields(cls):
         kind, word = f.metadata["kind"], f.metadata["word"]
         numeral = {"integer": f"-{f.name.upper()}", "share": "-PERCENT", "flag": "", "scale": "-NUMBER|-pow2"}
+        if kind == "choice":
+            numeral["choice"] = f"-{'|'.join(f'{one:g}' for one in f.metadata['among'])}"
         value = numeral[kind]
         parts.append(value if word is None else f"[-{word}{value}]")
     return "".join(parts)
@@ -112,6 +126,11 @@ def number_of(f: Field, text: str) -> int | float:
     """Read one number of a name; ValueError where it is none."""
     if f.metadata["kind"] == "integer":
         return int(text)
+    if f.metadata["kind"] == "choice":
+        among = {f"{one:g}": one for one in f.metadata["among"]}
+        if text not in among:
+            raise ValueError(text)
+        return among[text]
     try:
         return float(Decimal(text).scaleb(-2 if f.metadata["kind"] == "share" else 0))
     except InvalidOperation:

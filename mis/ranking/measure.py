@@ -80,7 +80,10 @@ def publish_together(
     list
         For each release each of its parts.
     """
-    found = [[publish(networks[part], part.published) for part in release.parts] for release in releases]
+    found = [
+        [publish(networks[part], part.published, part.source) for part in release.parts]
+        for release in releases
+    ]
     if _asks_for_layers(found[0][0].networks):
         score_together([one for parts in found for one in parts])
     return found
@@ -191,6 +194,9 @@ def _theory_columns(
         )
     except UnsupportedSetting as refused:
         found, why = {}, dict.fromkeys(WEIGHTS, refused.reason.rstrip("."))
+        if len(published) == 1 and published[0].compression.quantizer.num_calibration:
+            found = published[0].realised()
+            why = {name: reason for name, reason in why.items() if name not in found}
     return columns | found, why | missing
 
 

@@ -18,8 +18,14 @@ from mis.ranking.whitebox import layer_scores
 from mis.training import FEW_RUNS, Compression, predict
 
 __all__ = [
-    *("Published", "decoded_outputs", "example_losses", "example_scores"),
-    *("publish", "release", "score_together"),
+    "Published",
+    "calibration_examples",
+    "decoded_outputs",
+    "example_losses",
+    "example_scores",
+    "publish",
+    "release",
+    "score_together",
 ]
 
 # The stream of stochastic rounding: data and initial points have 1 and 2. Within it the keys of iterates count from
@@ -78,7 +84,12 @@ class Published:
 
     @cached_property
     def bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        """Ends of the cells that the weights of each network were released in, ``(M, P)`` each."""
+        """Ends of the cells that the weights of each network were released in, ``(M, P)`` each.
+
+        What a calibrated release says of one weight depends on the others, so it is taken for what it is.
+        """
+        if self.compression.quantizer.num_calibration:
+            return self.params, self.params
         both = zip(self.channels, self._parts(self.released), strict=True)
         seen = [jax.vmap(lambda channel, part: channel.observation(part))(*pair) for pair in both]
         if not all(isinstance(observation, Cell) for observation in seen):
@@ -90,6 +101,21 @@ class Published:
 
     def _parts(self, layers: list) -> list:
         return self.compression.parts(self.networks.model, layers)
+
+    def realised(self) -> dict[str, float]:
+        """Return the relative squared error and the entropy of the codes, bits per weight, means over the networks.
+
+        As ``theory.weight_error`` and ``theory.code_entropy`` have them of quantizers that are not calibrated.
+        """
+        weights = np.concatenate([np.asarray(layer) for layer in self.networks.full], axis=1)
+        errors = np.square(self.params - weights).sum(axis=1) / np.square(weights).sum(axis=1)
+        entropies = []
+        for m in range(len(weights)):
+            parts = [part[m] for part in self._parts(self.released)]
+            channels = jax.tree.map(lambda leaf, m=m: np.asarray(leaf)[m], self.channels)
+            bits = [channel.entropy(part) for channel, part in zip(channels, parts, strict=True)]
+            entropies.append(np.average(bits, weights=[part.size for part in parts]))
+        return {"weight_error": float(errors.mean()), "code_entropy": float(np.mean(entropies))}
 
     @property
     def zeros(self) -> float:
@@ -152,10 +178,10 @@ def score_together(published: Sequence[Published]) -> None:
             vars(one)["layer_scores"] = scores
 
 
-def publish(networks: Networks, compression: Compression) -> Published:
+def publish(networks: Networks, compression: Compression, source: str = "members") -> Published:
     """Release all networks and their iterates, and ask them about the pool and the held-out examples."""
     num = len(networks.full[0])
-    batches, channels, cells = release(networks, compression)
+    batches, channels, cells = release(networks, compression, source)
     released, channels, cells = _first((batches, channels, cells), num=num)
     pool, heldout = networks.split.pool, networks.split.heldout
     features = np.concatenate([pool.features, heldout.features])
@@ -188,34 +214,43 @@ def _quantize(layers, keys, examples, features, *, compression, model):
 
 
 def release(
-    networks: Networks, compression: Compression
+    networks: Networks, compression: Compression, source: str = "members"
 ) -> tuple[list[jax.Array], list[Channel], list[CodeTable | Channel | None]]:
     """Quantize every network and iterate, as ``quantizers.quantize`` does.
 
     Return by layer what was released, and by part what was fitted and what decoding starts from.
 
-    Stochastic rounding has one key per network, whatever the others are. A calibrated quantizer sees examples that
-    each network was trained on, drawn from the seed and its number.
+    Stochastic rounding has one key per network, whatever the others are. A calibrated quantizer sees examples of a
+    source, of each network those drawn from the seed and its number; see ``Release.source``.
     """
     start = jax.random.fold_in(jax_key(networks.spec.seed), ROUNDING)
     num_iterates = len(networks.batches[0]) - len(networks.full[0])
     numbers = np.concatenate([networks.ensemble.indices, ITERATES + np.arange(num_iterates)])
     keys = jax.vmap(lambda i: jax.random.fold_in(start, i))(jnp.asarray(numbers, jnp.uint32))
     count = compression.quantizer.num_calibration
-    examples = jnp.asarray(_calibration(networks, count)) if count else None
-    features = jnp.asarray(networks.split.pool.features) if count else None
+    examples = jnp.asarray(calibration_examples(networks, count, source)) if count else None
+    of_source = networks.split.heldout if source == "heldout" else networks.split.pool
+    features = jnp.asarray(of_source.features) if count else None
     return _quantize(
         networks.batches, keys, examples, features, compression=compression, model=networks.model
     )
 
 
-def _calibration(networks: Networks, count: int) -> np.ndarray:
-    """Return which pool examples each network, then each iterate, is calibrated on, ``(M + R * S, count)``."""
+def calibration_examples(networks: Networks, count: int, source: str) -> np.ndarray:
+    """Return which examples each network, then each iterate, is calibrated on, ``(M + R * S, count)``.
+
+    Numbers in the pool, of the source ``heldout`` in the examples outside it.
+    """
+
+    def eligible(members):
+        return {"members": members, "nonmembers": ~members}.get(
+            source, np.ones(len(networks.split.heldout), bool)
+        )
 
     def rows(ensemble):
         both = zip(ensemble.indices, ensemble.membership, strict=True)
         drawn = [(np.random.default_rng([networks.spec.seed, int(i), CALIBRATION]), m) for i, m in both]
-        return np.stack([rng.permutation(np.flatnonzero(members))[:count] for rng, members in drawn])
+        return np.stack([rng.permutation(np.flatnonzero(eligible(m)))[:count] for rng, m in drawn])
 
     snapshots = networks.trajectories.params[0].shape[1]
     return np.concatenate(

@@ -33,7 +33,12 @@ GRAMMAR = {
     "rewind-STEP:": "after pruning the survivors go back to where they were then, 0 to the start, and train again",
     "exact-vectors:": "biases, gains and running statistics are released as they are",
     "own-vectors:": "each of these has a grid of its own, instead of its tensor's",
+    "from-nonmembers:": "calibrated on examples of the pool that did not train the network, not on some that did",
+    "from-heldout:": "calibrated on examples outside the pool",
 }
+
+# Where calibration examples come from.
+SOURCES = ("members", "nonmembers", "heldout")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +51,10 @@ class Release:
         What its tensors go through: a quantizer, pruning, noise, a chain of them, or full precision.
     vectors
         What becomes of biases, gains and running statistics, see ``mis.training.Compression``.
+    source
+        Where calibration examples come from, for each network its own: ``members``, those that it was trained on,
+        ``nonmembers``, others of the pool, or ``heldout``, outside the pool. These also measure performance; none of
+        the calibrated quantizers sees a target.
     qat
         Trained through the transform.
     tuning_steps
@@ -74,6 +83,7 @@ class Release:
 
     transform: Quantizer = FULL
     vectors: str = "merged"
+    source: str = "members"
     qat: bool = False
     tuning_steps: int = 0
     rounds: int = 1
@@ -89,6 +99,11 @@ class Release:
                 "Release", "transform", "a quantizer, as mis.quantizers.parse returns it", self.transform
             )
         known("Release", "vectors", self.vectors, VECTORS)
+        known("Release", "source", self.source, SOURCES)
+        if self.source != "members" and not self.transform.num_calibration:
+            raise UnsupportedSetting(
+                "Release", f"{self.name}: {self.transform.name} is not calibrated; leave from-{self.source}:."
+            )
         integer("Release", "tuning_steps", self.tuning_steps, at_least=0)
         integer("Release", "rounds", self.rounds, at_least=1)
         if self.rewind is not None:
@@ -130,6 +145,7 @@ class Release:
         words += [f"rewind-{self.rewind}"] if self.rewind is not None else []
         words += [f"tune-{self.tuning_steps}"] if self.tuning_steps else []
         words += [f"{self.vectors}-vectors"] if self.vectors != "merged" else []
+        words += [f"from-{self.source}"] if self.source != "members" else []
         stopped_only = words and words == words[:1] and self.num_steps and isinstance(self.transform, Full)
         return ":".join(words if stopped_only else [*words, last])
 
@@ -189,13 +205,20 @@ class Release:
         )
         return replace(spec, model=model, learner=learner, tuning=self.tuning(learner))
 
-    def check(self, model: Model, num_trained: int) -> None:
-        """Refuse a network that it has nothing to do with, and fewer training examples than it is calibrated on."""
+    def check(self, model: Model, num_trained: int, num_heldout: int) -> None:
+        """Refuse a network that it has nothing to do with, and fewer examples than it is calibrated on.
+
+        ``num_trained`` examples of the pool train a network, and no fewer do not.
+        """
         self.compression.check(model)
-        count = self.transform.num_calibration
-        if count > num_trained:
+        count, found = (
+            self.transform.num_calibration,
+            num_heldout if self.source == "heldout" else num_trained,
+        )
+        if count > found:
+            fewer = f"; ask for fewer with -examples-{found}" if hasattr(self.transform, "examples") else ""
             raise InvalidInput(
-                f"rank: expected at least {count} examples to calibrate {self.name} on, got {num_trained}."
+                f"rank: expected at least {count} examples to calibrate {self.name} on, got {found}{fewer}."
             )
 
 
@@ -237,10 +260,10 @@ class Several:
         """Return the bits of all together."""
         return sum(release.bits(model) for release in self.releases)
 
-    def check(self, model: Model, num_trained: int) -> None:
+    def check(self, model: Model, num_trained: int, num_heldout: int) -> None:
         """Refuse a network that one of them has nothing to do with."""
         for release in self.releases:
-            release.check(model, num_trained)
+            release.check(model, num_trained, num_heldout)
 
 
 def parse(asked: str | Quantizer | Release | Several) -> Release | Several:
@@ -295,6 +318,8 @@ def _one(name: str) -> Release:
             option = ("num_steps", int(number))
         elif word in ("exact-vectors", "own-vectors"):
             option = ("vectors", head)
+        elif head == "from" and number in SOURCES:
+            option = ("source", number)
         else:
             raise InvalidInput(
                 f"rank: expected one of {' '.join(GRAMMAR)} before the last colon of {name!r}, got {word!r}."

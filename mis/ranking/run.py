@@ -125,7 +125,7 @@ def rank(
     # All of them before anything is trained: what cannot be is refused here.
     split = cut(spec)
     for release in chosen:
-        release.check(spec.model, spec.pool // 2)
+        release.check(spec.model, spec.pool // 2, len(split.heldout))
     asked_of = {part: part.networks(spec) for part in all_parts(chosen)}
     asked = asked_for(spec, split, protocol, attacks, chosen)
     if out is not None:

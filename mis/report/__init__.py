@@ -7,7 +7,7 @@ To read a further kind of result: write what it is about under ``made`` (``mis.p
 from collections.abc import Callable
 from typing import Any
 
-from mis.report import audit, inspection, ranking
+from mis.report import attack, audit, inspection, ranking
 from mis.report.page import Part
 
 __all__ = ["READERS"]
@@ -15,6 +15,7 @@ __all__ = ["READERS"]
 # What reads a file of results, by the name of the result that ``made`` gives.
 READERS: dict[str, Callable[[dict[str, Any]], Part]] = {
     "ranking": ranking.read,
+    "attack": attack.read,
     "audit": audit.read,
     "inspection": inspection.read,
 }

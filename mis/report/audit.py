@@ -1,4 +1,4 @@
-"""Function: what the JSON of ``mis audit`` says."""
+"""What the JSON of ``mis audit`` says."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -8,7 +8,7 @@ from mis.report.page import Answers, Cell, Column, Estimate, Facts, Forest, Part
 from mis.report.reading import estimate, number, sentence
 from mis.report.words import ADVANTAGE, correct_of_100
 
-__all__ = ["read"]
+__all__ = ["read", "risks_of"]
 
 WHAT_TPR = "True positive rate where so many non-members are called members."
 
@@ -32,7 +32,7 @@ def read(document: dict[str, Any]) -> Part:
     # All its intervals are of one kind and level.
     found = functools.partial(estimate, kind=document["kind"], level=level)
     advantage = found(document["advantage"])
-    risks = _risks(document, found)
+    risks = risks_of(document, found)
     return Part(
         title=f"Audit of an attack's scores on {models}",
         made=document["made"],
@@ -142,7 +142,8 @@ def _roc(document: dict[str, Any], level: float) -> Sequence[Any]:
     ]
 
 
-def _risks(document: dict[str, Any], read_as: Reader) -> list[Any]:
+def risks_of(document: dict[str, Any], read_as: Reader) -> list[Any]:
+    """Return the records most at risk as a table and a figure; nothing where they are not known."""
     found = document["most_at_risk"]
     if not found or not found["id"]:
         return []

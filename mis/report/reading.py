@@ -1,4 +1,4 @@
-"""Functions: files of results read back, and refused in a line where they are none or damaged."""
+"""Files of results read back, and refused in a line where they are none or damaged."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -75,8 +75,8 @@ def _refuse(path: Path, found: list[tuple[Path, Any]]) -> None:
         )
     what = "a folder" if path.is_dir() else "a file"
     raise InvalidInput(
-        f"report: expected {what} of results (of mis rank, or what --json of mis audit and mis inspect wrote), got "
-        f"{str(path)!r}, which holds none."
+        f"report: expected {what} of results (of mis rank or mis attack, or what --json of mis audit and mis inspect "
+        f"wrote), got {str(path)!r}, which holds none."
     )
 
 

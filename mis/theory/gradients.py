@@ -1,4 +1,4 @@
-"""Functions: membership in one released gradient, from the randomness of the release alone.
+"""Membership in one released gradient, from the randomness of the release alone.
 
 A client's gradient is a mean over n examples at known parameters. Here the other examples are known to the attacker, so
 nothing is assumed of the data: a member z or a fresh example in its place makes two gradients, and the release of each

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mis.models import Model
+from mis.models.convolution import as_products
+from mis.models.inputs import replace_in_order
 from mis.numerics.checks import UnsupportedSetting, known, refuse
-from mis.quantizers import Channel, Full, Quantizer
+from mis.quantizers import Calibration, Channel, Full, Quantizer
 
 __all__ = ["VECTORS", "Compression"]
 
@@ -48,11 +52,17 @@ class Compression:
         known("Compression", "vectors", self.vectors, VECTORS)
 
     def check(self, model: Model) -> None:
-        """Refuse a network without a tensor to quantize."""
+        """Refuse a network without a tensor to quantize, or one that a calibrated quantizer cannot look into."""
         if self.vectors == "exact" and not any(model.tensor_rows):
             raise UnsupportedSetting(
                 self.quantizer.name, f"{model.name} has vectors only, which are released as they are."
             )
+
+        count = self.quantizer.num_calibration
+        if count:
+            layers = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in model.shapes]
+            examples = model.take(np.zeros((count, *model.input_shape), np.float32))
+            jax.eval_shape(lambda layers: self.fit(model, layers, examples), layers)
 
     def bits(self, model: Model) -> float:
         """Return the bits that a parameter takes on average, scales not counted; see ``Quantizer.bits``."""
@@ -113,17 +123,58 @@ class Compression:
         if not self.quantizer.num_calibration:
             return [quantizer.fit(part) for quantizer, part in zip(quantizers, parts, strict=True)]
         chosen = [k for k, quantizer in enumerate(quantizers) if quantizer == self.quantizer]
+        tensors = [parts[k] for k in chosen]
+        calibration = self._calibration(model, parts, chosen, examples)
+        fitted = dict(zip(chosen, self.quantizer.fit_network(tensors, calibration), strict=True))
+        return [fitted.get(k) or Full().fit(part) for k, part in enumerate(parts)]
+
+    def _calibration(
+        self, model: Model, parts: Sequence[Any], chosen: Sequence[int], examples: Any
+    ) -> Calibration:
+        """Return what a network whose matrices consist of these parts does with examples, the chosen parts moving."""
+        # The first part of each matrix: its tensor, or all of it.
+        sizes = [1] * len(model.shapes)
+        if self.vectors != "merged":
+            sizes = [
+                1 + rows - (size or rows)
+                for (rows, _), size in zip(model.shapes, model.tensor_rows, strict=True)
+            ]
+        first = [sum(sizes[:number]) for number in range(len(sizes))]
+        place = {k: position for position, k in enumerate(chosen)}
+        tensor_of = {k: number for number, k in enumerate(first) if model.tensor_rows[number]}
 
         def outputs(tensors):
-            moved = dict(zip(chosen, tensors, strict=True))
-            return model.predict(
-                self.joined(model, [moved.get(k, part) for k, part in enumerate(parts)]), examples
-            )
+            now = list(parts)
+            for k, tensor in zip(chosen, tensors, strict=True):
+                now[k] = tensor
+            # Convolutions in a compiled loop are fastest as products.
+            with as_products():
+                return model.predict(self.joined(model, now), examples)
 
-        fitted = dict(
-            zip(chosen, self.quantizer.fit_network([parts[k] for k in chosen], outputs), strict=True)
-        )
-        return [fitted.get(k) or Full().fit(part) for k, part in enumerate(parts)]
+        def run(replace):
+            now = list(parts)
+            for k in chosen:
+                if k not in tensor_of:
+                    now[k] = replace(place[k], None)
+
+            def replaced(number, inputs):
+                k = first[number]
+                now[k] = replace(
+                    place[k], _with_ones(self.quantizer.name, model, number, inputs, len(now[k]))
+                )
+                return self.joined(model, now)[number]
+
+            with as_products():
+                met = replace_in_order(model, self.joined(model, now), examples, replaced)
+            unmet = [model.layout.groups[number].name for number in tensor_of.values() if number not in met]
+            if unmet:
+                raise UnsupportedSetting(
+                    self.quantizer.name,
+                    f"it needs to see the inputs of every layer, and not those of {', '.join(unmet)} of {model.name}; "
+                    "multiply with affine and convolve of mis.models.convolution, or take brecq: outputs are enough.",
+                )
+
+        return Calibration(outputs=outputs, run=run)
 
     def through(self, model: Model, layers: Sequence[Any]) -> list[Any]:
         """Return the matrices as they are released; deterministic and not calibrated."""
@@ -146,3 +197,15 @@ class Compression:
         """Return what of a gradient, matrices like the network's, fine-tuning may follow; see ``Channel.followed``."""
         each = zip(*begun, self.parts(model, slopes), strict=True)
         return self.joined(model, [channel.followed(*pair) for channel, *pair in each])
+
+
+def _with_ones(quantizer, model, number, inputs, rows):
+    """Return the inputs of a matrix of so many rows: of a tensor's, and a one for the row of its bias."""
+    missing = rows - inputs.shape[1]
+    if missing not in (0, 1):
+        raise UnsupportedSetting(
+            quantizer,
+            f"{missing} vectors share the grid of {model.layout.groups[number].name} of {model.name}, of which only "
+            "one can be its bias; release them apart, with own-vectors: or exact-vectors:.",
+        )
+    return jnp.concatenate([inputs, jnp.ones((len(inputs), missing), inputs.dtype)], axis=1)

@@ -1,4 +1,4 @@
-"""Values and function: what a work is and returns, and how it is run from a name to files."""
+"""What a work is and returns, and how it is run from a name to files."""
 
 import dataclasses
 import importlib

@@ -1,4 +1,4 @@
-"""Function: settings of a work changed by hand."""
+"""Settings of a work changed by hand."""
 
 import dataclasses
 import typing

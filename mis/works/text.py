@@ -1,4 +1,4 @@
-"""Functions: what a work found, as plain lines."""
+"""What a work found, as plain lines."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Functions: a verdict on a published claim, computed from an interval."""
+"""A verdict on a published claim, computed from an interval."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Functions: what a work found, on disk; no run silently replaces another one in its folder."""
+"""What a work found, on disk; no run silently replaces another one in its folder."""
 
 import json
 import math

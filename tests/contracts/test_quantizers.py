@@ -45,6 +45,14 @@ CASES = {
     "prune-60+uniform-4": (4, 15, 1, "farther refits outside"),
     "prune-60+codebook-4": (math.log2(5), 5, 4, "farther refits optimum outside"),
 }
+# Those that are fitted to a whole network on examples: bits, levels, fitted numbers released in full precision.
+CALIBRATED = {
+    "gptq-2": (2, 4, 1),
+    "gptq-1.58-channel": (1.58, 3, 1),
+    "gptq-4-group-32-examples-64-damp-5-stored": (4, 16, 1),
+    "adaround-3-steps-50": (3, 8, 1),
+    "brecq-8-channel": (8, 256, 1),
+}
 KEY = jax.random.key(7)
 
 
@@ -121,12 +129,12 @@ def distance_to_edges(grid, weights):
 
 
 def test_every_family_has_a_case():
-    assert {parse(name).family for name in CASES} == {*QUANTIZERS, "chain", "noise-like"}
+    assert {parse(name).family for name in [*CASES, *CALIBRATED]} == {*QUANTIZERS, "chain", "noise-like"}
     for family, cls in QUANTIZERS.items():
         assert cls.family == family
 
 
-@every
+@pytest.mark.parametrize("name", [*CASES, *CALIBRATED])
 def test_name_reads_back(name):
     quantizer = parse(name)
     assert quantizer.name == name
@@ -134,11 +142,32 @@ def test_name_reads_back(name):
     assert hash(parse(name)) == hash(quantizer)
 
 
-@every
+@pytest.mark.parametrize("name", [*CASES, *CALIBRATED])
 def test_says_its_bits_levels_and_scales(name):
+    quantizer, expected = parse(name), (CASES | CALIBRATED)[name]
+    assert (quantizer.num_levels, quantizer.num_scales) == expected[1:3]
+    assert quantizer.bits == pytest.approx(expected[0])
+
+
+@pytest.mark.parametrize(
+    "name", ["gptq-2", *(pytest.param(n, marks=pytest.mark.slow) for n in CALIBRATED if n != "gptq-2")]
+)
+def test_calibrated_networks_under_vmap_are_a_loop(name, rng):
     quantizer = parse(name)
-    assert (quantizer.num_levels, quantizer.num_scales) == CASES[name][1:3]
-    assert quantizer.bits == pytest.approx(CASES[name][0])
+    stack, x = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in ((3, 40, 2), (20, 40)))
+
+    def released(weights):
+        def run(replace):
+            replace(0, x)
+
+        calibration = quantizers.Calibration(outputs=lambda tensors: x @ tensors[0], run=run)
+        return quantizer.fit_network([weights], calibration)[0].released
+
+    together = jax.jit(jax.vmap(released))(stack)
+    assert together.dtype == jnp.float32
+    for weights, expected in zip(stack, together, strict=True):
+        # A tie that rounding decides moves what comes after it.
+        assert (np.abs(jax.jit(released)(weights) - expected) < 1e-5).mean() > 0.9
 
 
 @pytest.mark.parametrize("family", QUANTIZERS)

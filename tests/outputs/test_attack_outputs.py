@@ -242,7 +242,7 @@ def test_few_networks(rng, tmp_path):
     assert plan.thinned is None
     # A record is left out where the seven others all have it or none: 2 of 128 times.
     assert abs((~plan.attacked).mean() - 1 / 64) < 5 * np.sqrt(1 / 64 / 2000)
-    result = attack(saved(tmp_path / "t.npz", **simulated(rng, 3, 300)))
+    result = attack(saved(tmp_path / "t.npz", **simulated(rng, 3, 60)))
     assert {"rmia", "calibrated_loss", "loss"} < {row.attack for row in result.rows}
     assert "no example has two 'in' shadow models" in result.left_out["lira"]
 
@@ -262,8 +262,8 @@ def test_shadows_trained_on_none_of_the_records(given, tmp_path):
 
 def test_the_same_half_for_every_network_is_one_draw(rng, tmp_path):
     """No shadow differs in what it was trained on; the networks do not repeat the game, and that is said."""
-    membership = np.tile(rng.random(150) < 0.5, (8, 1))
-    path = saved(tmp_path / "t.npz", **simulated(rng, 8, 150, shift=0.0, membership=membership))
+    membership = np.tile(rng.random(60) < 0.5, (6, 1))
+    path = saved(tmp_path / "t.npz", **simulated(rng, 6, 60, shift=0.0, membership=membership))
     result = attack(path)
     assert "share members more than by chance" in result.table()
     assert "records that some were trained on and some not" in result.left_out["lira"]
@@ -376,6 +376,52 @@ def test_intervals_cover_over_repetitions(rng, tmp_path, balanced):
             truth[[1, 3, 5]] = 0.5
         covered = ((lower <= truth) & (truth <= upper)).mean(axis=0)
         assert (covered >= 0.95 - 5 * np.sqrt(0.05 * 0.95 / repetitions)).all()
+
+
+NULLS = {
+    "five networks": {"networks": 5, "records": 60},
+    "eight networks, many records": {"networks": 8, "records": 1000},
+    "each record in half": {"networks": 12, "records": 100, "design": columns_balanced},
+    "one in ten": {"networks": 16, "records": 200, "share": 0.1},
+    "four in five": {"networks": 8, "records": 60, "share": 0.8},
+    "one target": {"networks": 17, "records": 100, "apart": 1},
+    "three targets": {"networks": 19, "records": 60, "apart": 3},
+    "ties": {"networks": 12, "records": 60, "change": np.round},
+    "constant": {"networks": 8, "records": 40, "change": np.zeros_like},
+    "networks that differ": {"networks": 9, "records": 30, "change": lambda x: x + 3 * x[:, :1]},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", NULLS)
+def test_no_limit_claims_more_than_its_level_where_nothing_is(case, rng, tmp_path):
+    """Lower limits of every kind, of every attack and the strongest, from designs of every kind."""
+    repetitions, claims, null = 20, {}, {"networks": 0, "records": 0, "share": 0.5, "apart": 0} | NULLS[case]
+    for _ in range(repetitions):
+        shape = null["networks"], null["records"]
+        membership = rng.random(shape) < null["share"]
+        membership[:, :2] = [True, False]
+        membership = null["design"](rng, *shape) if "design" in null else rng.permuted(membership, axis=1)
+        given = simulated(rng, *shape, shift=0.0, membership=membership)
+        given["logits"] = null.get("change", np.asarray)(given["logits"])
+        if apart := null["apart"]:
+            sides = {"target": slice(apart), "shadow": slice(apart, None)}
+            given = {"labels": given["labels"]} | {
+                f"{side}_{name}": given[name][part]
+                for side, part in sides.items()
+                for name in ("logits", "membership")
+            }
+        result = attack(saved(tmp_path / "n.npz", **given))
+        found = {"strongest": result.strongest.lower > 0, "risks": (result.risks.get("advantage_lower", 0) > 0).any()
+                 if result.risks else False}  # fmt: skip
+        for row in result.rows:
+            found |= {(row.attack, 1): row.advantage.lower > 0, (row.attack, 2): row.auc.lower > 0.5}
+            found |= {(row.attack, 3): row.epsilon_lower.lower > 0}
+        for name, claimed in found.items():
+            claims[name] = claims.get(name, 0) + claimed
+    # One-sided; five standard errors, for some fifty limits.
+    most = repetitions * 0.025 + 5 * np.sqrt(repetitions * 0.025 * 0.975)
+    assert not {name: count for name, count in claims.items() if count > most}
 
 
 def test_what_is_written(given, tmp_path, capsys, monkeypatch):

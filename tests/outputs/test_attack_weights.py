@@ -163,17 +163,17 @@ def checkpoints(folder, given, suffix="npz"):
 
 @pytest.mark.parametrize("suffix", WRITERS)
 def test_a_folder_of_checkpoints(given, model, suffix, tmp_path):
-    """Networks in the order of their numbers, tensors by name: scores as from one array."""
+    """Networks in the order of their numbers, tensors by name: weights, and what a model computes, as of one array."""
     features = np.c_[given["features"], np.ones(60, np.float32)]
     given["weights"] = np.c_[given["weights"], np.linspace(0, 0.1, 24, dtype=np.float32)]
-    one = saved(tmp_path / "w.npz", **given | {"features": features})
-    names = "lira,linearised" if suffix == "npz" else "ridge"
-    expected = kept(one, names, model=model)[1]
-    found = kept(
-        checkpoints(tmp_path / "nets", given, suffix), names, model=model.replace(":apply", ":of_tensors")
-    )[1]
-    for name in names.split(","):
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-2, atol=1e-2)
+    expected = read_outputs(saved(tmp_path / "w.npz", **given | {"features": features}), model)
+    folder = checkpoints(tmp_path / "nets", given, suffix)
+    found = read_outputs(folder, model.replace(":apply", ":of_tensors"))
+    # Tensors lie in the order of their names: the bias first.
+    np.testing.assert_array_equal(np.roll(found.weights.released, -1, axis=1), expected.weights.released)
+    [(_, _, outputs), *_] = found.arrays.blocks("weights", found.networks[0].shape)
+    [(_, _, others), *_] = expected.arrays.blocks("weights", expected.networks[0].shape)
+    np.testing.assert_allclose(outputs, others, rtol=1e-4, atol=1e-4)
 
 
 def test_released_and_full_weights_with_their_cells(given, tmp_path):
@@ -195,7 +195,7 @@ def test_released_and_full_weights_with_their_cells(given, tmp_path):
 def test_weights_that_know_nothing(rng, tmp_path):
     """Under either design of membership nothing is claimed; counts of networks may tell, so cells are left out."""
     claims = 0
-    for i in range(4):
+    for i in range(2):
         free = rng.random((16, 100)) < 0.5
         balanced = np.stack([rng.permutation(16) < 8 for _ in range(100)], axis=1)
         path = saved(
@@ -205,7 +205,7 @@ def test_weights_that_know_nothing(rng, tmp_path):
         result = attack(path)
         assert ("cell_ratio" in result.left_out) == (i % 2 == 1)
         claims += sum(row.auc.lower > 0.5 for row in result.rows) + (result.strongest.lower > 0)
-    assert claims <= 3
+    assert claims <= 2
 
 
 BAD = {

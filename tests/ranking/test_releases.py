@@ -20,7 +20,7 @@ from mis.quantizers.laplace import Laplace
 from mis.quantizers.observations import joint
 from mis.ranking import rank
 from mis.ranking.asymptotic import local_fit
-from mis.ranking.published import decoded_outputs
+from mis.ranking.published import calibration_examples, decoded_outputs
 from mis.ranking.releases import Release, Several, parse
 from mis.ranking.spec import RankingSpec
 from mis.ranking.trained import train_or_load, train_or_load_all
@@ -49,6 +49,7 @@ SMALL: dict[str, Any] = {
             "tune-30:exact-vectors:prune-50",
             Release(transform=quantizer("prune-50"), tuning_steps=30, vectors="exact"),
         ),
+        ("from-heldout:gptq-2", Release(transform=quantizer("gptq-2"), source="heldout")),
         ("own-vectors:sign", Release(transform=Sign(), vectors="own")),
         ("full/sign", Several(releases=(Release(), Release(transform=Sign())))),
         ("stop-9/qat:sign", Several(releases=(Release(num_steps=9), Release(transform=Sign(), qat=True)))),
@@ -94,6 +95,10 @@ def test_what_a_name_may_leave_out():
         ("sign/", InvalidInput, "several with a slash between, got 'sign/'"),
         ("sign/sign", InvalidInput, "two releases or more that differ"),
         ("qat:full", UnsupportedSetting, "full precision changes no training"),
+        ("qat:gptq-2", UnsupportedSetting, "random or calibrated"),
+        ("from-heldout:sign", UnsupportedSetting, "sign is not calibrated; leave from-heldout:"),
+        ("from-home:gptq-2", InvalidInput, "expected one of .*from-heldout: .*got 'from-home'"),
+        ("from-heldout:from-members:gptq-2", InvalidInput, "each word once"),
         ("qat:stochastic-2", UnsupportedSetting, "random or calibrated"),
         ("rewind-0:sign", UnsupportedSetting, "rounds and rewinding are for pruning, not for sign"),
         ("rounds-0:prune-50", InvalidInput, "Release: expected rounds an integer >= 1, got rounds=0"),
@@ -210,8 +215,9 @@ class BestScale(Quantizer):
     def _fit(self, weights):  # noqa: ARG002
         raise UnsupportedSetting("BestScale", "it takes examples")
 
-    def fit_network(self, tensors, outputs):
-        target, chosen = outputs(tensors), []
+    def fit_network(self, tensors, calibration):
+        outputs, chosen = calibration.outputs, []
+        target = outputs(tensors)
         for k, weights in enumerate(tensors):
             scales = jnp.abs(weights).mean() * jnp.linspace(0.5, 2.0, 7)
 
@@ -235,9 +241,17 @@ def test_a_calibrated_quantizer_is_fitted_to_examples_of_the_network(rng):
         errors[spec] = float(jnp.sum((model.predict(moved, x) - model.predict(layers, x)) ** 2))
     # The scale of Sign is among those it tries.
     assert errors[BestScale()] < errors[Sign()]
-    found = rank("breast-cancer", [BestScale(), Laplace()], **SMALL | {"attacks": "lira"})
+    names = [BestScale(), Laplace(), "from-heldout:gptq-2-examples-12"]
+    found = rank("breast-cancer", names, **SMALL | {"attacks": "lira"})
     assert found["best-scale"].zeros == 0.0
     assert "calibrated" in found["best-scale"].missing["retained"]
+    # What is known of it is what it did, not what it would do to any weight.
+    gptq = found["from-heldout:gptq-2-examples-12"]
+    assert "depends on the others" in gptq.missing["retained"]
+    assert gptq.retained is None
+    assert gptq.predicted is None
+    assert 0.05 < gptq.weight_error < 2.0
+    assert 0.5 < gptq.code_entropy <= 2.0
     # Of noise without a closed form theory is silent; the attack is not.
     assert "no closed form" in found["laplace-10"].missing["retained"]
     assert found["laplace-10"].predicted is None
@@ -246,11 +260,57 @@ def test_a_calibrated_quantizer_is_fitted_to_examples_of_the_network(rng):
         Release(transform=BestScale(), qat=True)
 
 
+@pytest.mark.slow
+def test_calibrated_releases_meet_every_attack_and_are_read_again(tmp_path, monkeypatch):
+    names = [
+        *("gptq-2-examples-12", "exact-vectors:adaround-2-examples-12-steps-50"),
+        *("from-nonmembers:brecq-1.58-channel-examples-12-steps-20", "gptq-2-examples-12/sign"),
+    ]
+    options = SMALL | {"attacks": "all", "out": tmp_path}
+    found = rank("breast-cancer", names, **options)
+    assert {row.release for row in found} == {"full", *names}
+    assert all("calibrated" in found[name].missing["retained"] for name in names)
+    assert {"cell_ratio", "whitebox"} <= set(found["gptq-2-examples-12"].attacks)
+    monkeypatch.setattr("mis.ranking.run.measure", None)
+    again = rank("breast-cancer", names, **options)
+    assert [row.to_json() for row in again] == [row.to_json() for row in found]
+
+
+@pytest.mark.parametrize("source", ["members", "nonmembers", "heldout"])
+def test_every_network_is_calibrated_on_examples_of_its_own(source):
+    membership = np.arange(12) % 2 == np.arange(3)[:, None] % 2
+    networks = SimpleNamespace(
+        spec=SPEC,
+        split=SimpleNamespace(heldout=range(7)),
+        ensemble=SimpleNamespace(indices=np.arange(3), membership=membership),
+        trajectories=SimpleNamespace(
+            indices=np.arange(2), membership=membership[:2], params=[np.zeros((2, 4, 1, 1))]
+        ),
+    )
+    found = calibration_examples(networks, 5, source)
+    assert found.shape == (3 + 2 * 4, 5)
+    assert all(len(set(row)) == 5 for row in found)
+    # The same run, hence the same examples, whether it is a network or an iterate.
+    np.testing.assert_array_equal(found[3:], np.repeat(found[:2], 4, axis=0))
+    if source == "heldout":
+        assert found.max() < 7
+        assert len({tuple(row) for row in found[:3]}) == 3
+    else:
+        taken = np.take_along_axis(membership, found[:3], axis=1)
+        assert (taken == (source == "members")).all()
+
+
 @pytest.mark.parametrize(
     ("releases", "error", "message"),
     [
         (["stop-3"], InvalidInput, "num_steps an integer >= 6, got num_steps=3"),
         (["sign/stop-3:qat:sign"], InvalidInput, "num_steps an integer >= 6, got num_steps=3"),
+        (["gptq-2"], InvalidInput, "at least 32 examples to calibrate gptq-2 on, got 8"),
+        (
+            ["from-heldout:gptq-2-examples-9999"],
+            InvalidInput,
+            r"calibrate from-heldout:gptq-2-examples-9999 on, got \d+; ask for fewer with -examples-\d+\.",
+        ),
         ([BestScale()], InvalidInput, "at least 12 examples to calibrate best-scale on, got 8"),
     ],
 )

@@ -6,6 +6,8 @@ import pytest
 
 from mis import quantizers
 from mis.cli import main
+from mis.outputs import attack
+from mis.outputs.saving import save_tables
 from mis.ranking.performance import Performance
 from mis.ranking.ranking import Ranking
 from mis.ranking.row import Row
@@ -69,7 +71,8 @@ def ranking(names=NAMES, **about):
     rows = tuple(row(rng, name) for name in names)
     return Ranking(
         rows=rows,
-        advantages=rng.random((len(names), 64)),
+        # So different that some p-values are below what is shown.
+        advantages=0.1 * rng.random((len(names), 64)) + 0.1 * np.arange(len(names))[:, None],
         performances=tuple(performances),
         about={**ABOUT, **about},
     )
@@ -90,12 +93,19 @@ def folders(tmp_path_factory):
         "audit-hostile",
         "inspection",
         "inspection-hostile",
+        "attack",
         "all",
+        "all-hostile",
     ):
         (root / name).mkdir()
     write(root / "ranking" / "ranking.json", ranking().to_json())
-    bad = ranking((HOSTILE, "full"), task=HOSTILE, source=HOSTILE, device=HOSTILE, model=HOSTILE)
-    write(root / "ranking-hostile" / "ranking.json", bad.to_json())
+    everywhere = dict.fromkeys(("task", "source", "device", "model", "doubt", "performance"), HOSTILE)
+    bad = ranking((HOSTILE, "full", f"x {HOSTILE}"), **everywhere).to_json()
+    bad["made"]["command"], bad["spec"][HOSTILE] = HOSTILE, HOSTILE
+    bad["columns"][HOSTILE] = {"what": HOSTILE, "sees": ["outputs"]}
+    for one in bad["rows"]:
+        one[HOSTILE] = one["lira"]
+    write(root / "ranking-hostile" / "ranking.json", bad)
     member = rng.random((16, 60)) < 0.5
     scores = rng.normal(size=member.shape) + member * np.linspace(0, 3, 60)
     hostile = "".join(character for character in HOSTILE if character.isprintable())
@@ -113,17 +123,23 @@ def folders(tmp_path_factory):
         weights = {"dense": full["dense"], name.replace("/", ":"): full["head"]}
         at = root / folder
         np.savez(at / "full.npz", **weights)
-        for kind in ("uniform-3", "sign"):
-            np.savez(at / f"{kind}.npz", **{n: quantizers.parse(kind)(w) for n, w in weights.items()})
+        kinds = {"uniform-3": "uniform-3", "sign": "sign" if folder == "inspection" else "<b>&'|_"}
+        for kind, file in kinds.items():
+            np.savez(at / f"{file}.npz", **{n: quantizers.parse(kind)(w) for n, w in weights.items()})
         for k in range(3):
             np.savez(
                 at / f"again{k}.npz", **{n: w + 0.2 * rng.normal(size=w.shape) for n, w in weights.items()}
             )
-        files = [str(at / f"{kind}.npz") for kind in ("uniform-3", "sign")]
+        files = [str(at / f"{file}.npz") for file in kinds.values()]
         spread = [str(at / f"again{k}.npz") for k in range(3)]
         main(["inspect", *files, "--against", str(at / "full.npz"), "--spread", *spread,
               "--full-advantage", "0.4", "--json", str(at / "inspect.json")])  # fmt: skip
-    for name in ("ranking/ranking", "audit/audit", "inspection/inspect"):
-        at = root / f"{name}.json"
-        (root / "all" / at.name).write_bytes(at.read_bytes())
+    labels = rng.integers(3, size=60)
+    logits = rng.normal(size=(16, 60, 3)) + member[..., None] * np.eye(3)[labels]
+    np.savez(root / "outputs.npz", logits=logits, labels=labels, membership=member)
+    # Without the pictures, which take longest.
+    save_tables(attack(str(root / "outputs.npz"), "loss,gap"), root / "attack")
+    for kind, name in (("ranking", "ranking"), ("audit", "audit"), ("inspection", "inspect")):
+        for last in ("", "-hostile"):
+            (root / f"all{last}/{name}.json").write_bytes((root / f"{kind}{last}/{name}.json").read_bytes())
     return root

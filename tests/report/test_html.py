@@ -10,8 +10,8 @@ import pytest
 
 from mis.report.writing import report
 
-ALL = ("ranking", "audit", "inspection", "all")
-HOSTILE = ("ranking-hostile", "audit-hostile", "inspection-hostile")
+ALL = ("ranking", "audit", "inspection", "attack", "all")
+HOSTILE = ("ranking-hostile", "audit-hostile", "inspection-hostile", "all-hostile")
 NAMED = (
     "What was released?",
     "Who is the attacker, and what does it see?",
@@ -52,7 +52,7 @@ def test_structure(folders, tmp_path, name):
     for svg in tree.iter("svg"):
         assert set(svg.get("aria-labelledby").split()) <= set(ids)
     headings = [text_of(heading) for heading in tree.iter("h3")]
-    assert [heading for heading in headings if heading in NAMED] == [*NAMED] * (3 if name == "all" else 1)
+    assert [heading for heading in headings if heading in NAMED] == [*NAMED] * (3 if "all" in name else 1)
     for heads, rows in itertools.chain(*tables(tree).values()):
         assert all(len(row) == len(heads) for row in rows)
     # The parser of HTML sees the same elements as that of XML: no name closed or opened one.
@@ -198,6 +198,20 @@ def test_numbers_of_an_inspection(folders, tmp_path):
             assert holds(cell, release["all"][name]), name
     together = dict(zip(heads, lines[-1], strict=True))
     assert holds(together["information"], document["together"]["information"])
+
+
+def test_numbers_of_attacks(folders, tmp_path):
+    document = json.loads((folders / "attack/table.json").read_text())
+    _, tree = parsed(folders / "attack", tmp_path)
+    [(heads, lines)] = tables(tree)["Attack by attack"]
+    assert [text_of(line[0]) for line in lines] == [row["attack"] for row in document["attacks"]]
+    for line, row in zip(lines, document["attacks"], strict=True):
+        for name, cell in zip(heads[1:-1], line[1:-1], strict=True):
+            key = f"tpr_at_fpr_{float(name.split()[2][:-1]) / 100:g}" if name.startswith("TPR") else name
+            assert holds(cell, row[key]), name
+        assert float(line[-1].get("data-value")) == row["epsilon_lower"]
+    ends = "{value:.3f} [{lower:.3f}, {upper:.3f}]".format(**document["strongest"])
+    assert f"an advantage of {ends} (attack, 95%)" in text_of(tree)
 
 
 def test_kinds_stand_beside_numbers(folders, tmp_path):

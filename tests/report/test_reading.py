@@ -41,7 +41,9 @@ def refused(capsys, tmp_path):
 def test_no_results(refused, tmp_path):
     assert "does not exist" in refused(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    assert "expected a folder of results (of mis rank, or what --json" in refused(tmp_path / "empty")
+    assert "expected a folder of results (of mis rank or mis attack, or what --json" in refused(
+        tmp_path / "empty"
+    )
     (tmp_path / "empty" / "a.txt").write_text("{}")
     assert "which holds none" in refused(tmp_path / "empty")
     (tmp_path / "empty" / "config.json").write_text('{"layers": 3}')
@@ -128,7 +130,7 @@ def survives(document, path, wrong):
     return True
 
 
-@pytest.mark.parametrize("name", ["ranking/ranking", "audit/audit", "inspection/inspect"])
+@pytest.mark.parametrize("name", ["ranking/ranking", "audit/audit", "inspection/inspect", "attack/table"])
 @pytest.mark.parametrize(
     "shift", [0, *(pytest.param(k, marks=pytest.mark.slow) for k in range(1, len(WRONG)))]
 )

@@ -1,4 +1,4 @@
-"""Functions: clients share gradients, attackers reconstruct; every part is kept, what is there is not done again."""
+"""Clients share gradients, attackers reconstruct; every part is kept, what is there is not done again."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple

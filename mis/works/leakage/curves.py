@@ -1,4 +1,4 @@
-"""Functions: what a quantized gradient does to training, epoch by epoch."""
+"""What a quantized gradient does to training, epoch by epoch."""
 
 import functools
 from typing import Any

@@ -1,4 +1,4 @@
-"""Functions: errors of reconstructions, and rows with intervals over images."""
+"""Errors of reconstructions, and rows with intervals over images."""
 
 from typing import Any
 

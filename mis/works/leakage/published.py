@@ -1,4 +1,4 @@
-"""Data: what was published, with where it stands."""
+"""What was published, with where it stands."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Functions: gradients of real examples over rounds of training, their releases, the attack on membership in them."""
+"""Gradients of real examples over rounds of training, their releases, the attack on membership in them."""
 
 from typing import Any, NamedTuple
 

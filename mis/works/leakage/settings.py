@@ -1,4 +1,4 @@
-"""Spec: what the study of gradient leakage runs, at three sizes."""
+"""What the study of gradient leakage runs, at three sizes."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""Functions: the study, from settings to tables, verdicts and figures."""
+"""The study, from settings to tables, verdicts and figures."""
 
 import functools
 import time

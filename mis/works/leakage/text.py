@@ -1,4 +1,4 @@
-"""Function: the study as text."""
+"""The study as text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

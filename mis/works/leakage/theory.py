@@ -1,4 +1,4 @@
-"""Functions: membership in the gradients of one round and of several: bounds, estimates, and the attack beside them."""
+"""Membership in the gradients of one round and of several: bounds, estimates, and the attack beside them."""
 
 import json
 import warnings

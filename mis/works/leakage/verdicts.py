@@ -1,4 +1,4 @@
-"""Functions: published claims, each with a verdict from an interval, and theirs beside ours."""
+"""Published claims, each with a verdict from an interval, and theirs beside ours."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
