@@ -94,6 +94,37 @@ def test_the_answer_is_the_record():
     assert answer.split() == " ".join(f"- {sentence}" for sentence in sentences).split()
 
 
+def test_sentences_on_leakage_are_the_record():
+    """Shares with their intervals by defence and attacker, then the membership of one round."""
+    found = json.loads((ROOT / "benchmarks/results/leakage-quick.json").read_text())
+
+    def share(defence, attacker):
+        [row] = [r for r in found["rows"] if (r["defence"], r["attacker"]) == (defence, attacker)
+                 and r["network"] == "lenet"]  # fmt: skip
+        return "{value:.2f} [{lower:.2f}, {upper:.2f}]".format(**row["recovered"])
+
+    def membership(defence, basis):
+        [row] = [r for r in found["theory"] if (r["defence"], r["rounds"]) == (defence, 1)
+                 and r["basis"].startswith(basis)]  # fmt: skip
+        return row
+
+    text = " ".join(TEXT.split("### Published works, done again")[1].split("## ")[0].split())
+    shares = {share(name, "adapted") for name in ("levels-20", "levels-240-stochastic", "prune-40")}
+    full, noise = membership("full", "estimate"), membership("noise-1000", "bound")
+    assert len(shares) == 1
+    assert full["exceeded"]
+    assert found["settings"]["images"] == 16
+    for sentence in (
+        f"each share recovered is {shares.pop()};",
+        f"the published attacker recovers {share('sign', 'naive')} of the images",
+        f"one who adapts {share('sign', 'adapted')}.",
+        f"advantage of at least {full['attack']['lower']:.3f} in full precision",
+        f"more than the {full['advantage']['upper']:.3f} that normal means would allow",
+        f"every attack on these below {np.ceil(1000 * noise['advantage']['upper']) / 1000:.3f}, with",
+    ):
+        assert sentence in text
+
+
 def test_version_to_cite_is_that_of_the_code():
     assert f"version = {{{RELEASE}}}" in TEXT
     assert f"### {RELEASE}" in TEXT.split("## Changes")[1]

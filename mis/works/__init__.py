@@ -27,7 +27,7 @@ WORKS: dict[str, Work] = {
         place="mis.works.leakage.study",
         asks="Does quantizing a shared gradient keep the image behind it secret, also from an attacker who adapts?",
         work="Quaedvlieg, Menon, Bhadang: gradient quantization against deep leakage from gradients",
-        takes={"quick": "1 to 2 minutes", "default": "10 to 20 minutes", "full": "hours"},
+        takes={"quick": "1 to 2 minutes", "default": "about 20 minutes", "full": "hours"},
         needs="nothing; cifar-10 from --folder where tasks name it",
     ),
 }
