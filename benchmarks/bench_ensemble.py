@@ -21,7 +21,8 @@ from jax.sharding import PartitionSpec
 
 from mis.models import MLP
 from mis.training import CHUNK, Learner, num_devices, train, train_chunk
-from mis.training.ensemble import _batches, _fit_many, _init
+from mis.training.ensemble import _init, batches_of
+from mis.training.loops import fit_compiled
 
 MODELS, POOL, REPEATS = 64, 2000, 3
 MODEL = MLP(input_shape=(128,), width=64, num_classes=10)
@@ -45,7 +46,7 @@ def check(x, y):
     step = optax.sgd(learner.learning_rate, momentum=0.9)
     state = step.init(params)
     slope = jax.jit(jax.grad(lambda params, x, y: MODEL.losses(params, x, y).mean()))
-    for rows in _batches(0, 1, np.flatnonzero(chunk.membership[1]), learner):
+    for rows in batches_of(0, 1, np.flatnonzero(chunk.membership[1]), learner):
         updates, state = step.update(slope(params, x[rows], y[rows]), state)
         params = optax.apply_updates(params, updates)
     for layer, expected in zip(chunk.params, params, strict=True):
@@ -63,7 +64,7 @@ def compile_seconds(x, y):
     start = time.perf_counter()
     _init.lower(jax.random.key(0), np.uint32(0), model=MODEL).compile()
     arguments = like(x.shape), like(y.shape, jnp.int32), layers, batches
-    _fit_many.lower(*arguments, model=MODEL, learner=LEARNER, num_snapshots=0).compile()
+    fit_compiled.lower(*arguments, model=MODEL, learner=LEARNER, num_snapshots=0).compile()
     return time.perf_counter() - start
 
 

@@ -16,7 +16,7 @@ from scipy import optimize
 from mis.populations import LogisticTeacher
 from mis.training import Regression, num_devices, refit, refit_weighted
 from mis.training.devices import over_networks
-from mis.training.refits import BLOCK, REFITS, _sizes
+from mis.training.refits import BLOCK, REFITS, block_sizes
 
 REFITS_TIMED, N, ATOMS, REPEATS = 10**6, 100, 32, 2
 LAW, MODEL = LogisticTeacher(dim=10), Regression(penalty=1e-3)
@@ -66,7 +66,7 @@ def draw_seconds(num_refits):
 def main():
     devices = num_devices()
     check()
-    block, blocks = _sizes(REFITS_TIMED, N * LAW.dim, devices)
+    block, blocks = block_sizes(REFITS_TIMED, N * LAW.dim, devices)
     start = time.perf_counter()
     refit(MODEL, LAW, n=N, num_refits=block * blocks, seed=0)
     first = time.perf_counter() - start

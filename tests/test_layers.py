@@ -10,7 +10,19 @@ FLOORS = [
     {"numerics", "results", "version"},
     {"quantizers", "populations", "models", "sparsity"},
     {"theory", "training", "attacks"},
-    {"ranking", "provenance", "store", "studies", "figures", "verify", "inspect", "outputs", "report", "cli"},
+    {
+        "ranking",
+        "provenance",
+        "store",
+        "studies",
+        "works",
+        "figures",
+        "verify",
+        "inspect",
+        "outputs",
+        "report",
+        "cli",
+    },
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}
 

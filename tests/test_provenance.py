@@ -24,6 +24,7 @@ def package(tmp_path, monkeypatch):
         "figures/style.py",
         "cli/rank.py",
         "report/page.py",
+        "works/base.py",
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(f"# {name}\n")
@@ -47,6 +48,7 @@ def hashes():
         ("figures/style.py", (False, False, False)),
         ("cli/rank.py", (False, False, False)),
         ("report/page.py", (False, False, False)),
+        ("works/base.py", (False, False, False)),
         ("theory/laws.txt", (False, False, False)),
     ],
 )

@@ -22,6 +22,7 @@ from mis.attacks.max_confidence import MaxConfidence
 from mis.attacks.modified_entropy import ModifiedEntropy
 from mis.attacks.optimal import Optimal, counting_advantage
 from mis.attacks.quantile_regression import QuantileRegression
+from mis.attacks.released_gradient import released_gradient_scores
 from mis.attacks.ridge import Ridge
 from mis.attacks.rmia import RMIA
 from mis.attacks.trained import Trained
@@ -57,6 +58,7 @@ __all__ = [
     "decode",
     "linear_limit",
     "load",
+    "released_gradient_scores",
     "statistics",
 ]
 

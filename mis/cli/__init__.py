@@ -29,7 +29,7 @@ __all__ = ["app", "main"]
 TOO_MUCH = "more was asked for than this machine has memory for."
 
 # Where the file and function are called like the command; and where they have another name.
-NAMES = ("rank", "explain", "indicator", "audit", "attack", "inspect", "report", "verify", "figure")
+NAMES = ("rank", "run", "explain", "indicator", "audit", "attack", "inspect", "report", "verify", "figure")
 COMMANDS = {**{name: name for name in NAMES}, "list": "names"}
 
 

@@ -1,4 +1,4 @@
-"""Function: ``mis report``."""
+"""``mis report``."""
 
 from mis.cli.inputs import Switch
 

@@ -7,6 +7,7 @@ from mis.figures import any_backend  # noqa: F401
 from mis.figures.boundary import boundary
 from mis.figures.drawing import Drawing
 from mis.figures.files import QUICK, FigureError, recorded_ranking, refuse_other, save
+from mis.figures.leakage import leakage_curves, leakage_errors, leakage_pictures, leakage_tradeoff
 from mis.figures.local_map import local_map
 from mis.figures.ranking import ranking_figure
 from mis.figures.sandwich import sandwich
@@ -20,6 +21,10 @@ __all__ = [
     "FigureError",
     "check_style",
     "inches",
+    "leakage_curves",
+    "leakage_errors",
+    "leakage_pictures",
+    "leakage_tradeoff",
     "ranking_figure",
     "recorded_ranking",
     "refuse_other",

@@ -1,4 +1,4 @@
-"""Function: what the ``table.json`` of ``mis attack`` says."""
+"""What the ``table.json`` of ``mis attack`` says."""
 
 import functools
 from typing import Any

@@ -1,4 +1,4 @@
-"""Function: what the JSON of ``mis audit`` says."""
+"""What the JSON of ``mis audit`` says."""
 
 import functools
 from collections.abc import Callable, Sequence

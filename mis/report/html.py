@@ -1,4 +1,4 @@
-"""Functions: a page as one HTML file that needs nothing else; well-formed XML too, whatever the names in it."""
+"""A page as one HTML file that needs nothing else; well-formed XML too, whatever the names in it."""
 
 import base64
 import hashlib

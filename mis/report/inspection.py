@@ -1,4 +1,4 @@
-"""Function: what the JSON of ``mis inspect`` says."""
+"""What the JSON of ``mis inspect`` says."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Function: what the kinds of the numbers on a page mean."""
+"""What the kinds of the numbers on a page mean."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Functions: tables as a paper prints them, in LaTeX with booktabs."""
+"""Tables as a paper prints them, in LaTeX with booktabs."""
 
 from collections.abc import Sequence
 

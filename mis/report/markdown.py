@@ -1,4 +1,4 @@
-"""Functions: a page as Markdown, with whatever is in a name written so that it means nothing there."""
+"""A page as Markdown, with whatever is in a name written so that it means nothing there."""
 
 import re
 from collections.abc import Sequence

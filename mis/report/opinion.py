@@ -1,4 +1,4 @@
-"""Functions: which questions of EDPB Opinion 28/2024 the numbers speak to, and which not. No legal conclusion."""
+"""Which questions of EDPB Opinion 28/2024 the numbers speak to, and which not. No legal conclusion."""
 
 from collections.abc import Sequence
 

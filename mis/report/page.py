@@ -1,4 +1,4 @@
-"""Values: what a page holds, whichever way it is written: numbers, tables, figures, and what is said of them."""
+"""What a page holds, whichever way it is written: numbers, tables, figures, and what is said of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

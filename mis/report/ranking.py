@@ -1,4 +1,4 @@
-"""Function: what a ``ranking.json`` says."""
+"""What a ``ranking.json`` says."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Functions: files of results read back, and refused in a line where they are none or damaged."""
+"""Files of results read back, and refused in a line where they are none or damaged."""
 
 import json
 from collections.abc import Callable, Mapping

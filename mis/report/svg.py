@@ -1,4 +1,4 @@
-"""Functions: figures as SVG inside a page, in its colours, light or dark."""
+"""Figures as SVG inside a page, in its colours, light or dark."""
 
 import math
 from html import escape

@@ -1,4 +1,4 @@
-"""Functions: what readers of results say alike."""
+"""What readers of results say alike."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Function: write the page of a folder of results."""
+"""Write the page of a folder of results."""
 
 import json
 import os

@@ -3,6 +3,14 @@
 from mis.theory.boundary import boundary_information
 from mis.theory.exact import exact
 from mis.theory.full_precision import full_precision_mean
+from mis.theory.gradients import (
+    discrete_product,
+    gaussian_delta,
+    gaussian_epsilon,
+    gaussian_release,
+    laplace_release,
+    rounded_release,
+)
 from mis.theory.indicator import indicator
 from mis.theory.interpretations import bayes_security, implied_epsilon, private_advantage
 from mis.theory.laws import DiscreteLosses, GaussianLosses, SampledLosses
@@ -34,14 +42,19 @@ __all__ = [
     "bayes_security",
     "boundary_information",
     "code_entropy",
+    "discrete_product",
     "enumerate_learner",
     "exact",
     "finite_support_asymptote",
     "finite_support_bound",
     "finite_support_limit",
     "full_precision_mean",
+    "gaussian_delta",
+    "gaussian_epsilon",
+    "gaussian_release",
     "implied_epsilon",
     "indicator",
+    "laplace_release",
     "local",
     "predicted_advantage",
     "private_advantage",
@@ -49,6 +62,7 @@ __all__ = [
     "quantized_mean",
     "rate",
     "retained_information",
+    "rounded_release",
     "saddlepoint",
     "sandwich",
     "sharp",

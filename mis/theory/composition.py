@@ -11,7 +11,7 @@ from mis.theory import privacy_loss
 from mis.theory.coordinate import WIDEST, Coordinate, Outcomes, num_bins, outcomes
 from mis.theory.roc import Roc, descending
 
-__all__ = ["compose"]
+__all__ = ["compose", "compose_outcomes"]
 
 LARGEST_LATTICE = 2**21
 # Classes of all coordinates together, and numbers that are worked on at a time.
@@ -66,6 +66,25 @@ def compose(coordinates: Sequence[Coordinate], r: float, resolution: float) -> t
     """
     counts = np.array([c.copies for c in coordinates])
     seen, coarse = _outcomes(coordinates, r, resolution)
+    return compose_outcomes(seen, counts, resolution, coarse=coarse)
+
+
+def compose_outcomes(
+    seen: Outcomes, counts: np.ndarray, resolution: float, *, coarse: bool = False
+) -> tuple[Roc, dict[str, Any]]:
+    """Enclose the ROC of a product of releases whose classes are given; proof, returns as of ``compose``.
+
+    Parameters
+    ----------
+    seen
+        Classes of all releases, sorted by release.
+    counts
+        Copies of each.
+    resolution
+        Step of the lattice in root mean squares of one release's loss.
+    coarse
+        Whether the classes are coarser than they should be.
+    """
     second = float((seen.members * np.square(seen.loss)) @ counts[seen.owner])
     finest = step = max(resolution * math.sqrt(second / counts.sum()), 1e-12)
     # Where next to nothing leaks the losses span far more than their standard deviation: bounded before it is stored.

@@ -378,6 +378,52 @@ def test_intervals_cover_over_repetitions(rng, tmp_path, balanced):
         assert (covered >= 0.95 - 5 * np.sqrt(0.05 * 0.95 / repetitions)).all()
 
 
+NULLS = {
+    "five networks": {"networks": 5, "records": 60},
+    "eight networks, many records": {"networks": 8, "records": 1000},
+    "each record in half": {"networks": 12, "records": 100, "design": columns_balanced},
+    "one in ten": {"networks": 16, "records": 200, "share": 0.1},
+    "four in five": {"networks": 8, "records": 60, "share": 0.8},
+    "one target": {"networks": 17, "records": 100, "apart": 1},
+    "three targets": {"networks": 19, "records": 60, "apart": 3},
+    "ties": {"networks": 12, "records": 60, "change": np.round},
+    "constant": {"networks": 8, "records": 40, "change": np.zeros_like},
+    "networks that differ": {"networks": 9, "records": 30, "change": lambda x: x + 3 * x[:, :1]},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", NULLS)
+def test_no_limit_claims_more_than_its_level_where_nothing_is(case, rng, tmp_path):
+    """Lower limits of every kind, of every attack and the strongest, from designs of every kind."""
+    repetitions, claims, null = 20, {}, {"networks": 0, "records": 0, "share": 0.5, "apart": 0} | NULLS[case]
+    for _ in range(repetitions):
+        shape = null["networks"], null["records"]
+        membership = rng.random(shape) < null["share"]
+        membership[:, :2] = [True, False]
+        membership = null["design"](rng, *shape) if "design" in null else rng.permuted(membership, axis=1)
+        given = simulated(rng, *shape, shift=0.0, membership=membership)
+        given["logits"] = null.get("change", np.asarray)(given["logits"])
+        if apart := null["apart"]:
+            sides = {"target": slice(apart), "shadow": slice(apart, None)}
+            given = {"labels": given["labels"]} | {
+                f"{side}_{name}": given[name][part]
+                for side, part in sides.items()
+                for name in ("logits", "membership")
+            }
+        result = attack(saved(tmp_path / "n.npz", **given))
+        found = {"strongest": result.strongest.lower > 0, "risks": (result.risks.get("advantage_lower", 0) > 0).any()
+                 if result.risks else False}  # fmt: skip
+        for row in result.rows:
+            found |= {(row.attack, 1): row.advantage.lower > 0, (row.attack, 2): row.auc.lower > 0.5}
+            found |= {(row.attack, 3): row.epsilon_lower.lower > 0}
+        for name, claimed in found.items():
+            claims[name] = claims.get(name, 0) + claimed
+    # One-sided; five standard errors, for some fifty limits.
+    most = repetitions * 0.025 + 5 * np.sqrt(repetitions * 0.025 * 0.975)
+    assert not {name: count for name, count in claims.items() if count > most}
+
+
 def test_what_is_written(given, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     saved("o.npz", **given, ids=[f"r{i}" for i in range(120)])

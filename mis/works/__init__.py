@@ -1,0 +1,33 @@
+"""Floor 3: published works done again, one file or folder each, run by ``mis run NAME`` or ``works.run``.
+
+To add one: write ``NAME.py`` (or a folder, once it is long) with ``settings(size, seed, folder)``, which returns a
+frozen dataclass, and ``study(settings, store, progress)``, which returns a ``Study``; add a ``Work`` to ``WORKS``, and
+a row of ``CASES`` in ``tests/works/test_works.py``. What takes long goes through the ``store``: it is read back when
+an interrupted run goes on.
+"""
+
+from mis.works.base import SIZES, Study, Work, run
+from mis.works.verdicts import CANNOT_BE_TOLD, FALLS, HOLDS, judged, verdict
+
+__all__ = [
+    "CANNOT_BE_TOLD",
+    "FALLS",
+    "HOLDS",
+    "SIZES",
+    "WORKS",
+    "Study",
+    "Work",
+    "judged",
+    "run",
+    "verdict",
+]
+
+WORKS: dict[str, Work] = {
+    "leakage": Work(
+        place="mis.works.leakage.study",
+        asks="Does quantizing a shared gradient keep the image behind it secret, also from an attacker who adapts?",
+        work="Quaedvlieg, Menon, Bhadang: gradient quantization against deep leakage from gradients",
+        takes={"quick": "1 to 2 minutes", "default": "10 to 20 minutes", "full": "hours"},
+        needs="nothing; cifar-10 from --folder where tasks name it",
+    ),
+}

@@ -1,0 +1,1 @@
+"""A published work done again: gradient quantization against deep leakage from gradients."""
