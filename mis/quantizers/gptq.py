@@ -41,8 +41,8 @@ class GPTQ(Calibrated):
     References
     ----------
     Frantar, Ashkboos, Hoefler, Alistarh (2023), GPTQ, arXiv:2210.17323; Frantar, Singh, Alistarh (2022), Optimal Brain
-    Compression, arXiv:2208.11580. As nearest-plane rounding: Chen, Hoefler, Alistarh et al. (2025), The geometry of LLM
-    quantization, arXiv:2507.18553.
+    Compression, arXiv:2208.11580. As nearest-plane rounding: Chen, Shabanzadeh, Crncevic, Hoefler, Alistarh (2025), The
+    geometry of LLM quantization, arXiv:2507.18553.
 
     Examples
     --------
