@@ -64,7 +64,7 @@ def options_of_variants(folder: str, registry: str, without: str, **others: str)
 
     Examples
     --------
-    >>> options_of_variants("models", "MODELS", without="num_classes")[1]
+    >>> options_of_variants("models", "MODELS", without="num_classes")[2]
     Option(name='depth', kind=<class 'int'>, help='Of mlp: number of hidden layers, at most 100 [1].')
     """
     known = _classes(sorted((PACKAGE / folder).glob("*.py")))

@@ -176,8 +176,8 @@ def _place(levels: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def rounded_release(levels: Any, member: Any, other: Any, *, tolerance: float = 1e-3) -> Interval:
     """Advantage of telling two gradients apart by their stochastic rounding: certified, from its own randomness.
 
-    Conditional on the other examples, known to the attacker; several rounds are one long gradient, as the rounding is
-    drawn afresh.
+    Kind ``certified``. Conditional on the other examples, known to the attacker; several rounds are one long
+    gradient, as the rounding is drawn afresh.
 
     Parameters
     ----------
@@ -197,10 +197,10 @@ def rounded_release(levels: Any, member: Any, other: Any, *, tolerance: float = 
 def gaussian_release(distance: float) -> Interval:
     r"""Advantage of telling two gradients apart under normal noise, ``2 Phi(distance / 2) - 1``.
 
-    Exact: the likelihood ratio depends on the noise along the difference alone. ``distance`` is the Euclidean distance
-    over the noise's standard deviation; of T rounds the root of the sum of their squares. Against differential privacy
-    with gradients clipped at C and noise ``sigma C`` on their sum it is ``1 / sigma`` where an example is added or
-    removed, without subsampling.
+    Kind ``exact``: the likelihood ratio depends on the noise along the difference alone. ``distance`` is the
+    Euclidean distance over the noise's standard deviation; of T rounds the root of the sum of their squares. Against
+    differential privacy with gradients clipped at C and noise ``sigma C`` on their sum it is ``1 / sigma`` where an
+    example is added or removed, without subsampling.
 
     References
     ----------
@@ -271,9 +271,10 @@ def gaussian_epsilon(distance: float, delta: float) -> float:
 def laplace_release(shifts: Any) -> Interval:
     r"""Advantage of telling two gradients apart under double exponential noise, between bounds.
 
-    With shifts ``s_j`` in units of the noise's mean magnitude the two laws' affinity (Bhattacharyya's coefficient) is
-    ``B = prod_j (1 + s_j / 2) exp(-s_j / 2)``, and ``1 - B <= Delta <= sqrt(1 - B^2)`` (Le Cam); below the larger of
-    that and of the largest single coordinate's ``1 - exp(-s_j / 2)``, above the smaller of that and of their sum.
+    Kind ``certified``. With shifts ``s_j`` in units of the noise's mean magnitude the two laws' affinity
+    (Bhattacharyya's coefficient) is ``B = prod_j (1 + s_j / 2) exp(-s_j / 2)``, and ``1 - B <= Delta <= sqrt(1 -
+    B^2)`` (Le Cam); below the larger of that and of the largest single coordinate's ``1 - exp(-s_j / 2)``, above the
+    smaller of that and of their sum.
 
     Parameters
     ----------

@@ -9,8 +9,11 @@ from mis import theory
 from mis.results import KINDS, Interval
 from mis.theory.sandwich import Sandwich
 
-# Statistics of the weights themselves, and what `theory.local` is given.
-OTHERS = {"code_entropy": float, "weight_error": float, "sandwich": Sandwich}
+# Statistics of the weights themselves, what `theory.local` is given, and closed forms of differential privacy.
+OTHERS = {
+    **dict.fromkeys(("code_entropy", "weight_error", "gaussian_delta", "gaussian_epsilon"), float),
+    "sandwich": Sandwich,
+}
 FUNCTIONS = {name: f for name in theory.__all__ if inspect.isfunction(f := getattr(theory, name))}
 
 
