@@ -7,7 +7,7 @@ To read a further kind of result: write what it is about under ``made`` (``mis.p
 from collections.abc import Callable
 from typing import Any
 
-from mis.report import attack, audit, inspection, ranking
+from mis.report import attack, audit, inspection, ranking, work
 from mis.report.page import Part
 
 __all__ = ["READERS"]
@@ -18,4 +18,5 @@ READERS: dict[str, Callable[[dict[str, Any]], Part]] = {
     "attack": attack.read,
     "audit": audit.read,
     "inspection": inspection.read,
+    "work": work.read,
 }

@@ -75,8 +75,8 @@ def _refuse(path: Path, found: list[tuple[Path, Any]]) -> None:
         )
     what = "a folder" if path.is_dir() else "a file"
     raise InvalidInput(
-        f"report: expected {what} of results (of mis rank or mis attack, or what --json of mis audit and mis inspect "
-        f"wrote), got {str(path)!r}, which holds none."
+        f"report: expected {what} of results (of mis rank, mis attack or mis run, or what --json of mis audit and "
+        f"mis inspect wrote), got {str(path)!r}, which holds none."
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mis.numerics.checks import integer, known
-from mis.provenance import code, versions
+from mis.provenance import code, made, versions
 from mis.provenance import settings as jax_settings
 from mis.store import Store, fingerprint, make_folder
 from mis.works.settings import changed
@@ -134,7 +134,7 @@ def run(
         target / "parts" / fingerprint({"settings": settings, "code": [code(), own]}, jax_settings())
     )
     found = module.study(settings, store, progress)
-    about = asked | {"versions": versions("jax", "numpy", "scipy")}
+    about = {"made": made("work")} | asked | {"versions": versions("jax", "numpy", "scipy")}
     written = write(target, found.rows, document(about, found))
     tell = tell or (lambda _: None)
     tell(text_of(found))

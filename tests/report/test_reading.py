@@ -41,7 +41,7 @@ def refused(capsys, tmp_path):
 def test_no_results(refused, tmp_path):
     assert "does not exist" in refused(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    assert "expected a folder of results (of mis rank or mis attack, or what --json" in refused(
+    assert "expected a folder of results (of mis rank, mis attack or mis run, or what --json" in refused(
         tmp_path / "empty"
     )
     (tmp_path / "empty" / "a.txt").write_text("{}")
