@@ -717,7 +717,9 @@ def test_many_classes_get_a_word_before_and_after(capsys, tmp_path, rng):
 
 @pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_who_interrupts_is_told_what_is_kept(sent, expected, tmp_path):
-    command = "import mis.ranking.trained as o, mis.cli\no.train_chunk = lambda *a, **k: print('training', flush=True)"
+    # What is started in the background of a shell inherits that nobody listens to an interrupt.
+    command = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    command += "import mis.ranking.trained as o, mis.cli\no.train_chunk = lambda *a, **k: print('training', flush=True)"
     command += " or __import__('time').sleep(60)\nmis.cli.main()"
     tokens = ["rank", "breast-cancer", *SMALL, "--out", tmp_path]
     with subprocess.Popen(
