@@ -111,7 +111,7 @@ def one_part(name: str, document: dict[str, Any], readers: Readers) -> Part:
     try:
         document = document | {"made": {name: str(made[name]) for name in ("command", "version")}}
         return readers[known](document)
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, ArithmeticError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise InvalidInput(f"report: {name!r} is damaged: {what}.") from None
 

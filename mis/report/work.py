@@ -3,7 +3,7 @@
 from typing import Any
 
 from mis.report.page import Answers, Cell, Column, Facts, Forest, Part, Section, Table
-from mis.report.reading import estimate, number
+from mis.report.reading import estimate, number, sentence
 from mis.report.words import listed
 
 __all__ = ["read"]
@@ -73,8 +73,12 @@ def _beside(published: list[dict[str, Any]]) -> Table:
     rows: list[list[Cell]] = []
     for one in published:
         ours = "; ".join(
-            f"{name} {number(value):.3g}" for name, value in one["ours"].items() if value is not None
+            f"{name} {_shown(value)}" for name, value in one["ours"].items() if value is not None
         )
         rows.append([str(one["what"]), f"{number(one['theirs']):.4g}", ours or "not run", str(one["source"])])
     names = ("what", "theirs", "ours", "source")
     return Table(title="Published numbers", columns=[Column(name=name) for name in names], rows=rows)
+
+
+def _shown(value: Any) -> str:
+    return sentence(estimate(value)) if isinstance(value, dict) else f"{number(value):.3g}"
