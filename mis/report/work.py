@@ -8,13 +8,13 @@ from mis.report.words import listed
 
 __all__ = ["read"]
 
-VERDICTS = ("holds", "falls", "cannot be told")
+VERDICTS = {"holds": "hold", "falls": "fall", "cannot be told": "cannot be told at this size"}
 
 
 def read(document: dict[str, Any]) -> Part:
     """Return what a published work, done again, found of its claims, as a part of a page."""
     verdicts, name = document["verdicts"], str(document["work"])
-    counts = {word: sum(1 for one in verdicts if one["verdict"] == word) for word in VERDICTS}
+    counts = {said: sum(one["verdict"] == word for one in verdicts) for word, said in VERDICTS.items()}
     return Part(
         title=f"A published work done again: {name}",
         made=document["made"],
@@ -24,7 +24,8 @@ def read(document: dict[str, Any]) -> Part:
             ],
             attacker=["Those of the study, the published ones and others who adapt to what is released."],
             gain=[
-                f"Of {len(verdicts)} claims {listed(f'{count}: {word}' for word, count in counts.items())}. "
+                f"Of {len(verdicts)} claims about protection or its failure "
+                f"{listed(f'{count} {said}' for said, count in counts.items())}. "
                 "A verdict rests on an interval, beside it in the table."
             ],
             theory=["What the study sets beside its attacks stands in study.json."],
@@ -34,9 +35,20 @@ def read(document: dict[str, Any]) -> Part:
             ],
         ),
         opinion={
-            "documentation": (
-                "in part",
-                "Which claims about protection were tested, at which size, with which results.",
+            name: ("in part", f"The study's attacks, on its networks and data: {which}.")
+            for name, which in (
+                (
+                    "membership",
+                    "where it infers membership the claims below say what was found, a lower bound",
+                ),
+                (
+                    "others",
+                    "where it reconstructs or inverts the claims below say what was found, a lower bound",
+                ),
+                (
+                    "documentation",
+                    "which claims about protection were tested, at which size, with which results",
+                ),
             )
         },
         sections=[

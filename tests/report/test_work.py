@@ -21,8 +21,9 @@ def test_claims_are_those_of_the_record():
             one["quantity"][end] for end in ("lower", "value", "upper", "kind")
         )
     text = " ".join(READERS["work"](found).answers.gain)
-    for word in ("holds", "falls", "cannot be told"):
-        assert f"{sum(one['verdict'] == word for one in found['verdicts'])}: {word}" in text
+    said = {"holds": "hold", "falls": "fall", "cannot be told": "cannot be told at this size"}
+    for word, shown in said.items():
+        assert f"{sum(one['verdict'] == word for one in found['verdicts'])} {shown}" in text
 
 
 def test_a_page_of_it_is_written(tmp_path):
