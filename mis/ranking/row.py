@@ -80,10 +80,12 @@ class Row:
 
         Examples
         --------
-        >>> from mis.ranking import rank
-        >>> row = rank("breast-cancer", ["sign"], num_networks=32, num_steps=50, pool=64)["sign"]
-        >>> row.record()["advantage_kind"]
-        'attack'
+        >>> from mis.results import Interval
+        >>> found = Interval(lower=0.1, value=0.2, upper=0.3, kind="attack", level=0.95)
+        >>> names = [f.name for f in fields(Row) if f.name not in ("attacks", "missing", "tied_with")]
+        >>> row = Row(**dict.fromkeys(names) | {"release": "sign", "advantage": found, "attacks": {"lira": found}})
+        >>> [row.record()[name] for name in ("release", "lira", "advantage_lower", "advantage_kind")]
+        ['sign', 0.2, 0.1, 'attack']
         """
         flat: dict[str, Any] = {}
         for name, column in COLUMNS.items():

@@ -205,7 +205,7 @@ def misses(law, repetitions, seed, level):
 
 
 # Every law at the usual level; at another one every fourth, which is enough to see that the level is heard.
-COVERED = [(name, 0.95, 60) for name in LAWS] + [(name, 0.8, 40) for name in list(LAWS)[::4]]
+COVERED = [(name, 0.95, 30) for name in LAWS] + [(name, 0.8, 20) for name in list(LAWS)[::4]]
 COVERED += [pytest.param(name, level, 2000, marks=pytest.mark.slow) for name in LAWS for level in (0.95, 0.8)]
 
 
@@ -223,11 +223,11 @@ def test_thresholds_are_not_chosen_on_the_scored_records():
     """Where there is nothing to find the value is 0 on average; the best threshold's own would be 0.15."""
     rng = np.random.default_rng(4)
     values = [
-        audit(member=rng.normal(size=40), nonmember=rng.normal(size=40)).advantage.value for _ in range(150)
+        audit(member=rng.normal(size=40), nonmember=rng.normal(size=40)).advantage.value for _ in range(80)
     ]
-    assert abs(np.mean(values)) < 5 * np.std(values) / np.sqrt(150)
+    assert abs(np.mean(values)) < 5 * np.std(values) / np.sqrt(80)
     clusters = [
         audit(member=rng.normal(size=(6, 8)), nonmember=rng.normal(size=(6, 8))).advantage.value
-        for _ in range(150)
+        for _ in range(80)
     ]
-    assert abs(np.mean(clusters)) < 5 * np.std(clusters) / np.sqrt(150)
+    assert abs(np.mean(clusters)) < 5 * np.std(clusters) / np.sqrt(80)

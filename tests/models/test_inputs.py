@@ -48,6 +48,7 @@ def initial(key):
 CNN = Functions(init=initial, apply=images_to_classes, input_shape=(4, 4, 1), num_classes=3)
 
 
+@pytest.mark.slow
 def test_a_layer_sees_those_before_it_replaced(rng):
     layers = CNN.initial(jax.random.key(0))
     images = jnp.asarray(rng.normal(size=(5, 4, 4, 1)), jnp.float32)
