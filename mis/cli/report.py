@@ -14,8 +14,8 @@ def report(path: str, /, *, out: str | None = None, latex: Switch = False) -> No
     Parameters
     ----------
     path
-        Folder that `mis rank` or `mis attack` wrote, or with what `--json` of `mis audit` or `mis inspect` wrote; or
-        one such file.
+        Folder that `mis rank`, `mis attack` or `mis run` wrote, or with what `--json` of `mis audit` or `mis inspect`
+        wrote; or one such file.
     out
         Folder for the page [that of the results].
     latex

@@ -46,26 +46,17 @@ class AdaRound(Calibrated):
 
     def fit_network(self, tensors: Sequence[Any], calibration: Calibration) -> list[Realised]:
         """Return what each tensor is released as; see ``Quantizer.fit_network``."""
-        found: dict[int, Realised] = {}
 
-        def replace(number, inputs):
-            weights = self.taken(tensors[number])
-            lattice = self.lattice(weights)
-            codes = lattice.nearest(weights)
-            if inputs is not None:
-                product = times_moments(inputs)
-                nearest = losses(weights - lattice.values(codes), product)
+        def learn(weights, lattice, inputs, codes):
+            product = times_moments(inputs)
 
-                def loss(released):
-                    error = released[0] - weights
-                    # Its gradient is that of the loss, with one product instead of two.
-                    return 2 * jnp.sum(error * jax.lax.stop_gradient(product(error)))
+            def loss(released):
+                error = released[0] - weights
+                # Its gradient is that of the loss, with one product instead of two.
+                return 2 * jnp.sum(error * jax.lax.stop_gradient(product(error)))
 
-                (learned,) = learned_codes([weights], [lattice], loss, nearest.sum(), self.steps)
-                ours = losses(weights - lattice.values(learned), product)
-                codes = jnp.where(ours < nearest, learned, codes)
-            found[number] = self.realised(lattice, codes)
-            return found[number].released
+            unit = losses(weights - lattice.values(codes), product).sum()
+            (learned,) = learned_codes([weights], [lattice], loss, unit, self.steps)
+            return learned
 
-        calibration.run(replace)
-        return [found[number] for number in range(len(tensors))]
+        return self.layer_by_layer(tensors, calibration, learn)

@@ -1,6 +1,6 @@
 """What quantizers that see calibration examples have in common: their grids, what they released, what it costs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from scipy import stats
 
 from mis.numerics.checks import UnsupportedSetting, refuse
-from mis.quantizers.base import Quantizer
+from mis.quantizers.base import Calibration, Quantizer
 from mis.quantizers.channels import Channel
 from mis.quantizers.fields import choice_field, flag, integer_field
 from mis.quantizers.observations import Observation
@@ -152,6 +152,37 @@ class Calibrated(Quantizer):
             zero = jnp.round(-low / jnp.where(step == 0, 1, step))
         # Of weights that are all zero any step will do; of NaN the step stays one.
         return Lattice(spread(jnp.where(step == 0, 1, step)), spread(zero), int(self.num_levels) - 1)
+
+    def layer_by_layer(
+        self, tensors: Sequence[Any], calibration: Calibration, learn: Callable[[Any, Lattice, Any, Any], Any]
+    ) -> list[Realised]:
+        """Return what each tensor is released as, each by the inputs that those before it, released, leave it.
+
+        Parameters
+        ----------
+        tensors, calibration
+            As of ``Quantizer.fit_network``.
+        learn
+            From weights, lattice, inputs and the codes of rounding to nearest to other codes; of each channel those of
+            less error in its products with the inputs are kept.
+        """
+        found: dict[int, Realised] = {}
+
+        def replace(number, inputs):
+            weights = self.taken(tensors[number])
+            lattice = self.lattice(weights)
+            codes = lattice.nearest(weights)
+            if inputs is not None:
+                learned, product = learn(weights, lattice, inputs, codes), times_moments(inputs)
+                ours, nearest = (
+                    losses(weights - lattice.values(either), product) for either in (learned, codes)
+                )
+                codes = jnp.where(ours < nearest, learned, codes)
+            found[number] = self.realised(lattice, codes)
+            return found[number].released
+
+        calibration.run(replace)
+        return [found[number] for number in range(len(tensors))]
 
     def realised(self, lattice: Lattice, codes: Any) -> Realised:
         """Return the channel that released these codes."""

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from mis.quantizers.base import Calibration
-from mis.quantizers.calibrated import Calibrated, Lattice, Realised, losses, moments, times_moments
+from mis.quantizers.calibrated import Calibrated, Lattice, Realised, moments
 from mis.quantizers.fields import flag, share_field
 
 __all__ = ["GPTQ", "round_in_order"]
@@ -60,24 +60,11 @@ class GPTQ(Calibrated):
 
     def fit_network(self, tensors: Sequence[Any], calibration: Calibration) -> list[Realised]:
         """Return what each tensor is released as; see ``Quantizer.fit_network``."""
-        found: dict[int, Realised] = {}
 
-        def replace(number, inputs):
-            weights = self.taken(tensors[number])
-            lattice = self.lattice(weights)
-            codes = lattice.nearest(weights)
-            if inputs is not None:
-                fed_back = round_in_order(weights, lattice, inputs, damp=self.damp, stored=self.stored)
-                product = times_moments(inputs)
-                ours, nearest = (
-                    losses(weights - lattice.values(either), product) for either in (fed_back, codes)
-                )
-                codes = jnp.where(ours < nearest, fed_back, codes)
-            found[number] = self.realised(lattice, codes)
-            return found[number].released
+        def learn(weights, lattice, inputs, _):
+            return round_in_order(weights, lattice, inputs, damp=self.damp, stored=self.stored)
 
-        calibration.run(replace)
-        return [found[number] for number in range(len(tensors))]
+        return self.layer_by_layer(tensors, calibration, learn)
 
 
 def round_in_order(

@@ -18,6 +18,7 @@ class NoiseLike(Quantizer):
     """Normal noise on every weight, of the mean squared error that another quantizer makes on the same tensor.
 
     The control of a quantizer: where noise of equal error leaks as little, the protection is that of being inexact.
+    The size of the noise, fitted to each tensor, counts as known to the attacker.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Floor 3: files of results in, one page out, as HTML, as Markdown, and its tables as LaTeX. Computes nothing.
+"""Files of results in, one page out, as HTML, as Markdown, and its tables as LaTeX. Computes nothing.
 
 To read a further kind of result: write what it is about under ``made`` (``mis.provenance.made``) into its JSON, copy
 ``inspection.py`` here, write ``read``, which turns the JSON into a ``Part``, and add it to ``READERS``.

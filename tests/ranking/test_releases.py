@@ -24,7 +24,7 @@ from mis.ranking.published import calibration_examples, decoded_outputs
 from mis.ranking.releases import Release, Several, parse
 from mis.ranking.spec import RankingSpec
 from mis.ranking.trained import train_or_load, train_or_load_all
-from mis.training import Compression, Learner
+from mis.training import Compression, Learner, Tuning
 
 SMALL: dict[str, Any] = {
     "num_networks": 32,
@@ -326,6 +326,37 @@ SPEC = RankingSpec(
     model=MLP(input_shape=(30,), num_classes=2, width=2),
     pool=32,
 )
+
+
+def test_what_a_release_asks_of_its_networks():
+    """Training through, bits of activations and rounds of pruning reach what trains them, and stand apart there."""
+    dorefa = parse("dorefa-2-3").networks(SPEC)
+    assert dorefa.model == dataclasses.replace(SPEC.model, activation_bits=3)
+    assert dorefa.learner.forward == Compression(quantizer=quantizer("dorefa-2"))
+    rounds = parse("rounds-3:rewind-2:prune-80").networks(SPEC)
+    expected = Tuning(
+        compression=Compression(quantizer=quantizer("prune-80")), num_steps=6, rounds=3, rewind=2
+    )
+    assert rounds.tuning == expected
+    assert (rounds.model, rounds.learner) == (SPEC.model, SPEC.learner)
+    assert parse("rounds-3:prune-80").networks(SPEC).tuning == dataclasses.replace(
+        expected, num_steps=100, rewind=None
+    )
+    asked = {
+        parse(name): parse(name).networks(SPEC)
+        for name in ("act-8:uniform-4", "uniform-4", "act-4:uniform-4")
+    }
+    made = []
+
+    def fake(spec, **_):
+        made.append(spec.model.activation_bits)
+        ensemble = SimpleNamespace(indices=np.arange(32))
+        networks = SimpleNamespace(spec=spec, ensemble=ensemble, num_folds=4, only=lambda _: networks)
+        return SimpleNamespace(networks=networks, excluded=[])
+
+    found, _ = train_or_load_all(asked, fake(SPEC), fake)
+    assert made == [None, 8, 4]
+    assert [of.spec.model.activation_bits for of in found.values()] == [8, None, 4]
 
 
 def test_fine_tuning_goes_on_with_more_networks(tmp_path):

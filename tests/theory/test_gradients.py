@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import integrate, stats
@@ -120,6 +121,19 @@ def test_double_exponential_noise_by_quadrature():
     truth = np.abs(np.outer(density, density) - np.outer(moved, moved)).sum() * (grid[1] - grid[0]) ** 2 / 2
     found = gradients.laplace_release([0.7, -0.7])
     assert found.lower < truth < found.upper
+
+
+@pytest.mark.parametrize("shift", [2e-9, 1e-6, 1e-3, 0.09, 0.11, 3.0])
+def test_affinity_of_double_exponential_noise_keeps_its_digits(shift):
+    """The upper end of two equal coordinates is Le Cam's wherever that is below their sum, never less than it."""
+    with mpmath.workdps(60):
+        x = mpmath.mpf(shift) / 2
+        wanted = min(
+            mpmath.sqrt(1 - ((1 + x) * mpmath.exp(-x)) ** 4), 2 * (1 - mpmath.exp(-x)), mpmath.mpf(1)
+        )
+        found = gradients.laplace_release([shift, shift])
+        assert wanted <= found.upper <= wanted * (1 + mpmath.mpf(1e-12))
+        assert found.lower <= wanted
 
 
 def test_mean_over_pairs_with_hoeffding():

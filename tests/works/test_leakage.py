@@ -289,6 +289,26 @@ def test_verdicts_follow_their_intervals():
     assert last["verdict"] == "cannot be told", "an attack cannot show what none finds"
 
 
+def test_the_best_of_several_attackers_is_judged_by_what_holds_for_all():
+    """15 of 20 are at least .509 at 95%, surely more than half; of two that were chosen from at least .477."""
+    settings = Settings(tasks=("digits",), defences=(NONE, "sign"), curves=(NONE,), images=20)
+
+    def judged(attackers):
+        rows = [
+            {"task": "digits", "network": "lenet", "batch": 1, "defence": "sign", "attacker": who,
+             "recovered": measured.share(np.arange(20) < (0 if who == "naive" else 15)),
+             "squared_error": share(0.1)}
+            for who in ("naive", *attackers)
+        ]  # fmt: skip
+        [_, adapts] = verdicts.verdicts(settings, rows, {}, [])
+        low = stats.binomtest(15, 20).proportion_ci(1 - 0.05 / len(attackers), method="exact").low
+        assert adapts["quantity"].lower == pytest.approx(low)
+        return adapts["verdict"]
+
+    assert judged(["adapted"]) == "falls"
+    assert judged(["adapted", "rounded"]) == "cannot be told"
+
+
 def test_theirs_beside_ours():
     rows = [{"task": "digits", "defence": "full", "attacker": who, "batch": 1, "matching_loss_90": share(value)}
             for who, value in (("dlg", 0.3), ("naive", 0.7))]  # fmt: skip

@@ -1,11 +1,13 @@
 """Published claims, each with a verdict from an interval, and theirs beside ours."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from mis.attacks.rates import clopper_pearson
 from mis.results import Interval
 from mis.works.leakage.published import PUBLISHED
 from mis.works.leakage.settings import NONE, Settings
@@ -16,6 +18,9 @@ __all__ = ["beside", "single", "strongest", "verdicts"]
 # Of accuracy, that is accepted as no loss.
 ACCEPTED = 0.02
 LEVEL = 0.95
+
+# Attackers who know the defence.
+ADAPTED = ("adapted", "rounded")
 
 Row = dict[str, Any]
 Curves = Mapping[str, Mapping[str, np.ndarray]]
@@ -58,17 +63,28 @@ def _of_recovery(settings: Settings, at: Mapping[tuple[str, str], Row]) -> Itera
         naive, adapted = at.get((defence, "naive")), strongest(at, defence)
         if defence == NONE or not naive or not adapted:
             continue
+        # Chosen among several by what is judged: the interval is one that holds for all of them together.
+        adapted = {**adapted, "recovered": _together(at, defence, adapted, settings.images)}
         for attacker, row in (("the published attacker", naive), ("an attacker who adapts", adapted)):
             claim = f"{defence} protects against {attacker}."
             yield verdict(claim, f"{row['attacker']}: share recovered", row["recovered"], below=0.5)
 
 
+def _together(at: Mapping[tuple[str, str], Row], defence: str, chosen: Row, images: int) -> Interval:
+    """Return the share recovered by the attacker chosen among those who adapt, its error divided by their number."""
+    found: Interval = chosen["recovered"]
+    count = sum((defence, name) in at for name in ADAPTED)
+    low, high = clopper_pearson(found.value * images, images, (1 - found.level) / (2 * count))
+    return replace(found, lower=float(low), upper=float(high))
+
+
 def strongest(at: Mapping[tuple[str, str], Row], defence: str) -> Row | None:
     """Return the row of the attacker who recovers most, least error where several do.
 
-    Chosen from the rows it is judged by: of two that adapt alike the share is the larger of two, a little high.
+    Chosen from the rows it is judged by: of two that adapt alike the share is the larger of two, a little high, which
+    verdicts allow for.
     """
-    names = ("adapted", "rounded") if defence != NONE else ("dlg", "naive", "adapted", "cosine")
+    names = ADAPTED if defence != NONE else ("dlg", "naive", "adapted", "cosine")
     rows = [at[defence, attacker] for attacker in names if (defence, attacker) in at]
     order = [(-row["recovered"].value, row["squared_error"].value) for row in rows]
     return rows[order.index(min(order))] if rows else None
