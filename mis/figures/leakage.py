@@ -122,7 +122,12 @@ def leakage_errors(rows: Rows, task: str, *, width: Width = "double", style: Sty
 
 
 def leakage_curves(
-    curves: Mapping[str, Mapping[str, Any]], task: str, *, width: Width = "double", style: Style = None
+    curves: Mapping[str, Mapping[str, Any]],
+    task: str,
+    *,
+    defences: Sequence[str] = (),
+    width: Width = "double",
+    style: Style = None,
 ) -> Drawing:
     """Draw loss and test accuracy by epoch, a line a defence.
 
@@ -130,19 +135,22 @@ def leakage_curves(
     ----------
     curves
         By defence ``loss`` and ``accuracy``, each ``(runs, epochs + 1)``.
+    defences
+        Those of the other figures in their order: each keeps its colour.
     task, width, style
         As of ``leakage_pictures``.
     """
     size = inches("leakage", width)
+    names = list(dict.fromkeys((*defences, *curves)))
     with drawing(size, 3.4, style) as figure:
         panels = figure.subplots(1, 2)
         for axes, (name, label) in zip(
             panels, (("loss", "test loss (nats)"), ("accuracy", "test accuracy")), strict=True
         ):
-            for place, (defence, both) in enumerate(curves.items()):
+            for defence, both in curves.items():
                 values = np.asarray(both[name])
                 epochs = np.arange(values.shape[1])
-                looks = look(place, marker=False)
+                looks = look(names.index(defence), marker=False)
                 axes.plot(epochs, values.mean(axis=0), label=plain(defence), **looks)
                 axes.fill_between(
                     epochs,
@@ -189,10 +197,13 @@ def leakage_tradeoff(
         Name of no defence.
     """
     size = inches("leakage", width)
-    names = [name for name in dict.fromkeys(row["defence"] for row in rows) if name in accuracy]
+    # Each keeps the look that it has where all are drawn.
+    names = dict.fromkeys(row["defence"] for row in rows)
     with drawing(size, size + 0.6, style) as figure:
         axes = figure.subplots()
         for place, name in enumerate(names):
+            if name not in accuracy:
+                continue
             row = min((r for r in rows if r["defence"] == name), key=lambda r: r["squared_error"])
             values = np.asarray(accuracy[name])
             error = row["squared_error"]
@@ -208,7 +219,8 @@ def leakage_tradeoff(
         legend(figure)
     figure.caption = (
         f"Squared error of the strongest attack on one gradient of {plain(task)} against the test "
-        "accuracy of LeNet trained with such gradients; up and right is better for who shares. Bars: 95% "
-        "intervals of the error, pointwise; accuracy from the lowest to the highest run."
+        "accuracy of LeNet trained with such gradients; up and right is better for who shares. The strongest "
+        "is the attacker with the least error of those drawn. Bars: 95% intervals of the error, pointwise; "
+        "accuracy from the lowest to the highest run."
     )
     return figure

@@ -95,3 +95,14 @@ def test_tradeoff_takes_the_strongest_attacker():
     ]
     strongest = [min(r["squared_error"] for r in table if r["defence"] == name) for name in NAMES]
     assert set(strongest) <= set(heights)
+
+
+def test_a_defence_has_one_look_in_all_figures(rng):
+    """Drawn with others or without: its colour is that of its place among all of them."""
+    shown = {name: value for name, value in curves(rng).items() if name != NAMES[0]}
+    [axes, _] = leakage_curves(shown, "digits", defences=NAMES).axes
+    by_name = {line.get_label(): line.get_color() for line in axes.lines}
+    alone = leakage_tradeoff(rows(), {NAMES[-1]: [0.5, 0.7]}, "digits", none="full").axes[0]
+    assert alone.lines[0].get_color() == by_name[NAMES[-1]]
+    [whole, _] = leakage_curves(curves(rng), "digits").axes
+    assert {line.get_label(): line.get_color() for line in whole.lines}.items() >= by_name.items()

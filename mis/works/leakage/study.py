@@ -115,7 +115,9 @@ def _figures(
         own_curves = {
             name.rpartition(" ")[2]: one for name, one in curves.items() if name.startswith(f"{task} ")
         }
-        made[f"training-{task}"] = functools.partial(figures.leakage_curves, own_curves, task)
+        made[f"training-{task}"] = functools.partial(
+            figures.leakage_curves, own_curves, task, defences=settings.defences
+        )
         if of_task and own_curves:
             last = {name: one["accuracy"][:, -1] for name, one in own_curves.items()}
             made[f"error-against-accuracy-{task}"] = functools.partial(
