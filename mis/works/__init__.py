@@ -30,6 +30,13 @@ WORKS: dict[str, Work] = {
         takes={"quick": "1 to 2 minutes", "default": "about 20 minutes", "full": "hours"},
         needs="nothing; cifar-10 from --folder where tasks name it",
     ),
+    "indicator": Work(
+        place="mis.works.indicator",
+        asks="Does r_Q order releases by what they leak, and does sign hide less than ternary with more bits?",
+        work="Aubinais, Formont, Piantanida, Gassiat (arXiv:2502.06567): an indicator of membership inference security",
+        takes={"quick": "2 to 3 minutes", "default": "about 20 minutes", "full": "hours"},
+        needs="nothing",
+    ),
     "calibrated": Work(
         place="mis.works.calibrated",
         asks="Does quantizing after training to 1.58 bits protect members tenfold, also from an attacker who adapts?",
