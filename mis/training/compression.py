@@ -13,6 +13,7 @@ from mis.models.convolution import as_products
 from mis.models.inputs import replace_in_order
 from mis.numerics.checks import UnsupportedSetting, known, refuse
 from mis.quantizers import Calibration, Channel, Full, Quantizer
+from mis.quantizers.base import fit_each
 
 __all__ = ["VECTORS", "Compression"]
 
@@ -121,7 +122,7 @@ class Compression:
         """Return what was fitted to each of the parts; ``examples`` are for calibrated quantizers."""
         parts, quantizers = self.parts(model, layers), self.quantizers(model)
         if not self.quantizer.num_calibration:
-            return [quantizer.fit(part) for quantizer, part in zip(quantizers, parts, strict=True)]
+            return fit_each(quantizers, parts)
         chosen = [k for k, quantizer in enumerate(quantizers) if quantizer == self.quantizer]
         tensors = [parts[k] for k in chosen]
         calibration = self._calibration(model, parts, chosen, examples)
