@@ -37,6 +37,13 @@ WORKS: dict[str, Work] = {
         takes={"quick": "2 to 3 minutes", "default": "about 20 minutes", "full": "hours"},
         needs="nothing",
     ),
+    "sparsity": Work(
+        place="mis.works.sparsity",
+        asks="Does sparsity improve privacy, or only cost accuracy, which hides members by itself?",
+        work="Gonon et al. (arXiv:2304.07234): can sparsity improve the privacy of neural networks?",
+        takes={"quick": "3 to 4 minutes", "default": "about 20 minutes", "full": "days, or a GPU"},
+        needs="nothing",
+    ),
     "calibrated": Work(
         place="mis.works.calibrated",
         asks="Does quantizing after training to 1.58 bits protect members tenfold, also from an attacker who adapts?",

@@ -21,6 +21,7 @@ from mis.works.ranked import (
     of_column,
     paired,
     performs_better,
+    point,
     pooled,
     ranked,
     ratio,
@@ -167,7 +168,7 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
         verdicts=claims,
         published=beside(PUBLISHED, means),
         text=_text(settings, means, len(claims)),
-        figures=_figures(settings, [flat(row) for row in means]),
+        figures=_figures(settings, means),
     )
 
 
@@ -276,12 +277,12 @@ def _figures(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, An
     made: dict[str, Any] = {}
     series: dict[str, str] = SHOWN | {"early": "full precision stopped at equal performance"}
     panels = {
-        task: sorted((r for r in rows if r["task"] == task), key=lambda r: r["advantage"])
+        task: sorted((r for r in rows if r["task"] == task), key=lambda r: r["advantage"].value)
         for task in settings.tasks
     }
     made["attackers"] = functools.partial(
         figures.attackers,
-        panels,
+        {task: [flat(row) for row in of_task] for task, of_task in panels.items()},
         series,
         axis="advantage",
         caption=(
@@ -306,7 +307,7 @@ def _figures(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, An
     for title, of_task in zip(ours, panels.values(), strict=True):
         drawn[title] = {
             f"{method}{suffix}": [
-                _point(row, column, row["release"].partition("-")[2] if not suffix else "")
+                point(row, "performance", column, row["release"].partition("-")[2] if not suffix else "")
                 for row in _in_order(of_task, settings, method)
             ]
             for method in settings.methods
@@ -329,12 +330,3 @@ def _figures(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, An
 def _in_order(rows: Sequence[dict[str, Any]], settings: Settings, method: str) -> list[dict[str, Any]]:
     by_name = {row["release"]: row for row in rows}
     return [by_name[f"{method}-{bits}"] for bits in settings.bits]
-
-
-def _point(row: dict[str, Any], column: str, label: str) -> dict[str, Any]:
-    ends = {
-        f"{axis}{end}": row[f"{name}{end}"]
-        for axis, name in (("x", "performance"), ("y", column))
-        for end in ("", "_lower", "_upper")
-    }
-    return ends | {"label": label}

@@ -22,6 +22,7 @@ from mis.works.ranked import (
     less,
     of_column,
     paired,
+    point,
     ranked,
     rows_of,
     table_text,
@@ -332,14 +333,7 @@ def _figures(
     panels = {
         task: {
             family: [
-                {
-                    **{
-                        f"{axis}{end}": getattr(row[name], end[1:] or "value")
-                        for axis, name in (("x", "performance"), ("y", "advantage"))
-                        for end in ("", "_lower", "_upper")
-                    },
-                    "label": row["release"],
-                }
+                point(row, "performance", "advantage", row["release"])
                 for row in rows
                 if row["experiment"] == task and _family(row["release"]) == family
             ]
