@@ -65,7 +65,10 @@ def test_what_accuracy_explains_is_not_called_sparsity(planted):
     """Only error decides what leaks: sparse networks leak as dense ones of equal accuracy do."""
     found = [pool(planted, lambda _, error, i=i: 0.6 - 0.5 * error + 0.01 * i) for i in range(3)]
     said = verdicts(found)
-    equal = "74% zeros, one-shot, tuned: leaks less to the strongest attack than dense networks stopped at equal accuracy"
+    equal = (
+        "74% zeros, one-shot, tuned: leaks less to the strongest attack than dense networks stopped at equal "
+    )
+    equal += "accuracy"
     assert said[equal] == "cannot be told"
     apart = sparsity._at_equal_accuracy(found, FEW.release("one-shot, tuned", 6), "advantage", 0.95)
     assert apart.value == pytest.approx(0.0, abs=1e-9)
