@@ -79,7 +79,7 @@ class Settings:
     networks: int = 32
     methods: tuple[str, ...] = tuple(METHODS)
     rounds: tuple[int, ...] = (6, 10)
-    steps: int = 300
+    steps: int = 200
 
     def __post_init__(self):
         integer("sparsity", "pools", self.pools, at_least=2)
@@ -104,7 +104,7 @@ def settings(size: str, seed: int, folder: str | None) -> Settings:  # noqa: ARG
     """Return the settings of one of three sizes."""
     found = Settings(seed=seed)
     if size == "quick":
-        return replace(found, pools=3, steps=200)
+        return replace(found, pools=3)
     if size == "full":
         return replace(
             found, task="fashion-mnist", model="resnet-8", networks=64, rounds=(3, 6, 10, 15), steps=0
