@@ -40,7 +40,7 @@ WORKS: dict[str, Work] = {
     "sparsity": Work(
         place="mis.works.sparsity",
         asks="Does sparsity improve privacy, or only cost accuracy, which hides members by itself?",
-        work="Gonon et al. (arXiv:2304.07234): can sparsity improve the privacy of neural networks?",
+        work="Gonon et al. (arXiv:2304.07234): sparsity and the privacy of neural networks",
         takes={"quick": "3 to 4 minutes", "default": "about 20 minutes", "full": "days, or a GPU"},
         needs="nothing",
     ),
