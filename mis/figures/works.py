@@ -98,7 +98,7 @@ def tradeoffs(
         As of ``ranking_figure``.
     """
     size = inches("tradeoffs", width)
-    lines, columns = shape(len(panels), size, 2.4)
+    lines, columns = shape(len(panels), size, 2.3)
     names = list(dict.fromkeys(name for series in panels.values() for name in series))
     with drawing(size, 2.7 * lines + 0.3, style) as figure:
         grid = figure.subplots(lines, columns, squeeze=False)
