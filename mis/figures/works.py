@@ -130,7 +130,8 @@ def tradeoffs(
         for axes in list(grid.flat)[len(panels) :]:
             axes.set_axis_off()
         legend(figure)
-        missing = label_points(points) if any(named for _, named in points) else []
+        points = [panel for panel in points if panel[1]]
+        missing = label_points(points) if points else []
     figure.caption = caption + (
         f" Without room for a label: {', '.join(map(plain, missing))}." if missing else ""
     )
