@@ -22,6 +22,7 @@ def attack(
     delta: float = 1e-5,
     seed: int = 0,
     top: int = 10,
+    latex: Switch = False,
     width: str = "single",
     style: str | None = None,
 ) -> None:
@@ -59,6 +60,8 @@ def attack(
         Decides what is drawn at random.
     top
         How many records to list, most at risk first.
+    latex
+        Print the tables in LaTeX (booktabs), not as text.
     width
         Of the figure: single or double (3.4in, 7in), or a number with in, cm, mm or pt.
     style
@@ -69,7 +72,7 @@ def attack(
     from mis.numerics.checks import InputWarning, InvalidInput, integer
     from mis.outputs import attack as run
     from mis.outputs import read_outputs
-    from mis.outputs.saving import FILES, keeping, prepare, save_tables
+    from mis.outputs.saving import FILES, document, keeping, prepare, save_tables
     from mis.outputs.serve import choose
 
     integer("attack", "top", top, at_least=0)
@@ -97,9 +100,14 @@ def attack(
             progress=True,
             keep=keep,
         )
-    print(found.table())
-    if found.risks and top:
-        print(f"\n{risk_table(found.risks, top, level=level)}")
+    if latex:
+        from mis.report.writing import latex_of
+
+        print(latex_of(document(found)))
+    else:
+        print(found.table())
+        if found.risks and top:
+            print(f"\n{risk_table(found.risks, top, level=level)}")
     if out is None:
         return
     for name in FILES[1:]:
@@ -110,4 +118,6 @@ def attack(
         from mis.figures.audit import attack_rocs
 
         save(lambda: attack_rocs(found.rocs, level=level, width=width, style=style), out, "roc")
-    print(f"Written to {out}: {', '.join(name for name in FILES if (out / name).exists())}")
+    print(
+        f"{'% ' if latex else ''}Written to {out}: {', '.join(name for name in FILES if (out / name).exists())}"
+    )

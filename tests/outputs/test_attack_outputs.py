@@ -460,7 +460,13 @@ def test_what_is_written(given, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         main(["attack", "o.npz", "--attacks", "loss", "--out", "found"])
     assert "expected out a folder without results" in capsys.readouterr().err
-    main(["attack", "o.npz", "--attacks", "loss", "--out", "found", "--replace"])
+    capsys.readouterr()
+    main(["attack", "o.npz", "--attacks", "loss", "--out", "found", "--replace", "--latex"])
+    tables, written = capsys.readouterr().out.split("\n% Written to ")
+    assert written.startswith("found: ")
+    main(["report", "found", "--latex"])
+    assert tables == capsys.readouterr().out.rstrip("\n")
+    assert r"\toprule" in tables
     with np.load("found/scores.npz") as scores:
         assert "lira" not in scores
     assert (tmp_path / "o.npz").read_bytes() == before
