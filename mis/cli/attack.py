@@ -38,9 +38,10 @@ def attack(
         An .npz file, or a folder of .npy files: logits or probabilities (T, N, C) of T networks on N records, or
         predictions (T, N) of a regression; labels (N,); membership (T, N), who was trained on what, a row of NaN where
         that is unknown; ids (N,) if you like. Or shadow_logits, shadow_membership, target_logits and, if known,
-        target_membership. It may be larger than memory. Beside or instead of outputs weights (T, P), and gradients
-        (N, P) of the records' losses. Or a folder with one .safetensors, .npz, .gguf or .onnx a network, in the order
-        of membership, and the other arrays in examples.npz.
+        target_membership. It may be larger than memory. For quantile regression, records that no target was trained
+        on: public_logits (T, S, C) or the like, public_labels (S,), public_features (S, D) and features (N, D). Beside
+        or instead of outputs weights (T, P), and gradients (N, P) of the records' losses. Or a folder with one
+        .safetensors, .npz, .gguf or .onnx a network, in the order of membership, and the other arrays in examples.npz.
     attacks
         Names with commas between, or all that the file serves.
     model
