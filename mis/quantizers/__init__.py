@@ -21,6 +21,7 @@ from mis.numerics.checks import InvalidInput
 from mis.quantizers import fields
 from mis.quantizers.adaround import AdaRound
 from mis.quantizers.base import Calibration, Quantizer
+from mis.quantizers.blocks import Blocks
 from mis.quantizers.brecq import BRECQ
 from mis.quantizers.calibrated import Realised
 from mis.quantizers.chain import Chain
@@ -28,6 +29,7 @@ from mis.quantizers.channels import Channel, DeadZone, Exact, Grid, Noisy, Stoch
 from mis.quantizers.codebook import Codebook
 from mis.quantizers.dorefa import Dorefa
 from mis.quantizers.floats import FP4, FP8
+from mis.quantizers.formats import MXFP4, NVFP4, Q4, Q8, TQ1, TQ2
 from mis.quantizers.full import Full
 from mis.quantizers.gptq import GPTQ
 from mis.quantizers.masked import Masked
@@ -48,9 +50,16 @@ __all__ = [
     "FP4",
     "FP8",
     "GPTQ",
+    "MXFP4",
     "NF4",
+    "NVFP4",
+    "Q4",
+    "Q8",
     "QUANTIZERS",
+    "TQ1",
+    "TQ2",
     "AdaRound",
+    "Blocks",
     "Calibration",
     "Cell",
     "Chain",
@@ -87,6 +96,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
         *(Full, Sign, Ternary, Uniform, PowerOfTwo, Codebook, NF4, FP8, FP4, Stochastic),
         *(Prune, Noise, Dorefa),
         *(GPTQ, AdaRound, BRECQ),
+        *(Q4, Q8, TQ1, TQ2, MXFP4, NVFP4),
     )
 }
 

@@ -76,8 +76,13 @@ class Quantizer(abc.ABC):
 
     @property
     def bits(self) -> float:
-        """Bits per weight, scale not counted: of the format, or log2 of its levels; full precision 32."""
+        """Bits per weight: of a format with the scales of its blocks, else log2 of the levels; full precision 32."""
         return math.log2(self.num_levels) if math.isfinite(self.num_levels) else 32.0
+
+    @property
+    def side_bits(self) -> float:
+        """Bits per weight beside those: of scales of groups. One scale of a tensor, or channel, is not counted."""
+        return 0.0
 
     def fit(self, weights: Any) -> Any:
         """Return what one tensor of weights goes through; jit-able and vmap-able.
@@ -160,8 +165,13 @@ def fit_each(quantizers: Sequence[Quantizer], tensors: Sequence[Any]) -> list[Ch
     ['DeadZone', 'Exact']
     """
     found: dict[int, Channel] = {}
-    for quantizer in dict.fromkeys(quantizers):
-        places = [k for k, other in enumerate(quantizers) if other == quantizer]
-        fitted = quantizer.fit_network([tensors[k] for k in places])
-        found |= dict(zip(places, fitted, strict=True))
+    for k, quantizer in enumerate(quantizers):
+        if k in found:
+            continue
+        # Another's that fits one tensor at a time has no more to it than ``fit``.
+        if not isinstance(quantizer, Quantizer):
+            found[k] = quantizer.fit(tensors[k])
+            continue
+        places = [j for j in range(k, len(tensors)) if quantizers[j] == quantizer]
+        found |= dict(zip(places, quantizer.fit_network([tensors[j] for j in places]), strict=True))
     return [found[k] for k in range(len(tensors))]

@@ -144,4 +144,4 @@ def bits_per_coordinate(quantizer: Quantizer, sizes: Sequence[int]) -> float:
     1.5
     """
     total = sum(sizes)
-    return float(quantizer.bits + FULL_BITS * quantizer.num_scales * len(sizes) / total)
+    return float(quantizer.bits + quantizer.side_bits + FULL_BITS * quantizer.num_scales * len(sizes) / total)

@@ -125,6 +125,12 @@ class Release:
             raise UnsupportedSetting(
                 "Release", f"{self.name}: choose training through it or fine-tuning after it."
             )
+        if self.tuned and not self.compression.has_free_levels:
+            raise UnsupportedSetting(
+                "Release",
+                f"{self.name}: fine-tuning moves each level by itself, which that format cannot write; train through "
+                f"it, qat:{self.transform.name}.",
+            )
         moves = self.qat or self.tuned
         if moves and (self.compression.is_random or self.transform.num_calibration):
             raise UnsupportedSetting(

@@ -78,10 +78,10 @@ class Compression:
             jax.eval_shape(lambda layers: self.fit(model, layers, examples), layers)
 
     def bits(self, model: Model) -> float:
-        """Return the bits that a parameter takes on average; see ``Quantizer.bits``."""
+        """Return the bits that a parameter takes on average, one scale a tensor not counted; see ``Quantizer.bits``."""
         shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in model.shapes]
         sizes = [part.size for part in jax.eval_shape(lambda layers: self.parts(model, layers), shapes)]
-        of_parts = [one.bits for one in self.quantizers(model)]
+        of_parts = [one.bits + one.side_bits for one in self.quantizers(model)]
         # Of equal numbers exactly that.
         return of_parts[0] if len(set(of_parts)) == 1 else float(np.average(of_parts, weights=sizes))
 
@@ -91,6 +91,13 @@ class Compression:
         if self.quantizer.num_calibration:
             return False
         return bool(self.quantizer.fit(np.array([-1.0, 1.0])).is_random)
+
+    @property
+    def has_free_levels(self) -> bool:
+        """Whether networks can be trained on after it; see ``Channel.has_free_levels``."""
+        if self.quantizer.num_calibration:
+            return True
+        return bool(self.quantizer.fit(np.array([-1.0, 1.0])).has_free_levels)
 
     def parts_as(self, other: "Compression") -> bool:
         """Return whether the other leaves the same parts of a network alone, and parts it alike."""
