@@ -21,6 +21,7 @@ from mis.numerics.checks import InvalidInput
 from mis.quantizers import fields
 from mis.quantizers.adaround import AdaRound
 from mis.quantizers.base import Calibration, Quantizer
+from mis.quantizers.blocks import Blocks
 from mis.quantizers.brecq import BRECQ
 from mis.quantizers.calibrated import Realised
 from mis.quantizers.chain import Chain
@@ -28,8 +29,10 @@ from mis.quantizers.channels import Channel, DeadZone, Exact, Grid, Noisy, Stoch
 from mis.quantizers.codebook import Codebook
 from mis.quantizers.dorefa import Dorefa
 from mis.quantizers.floats import FP4, FP8
+from mis.quantizers.formats import MXFP4, NVFP4, Q4, Q8, TQ1, TQ2
 from mis.quantizers.full import Full
 from mis.quantizers.gptq import GPTQ
+from mis.quantizers.masked import Masked
 from mis.quantizers.nf4 import NF4
 from mis.quantizers.noise import Noise
 from mis.quantizers.noise_like import NoiseLike
@@ -47,9 +50,16 @@ __all__ = [
     "FP4",
     "FP8",
     "GPTQ",
+    "MXFP4",
     "NF4",
+    "NVFP4",
+    "Q4",
+    "Q8",
     "QUANTIZERS",
+    "TQ1",
+    "TQ2",
     "AdaRound",
+    "Blocks",
     "Calibration",
     "Cell",
     "Chain",
@@ -61,6 +71,7 @@ __all__ = [
     "Full",
     "Grid",
     "Hat",
+    "Masked",
     "Noise",
     "NoiseLike",
     "Noisy",
@@ -85,6 +96,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
         *(Full, Sign, Ternary, Uniform, PowerOfTwo, Codebook, NF4, FP8, FP4, Stochastic),
         *(Prune, Noise, Dorefa),
         *(GPTQ, AdaRound, BRECQ),
+        *(Q4, Q8, TQ1, TQ2, MXFP4, NVFP4),
     )
 }
 
@@ -121,7 +133,7 @@ def parse(name: str) -> Quantizer:
 
 
 def quantize(quantizer: Quantizer, params: Any, key: Any = None) -> Any:
-    """Release a network: every layer on a grid of its own.
+    """Release a network: every layer by a channel of its own.
 
     Parameters
     ----------
@@ -148,4 +160,5 @@ def quantize(quantizer: Quantizer, params: Any, key: Any = None) -> Any:
         kind = type(params).__name__
         raise InvalidInput(f"quantize: expected params a list or tuple of layers, got a {kind}.")
     keys = [None] * len(params) if key is None else jax.random.split(key, len(params))
-    return type(params)(quantizer(layer, key=k) for layer, k in zip(params, keys, strict=True))
+    each = zip(quantizer.fit_network(params), params, keys, strict=True)
+    return type(params)(channel.apply(layer, key=k) for channel, layer, k in each)
