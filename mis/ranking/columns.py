@@ -52,6 +52,9 @@ ATTACKS = {
     "loss": _attack("Attack on outputs: one threshold on the loss for all examples."),
     "calibrated_loss": _attack("Attack on outputs: loss less its mean over networks without the example."),
     "lira_decoded": _attack("LiRA on the outputs of the network that the released codes let one expect."),
+    "lira_unadapted": _attack(
+        "LiRA by an attacker who ignores the release: shadows in full precision, target as released."
+    ),
     "whitebox": _attack("Attack on the released weights: linear scores by layer, joined with lira_decoded."),
     "combined": _attack("All the other attacks asked for, joined by a logistic regression."),
 }
