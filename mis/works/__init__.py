@@ -30,4 +30,11 @@ WORKS: dict[str, Work] = {
         takes={"quick": "1 to 2 minutes", "default": "about 20 minutes", "full": "hours"},
         needs="nothing; cifar-10 from --folder where tasks name it",
     ),
+    "calibrated": Work(
+        place="mis.works.calibrated",
+        asks="Does quantizing after training to 1.58 bits protect members tenfold, also from an attacker who adapts?",
+        work="Bits for Privacy (arXiv:2512.15335): AdaRound, BRECQ and OBC against LiRA",
+        takes={"quick": "2 to 4 minutes", "default": "about 20 minutes", "full": "a day on a GPU"},
+        needs="nothing; --full cifar-10 from --folder",
+    ),
 }

@@ -15,6 +15,7 @@ from scipy import stats
 from mis.attacks.crossfit import mean_over_networks
 from mis.numerics.checks import InvalidInput
 from mis.ranking import Ranking, rank
+from mis.ranking.performance import Performance
 from mis.ranking.progress import track
 from mis.results import Interval
 from mis.store import Store
@@ -26,9 +27,12 @@ __all__ = [
     "beside",
     "each",
     "less",
+    "of_column",
     "of_networks",
     "over_pools",
     "paired",
+    "performs_better",
+    "pooled",
     "ranked",
     "ratio",
     "rows_of",
@@ -37,6 +41,9 @@ __all__ = [
 ]
 
 LEVEL = 0.95
+
+# How the kinds of a ranking's intervals are put together; others are of one pool alone.
+STUDENT, NORMAL = "attack", "monte-carlo"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +104,7 @@ def rows_of(experiment: Experiment, ranking: Ranking, names: Sequence[str]) -> l
         one: dict[str, Any] = {
             "experiment": experiment.name,
             "task": experiment.task,
+            "model": experiment.model,
             "seed": experiment.seed,
         }
         one |= {"release": row.release} | {name: row[name] for name in names}
@@ -125,39 +133,54 @@ def over_pools(intervals: Sequence[Interval], num_folds: int | None, level: floa
     Parameters
     ----------
     intervals
-        Symmetric ones, of pools that share nothing: Student's with ``num_folds - 1`` degrees of freedom, or normal.
+        Symmetric ones: Student's with ``num_folds - 1`` degrees of freedom, or normal.
     num_folds
-        As of the rankings; None for normal intervals.
+        As of the rankings: networks of different pools share nothing, and the variances of independent means add,
+        degrees of freedom by Welch and Satterthwaite. None for normal intervals, those of performance: pools share
+        held-out examples, so their errors are taken as if they were one, on the wide side.
     level
         Of the result.
 
     Notes
     -----
-    Variances of independent means add; degrees of freedom by Welch and Satterthwaite. The mean over these pools is
-    what is covered: pools differ by more than networks do, and new ones are not spoken of.
+    The mean over these pools is what is covered: pools differ by more than networks do, and new ones are not spoken of.
 
     Examples
     --------
     >>> one = Interval(lower=0.1, value=0.2, upper=0.3, kind="attack", level=0.95)
     >>> over_pools([one], 8) == one
     True
-    >>> over_pools([one, one], 8).width < one.width
+    >>> over_pools([one, one], 8).width < one.width == over_pools([one, one], None).width
     True
     """
-    degrees = np.inf if num_folds is None else num_folds - 1.0
-    half = np.array([one.width / 2.0 for one in intervals])
-    scale = np.array([stats.t.isf((1.0 - one.level) / 2.0, degrees) for one in intervals])
-    variances = (half / scale) ** 2
-    value = float(np.mean([one.value for one in intervals]))
-    total = float(variances.sum())
-    if total > 0.0 and np.isfinite(degrees):
-        degrees = total**2 / float((variances**2).sum() / degrees)
-    error = float(np.sqrt(total)) / len(intervals)
-    wide = error * float(stats.t.isf((1.0 - level) / 2.0, degrees)) if error else 0.0
-    if len(intervals) == 1 and level == intervals[0].level:
+    if (
+        len(set(intervals)) == 1
+        and level == intervals[0].level
+        and (len(intervals) == 1 or num_folds is None)
+    ):
         # The same to the last digit.
         return intervals[0]
-    return Interval(lower=value - wide, value=value, upper=value + wide, kind=intervals[0].kind, level=level)
+    degrees = np.inf if num_folds is None else num_folds - 1.0
+    errors = np.array([one.width / 2.0 / stats.t.isf((1.0 - one.level) / 2.0, degrees) for one in intervals])
+    if num_folds is None:
+        error = float(errors.mean())
+    else:
+        error = float(np.sqrt((errors**2).sum())) / len(errors)
+        degrees *= float((errors**2).sum() ** 2 / (errors**4).sum()) if error else 1.0
+    value = float(np.mean([one.value for one in intervals]))
+    half = float(error * stats.t.isf((1.0 - level) / 2.0, degrees))
+    return Interval(lower=value - half, value=value, upper=value + half, kind=intervals[0].kind, level=level)
+
+
+def of_column(rankings: Sequence[Ranking], release: str, column: str, level: float = LEVEL) -> Interval:
+    """Return a column of one release as its mean over pools; ``ATTACK_tpr_at_fpr_01`` is the rate of any attack."""
+    found = []
+    for ranking in rankings:
+        row = ranking[release]
+        attack = column.removesuffix("_tpr_at_fpr_01")
+        found.append(row.tpr_of[attack] if attack in row.tpr_of and attack != column else row[column])
+    folds = rankings[0].about["num_folds"] if found[0].kind == STUDENT else None
+    return over_pools(found, folds, level)
 
 
 def of_networks(ranking: Ranking, release: str) -> np.ndarray:
@@ -173,6 +196,19 @@ def paired(rankings: Sequence[Ranking], first: str, second: str, level: float = 
     folds = rankings[0].about["num_folds"]
     differences = [of_networks(one, first) - of_networks(one, second) for one in rankings]
     return over_pools([mean_over_networks(values, folds) for values in differences], folds, level)
+
+
+def performs_better(rankings: Sequence[Ranking], first: str, second: str, level: float = LEVEL) -> Interval:
+    """Return by how much one release performs better than another, paired by network and by held-out example."""
+    found = []
+    for ranking in rankings:
+        names = [row.release for row in ranking]
+        one, other = (ranking.performances[names.index(name)] for name in (first, second))
+        difference = Performance(
+            of_networks=one.of_networks - other.of_networks, of_examples=one.of_examples - other.of_examples
+        )
+        found.append(difference.interval(LEVEL))
+    return over_pools(found, None, level)
 
 
 def less(first: Interval, second: Interval) -> Interval:
@@ -254,3 +290,28 @@ def table_text(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> s
     """Return rows as lines in columns, ``names`` the heading of each column by its name; what is missing is empty."""
     lines = [["" if row.get(name) is None else number(row[name]) for name in names] for row in rows]
     return columns(list(names.values()), lines)
+
+
+def pooled(rows: Sequence[Mapping[str, Any]], num_folds: int, level: float = LEVEL) -> list[dict[str, Any]]:
+    """Return a row for each task, network and release: means over the pools, with the intervals of ``over_pools``.
+
+    Plain numbers are averaged; what a pool is without, or intervals of other kinds, is left out.
+    """
+    groups: dict[tuple, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault((row["task"], row["model"], row["release"]), []).append(row)
+    return [_mean_row(of_release, num_folds, level) for of_release in groups.values()]
+
+
+def _mean_row(rows: Sequence[Mapping[str, Any]], num_folds: int, level: float) -> dict[str, Any]:
+    found: dict[str, Any] = {**rows[0], "experiment": rows[0]["task"], "seed": None, "pools": len(rows)}
+    folds = {STUDENT: num_folds, NORMAL: None}
+    for name in [name for name in rows[0] if name not in ("experiment", "seed")]:
+        values: list[Any] = [row.get(name) for row in rows]
+        if all(isinstance(value, Interval) and value.kind in folds for value in values):
+            found[name] = over_pools(values, folds[values[0].kind], level)
+        elif all(isinstance(value, float) for value in values):
+            found[name] = float(np.mean(values))
+        elif any(value != values[0] for value in values) or isinstance(values[0], Interval):
+            found[name] = None
+    return found

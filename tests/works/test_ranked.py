@@ -39,9 +39,10 @@ def test_one_pool_at_another_level_is_that_of_its_networks(rng):
     assert found.lower == pytest.approx(mean_over_networks(values, 8, 0.999).lower, rel=1e-12)
 
 
-def test_normal_intervals_stay_normal():
-    found = ranked.over_pools([interval(0.1, 0.2, 0.3)] * 4, None)
-    assert found.width == pytest.approx(0.1, rel=1e-12)
+def test_normal_intervals_share_their_examples():
+    found = ranked.over_pools([interval(0.1, 0.2, 0.3), interval(0.2, 0.4, 0.6)], None, 0.99)
+    assert found.value == pytest.approx(0.3)
+    assert found.width / 2 == pytest.approx(0.15 / stats.norm.isf(0.025) * stats.norm.isf(0.005), rel=1e-12)
     nothing = ranked.over_pools([Interval.point(0.5, "exact")] * 2, 8)
     assert (nothing.lower, nothing.upper) == (0.5, 0.5)
 
