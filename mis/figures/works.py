@@ -63,6 +63,8 @@ def attackers(
             axes.set_title(plain(title))
             axes.set_xlabel(axis)
             axes.set_xlim(left=min(start, axes.get_xlim()[0]))
+            axes.set_ylim(-0.6, len(rows) - 0.4)
+            axes.axvline(start, color="0.6", linewidth=0.8, zorder=0)
         for axes in list(grid.flat)[len(panels) :]:
             axes.set_axis_off()
         legend(figure)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 if TYPE_CHECKING:
     from mis.models.base import Model
 
-__all__ = ["exchanged", "patches", "replace_in_order"]
+__all__ = ["exchanged", "in_order", "patches", "replace_in_order"]
 
 _EXCHANGE: contextvars.ContextVar[Callable | None] = contextvars.ContextVar("exchange", default=None)
 
@@ -92,6 +93,30 @@ def replace_in_order(
     with _exchanging(exchange):
         model.apply(jax.tree.unflatten(jax.tree.structure(model.unpack(layers)), leaves), features)
     return met
+
+
+def in_order(model: "Model") -> list[int]:
+    """Return the numbers of the matrices whose tensors a network meets, in the order in which it does.
+
+    Examples
+    --------
+    >>> from mis.models import ResNet8
+    >>> model = ResNet8(input_shape=(8, 8, 1), num_classes=3, width=2)
+    >>> [model.layout.groups[number].name for number in (in_order(model)[0], in_order(model)[-1])]
+    ['stem/kernel', 'head/kernel']
+    """
+    order: list[int] = []
+
+    def run(layers, features):
+        def same(number, _):
+            order.append(number)
+            return layers[number]
+
+        replace_in_order(model, layers, features, same)
+
+    layers = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in model.shapes]
+    jax.eval_shape(run, layers, model.take(np.zeros((1, *model.input_shape), np.float32)))
+    return order
 
 
 def patches(images: jax.Array, kernel: Sequence[int], stride: int, padding: str) -> jax.Array:

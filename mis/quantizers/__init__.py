@@ -31,6 +31,7 @@ from mis.quantizers.floats import FP4, FP8
 from mis.quantizers.full import Full
 from mis.quantizers.gptq import GPTQ
 from mis.quantizers.joint import Joint
+from mis.quantizers.masked import Masked
 from mis.quantizers.nf4 import NF4
 from mis.quantizers.noise import Noise
 from mis.quantizers.noise_like import NoiseLike
@@ -63,6 +64,7 @@ __all__ = [
     "Grid",
     "Hat",
     "Joint",
+    "Masked",
     "Noise",
     "NoiseLike",
     "Noisy",
@@ -125,7 +127,7 @@ def parse(name: str) -> Quantizer:
 
 
 def quantize(quantizer: Quantizer, params: Any, key: Any = None) -> Any:
-    """Release a network: every layer on a grid of its own.
+    """Release a network: every layer by a channel of its own.
 
     Parameters
     ----------
@@ -152,4 +154,5 @@ def quantize(quantizer: Quantizer, params: Any, key: Any = None) -> Any:
         kind = type(params).__name__
         raise InvalidInput(f"quantize: expected params a list or tuple of layers, got a {kind}.")
     keys = [None] * len(params) if key is None else jax.random.split(key, len(params))
-    return type(params)(quantizer(layer, key=k) for layer, k in zip(params, keys, strict=True))
+    each = zip(quantizer.fit_network(params), params, keys, strict=True)
+    return type(params)(channel.apply(layer, key=k) for channel, layer, k in each)

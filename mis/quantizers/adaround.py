@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from mis.quantizers.base import Calibration
 from mis.quantizers.calibrated import Calibrated, Realised, losses, times_moments
 from mis.quantizers.fields import integer_field
 from mis.quantizers.rounding import learned_codes
@@ -44,7 +43,7 @@ class AdaRound(Calibrated):
     family: ClassVar[str] = "adaround"
     steps: int = integer_field(500, "steps", at_least=1, at_most=10**6)
 
-    def fit_network(self, tensors: Sequence[Any], calibration: Calibration) -> list[Realised]:
+    def fit_network(self, tensors: Sequence[Any], calibration: Any = None) -> list[Realised]:
         """Return what each tensor is released as; see ``Quantizer.fit_network``."""
 
         def learn(weights, lattice, inputs, codes):

@@ -22,7 +22,7 @@ from mis.quantizers.channels import Channel
 from mis.quantizers.fields import check, written
 from mis.quantizers.weights import floats, traced, wide
 
-__all__ = ["Calibration", "Quantizer"]
+__all__ = ["Calibration", "Quantizer", "fit_each"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +52,9 @@ class Quantizer(abc.ABC):
     """
 
     family: ClassVar[str]
+
+    by_extremes: ClassVar[bool] = False
+    """Whether the grid depends on nothing but 0, the largest and the smallest weight: more zeros change nothing."""
 
     def __post_init__(self):
         check(self)
@@ -94,30 +97,35 @@ class Quantizer(abc.ABC):
         InvalidInput
             Where they are not.
         """
+        return self._fit(self.taken(weights))
+
+    def taken(self, weights: Any) -> Any:
+        """Return weights in the precision that grids are fitted in, or refuse them; see ``fit``."""
         weights = wide(floats(type(self).__name__, weights))
         if traced(weights):
             xp = weights.__array_namespace__()
             # What cannot be refused shows: every statistic of these weights is NaN.
             weights = xp.where(xp.isfinite(weights).all(), weights, np.nan)
-        return self._fit(weights)
+        return weights
 
     @property
     def num_calibration(self) -> int:
         """Examples that ``fit_network`` asks for."""
         return 0
 
-    def fit_network(self, tensors: Sequence[Any], calibration: "Calibration") -> list[Any]:  # noqa: ARG002
+    def fit_network(self, tensors: Sequence[Any], calibration: Any = None) -> list[Any]:  # noqa: ARG002
         """Return what each tensor of a network goes through; every tensor by itself, unless overridden.
 
         A calibrated quantizer overrides this and ``num_calibration``, and refuses ``fit``: what it does to a tensor
-        depends on examples.
+        depends on examples. One with something in common to all tensors overrides this, ``fit`` then being that of a
+        network of one.
 
         Parameters
         ----------
         tensors
             The weights, tensor by tensor.
         calibration
-            What the network does with calibration examples.
+            A ``Calibration``, what the network does with examples; None where ``num_calibration`` is 0.
         """
         return [self.fit(weights) for weights in tensors]
 
@@ -132,3 +140,28 @@ class Quantizer(abc.ABC):
     def __call__(self, weights: Any, *, key: Any = None) -> Any:
         """Fit a grid to ``weights`` and release them on it."""
         return self.fit(weights).apply(weights, key=key)
+
+
+def fit_each(quantizers: Sequence[Quantizer], tensors: Sequence[Any]) -> list[Channel]:
+    """Return what each tensor of a network goes through, those of one quantizer together.
+
+    Parameters
+    ----------
+    quantizers
+        For each tensor its own; none that is calibrated.
+    tensors
+        The weights.
+
+    Examples
+    --------
+    >>> from mis.quantizers import Full, Prune
+    >>> prune = Prune(zeros=0.5, globally=True)
+    >>> [type(channel).__name__ for channel in fit_each([prune, Full()], [np.ones(3), np.ones(2)])]
+    ['DeadZone', 'Exact']
+    """
+    found: dict[int, Channel] = {}
+    for quantizer in dict.fromkeys(quantizers):
+        places = [k for k, other in enumerate(quantizers) if other == quantizer]
+        fitted = quantizer.fit_network([tensors[k] for k in places])
+        found |= dict(zip(places, fitted, strict=True))
+    return [found[k] for k in range(len(tensors))]

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from mis.quantizers.base import Calibration
 from mis.quantizers.calibrated import Calibrated, Realised
 from mis.quantizers.fields import integer_field
 from mis.quantizers.rounding import learned_codes
@@ -39,7 +38,7 @@ class BRECQ(Calibrated):
     family: ClassVar[str] = "brecq"
     steps: int = integer_field(200, "steps", at_least=1, at_most=10**6)
 
-    def fit_network(self, tensors: Sequence[Any], calibration: Calibration) -> list[Realised]:
+    def fit_network(self, tensors: Sequence[Any], calibration: Any = None) -> list[Realised]:
         """Return what each tensor is released as; see ``Quantizer.fit_network``."""
         weights = [self.taken(tensor) for tensor in tensors]
         lattices = [self.lattice(tensor) for tensor in weights]

@@ -1,6 +1,7 @@
 """Pruning, then a quantizer of the survivors."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,7 +10,8 @@ import numpy as np
 from mis.numerics.checks import UnsupportedSetting, refuse
 from mis.quantizers.base import Quantizer
 from mis.quantizers.channels import Channel
-from mis.quantizers.prune import Prune, least_survivor, num_zeroed
+from mis.quantizers.masked import Masked
+from mis.quantizers.prune import Prune, num_zeroed
 
 __all__ = ["Chain"]
 
@@ -19,15 +21,17 @@ class Chain(Quantizer):
     """Prune a tensor, then quantize the survivors on a grid fitted to them alone; zeros stay zero.
 
     A survivor keeps its sign, or becomes 0 where its level would have another. So the release is a grid again, of the
-    second quantizer's levels and 0, with one cell for everything released as 0.
+    second quantizer's levels and 0, with one cell for everything released as 0. After pruning at random it is the
+    second's release, masked.
 
     Parameters
     ----------
     first
         What prunes.
     second
-        A deterministic quantizer with levels. Per channel it fits each channel with the pruned weights as zeros, which
-        no largest or smallest weight depends on.
+        A deterministic quantizer with levels. Per channel, and after pruning globally, it is fitted with the pruned
+        weights as zeros; so after pruning globally, when how many survive in a tensor is not known before, it must be
+        one whose grid depends on nothing but the largest and the smallest weight.
 
     Examples
     --------
@@ -42,13 +46,23 @@ class Chain(Quantizer):
 
     def __post_init__(self):
         if not isinstance(self.first, Prune):
-            raise refuse("Chain", "first", "a Prune", self.first)
+            raise refuse(
+                "Chain", "first", "a Prune, as nothing else leaves survivors to quantize", self.first
+            )
+        if isinstance(self.second, Chain):
+            raise UnsupportedSetting("Chain", f"{self.name} prunes twice; take the larger share once.")
         if not (isinstance(self.second, Quantizer) and math.isfinite(self.second.num_levels)):
             raise refuse("Chain", "second", "a quantizer with levels", self.second)
         if not self._trial.is_sharp:
             raise UnsupportedSetting(
                 "Chain",
                 f"{self.second.name} rounds at random, so what it releases has no cell; choose another.",
+            )
+        if self.first.globally and not self.second.by_extremes:
+            raise UnsupportedSetting(
+                "Chain",
+                f"{self.second.name} fits all survivors of a tensor, whose number is not fixed after "
+                f"{self.first.name}; prune by tensor, or take uniform, power-of-two, nf4, fp4 or fp8.",
             )
 
     @property
@@ -72,18 +86,32 @@ class Chain(Quantizer):
 
     @property
     def bits(self) -> float:
-        """Of the second's format, or log2 of the levels where these need more."""
+        """Of the second's format, or log2 of the levels if more; after a random choice of the survivors only."""
+        if self.first.random:
+            return self.second.bits * (1 - self.first.zeros)
         return max(self.second.bits, math.log2(self.num_levels))
 
     def _fit(self, weights: Any) -> Channel:
-        """Return the grid of the survivors with the dead zone in it."""
-        xp = weights.__array_namespace__()
-        magnitude, zeros = xp.abs(weights), self.first.zeros
-        threshold = least_survivor(weights, zeros)
-        if getattr(self.second, "channel", False):
-            survivors = xp.where(magnitude < threshold, 0, weights)
+        """Return the grid of the survivors with the dead zone in it, or masked."""
+        return self._of_survivors(self.first._fit(weights), weights)
+
+    def fit_network(self, tensors: Sequence[Any], calibration: Any = None) -> list[Channel]:  # noqa: ARG002
+        """Return what each tensor of a network goes through, pruned together if asked."""
+        tensors = [self.taken(weights) for weights in tensors]
+        each = zip(self.first.fit_network(tensors), tensors, strict=True)
+        return [self._of_survivors(pruned, weights) for pruned, weights in each]
+
+    def _of_survivors(self, pruned: Any, weights: Any) -> Channel:
+        """Return the second's channel, fitted to what the first leaves, behind the first."""
+        if isinstance(pruned, Masked):
+            survivors = weights.ravel()[np.flatnonzero(pruned.survives)]
+            if getattr(self.second, "channel", False):
+                survivors = pruned.apply(weights)
+            return Masked(survives=pruned.survives, inner=self.second._fit(survivors))
+        if self.first.globally or getattr(self.second, "channel", False):
+            survivors = pruned.apply(weights)
         else:
             # The largest, of which there are as many whatever the weights are: of equal ones the rest may be missing.
-            order = xp.argsort(magnitude.ravel())
-            survivors = weights.ravel()[order[num_zeroed(weights.size, zeros) :]]
-        return self.second._fit(survivors).pruned(threshold)
+            order = weights.__array_namespace__().argsort(abs(weights).ravel())
+            survivors = weights.ravel()[order[num_zeroed(weights.size, self.first.zeros) :]]
+        return self.second._fit(survivors).pruned(pruned.threshold)

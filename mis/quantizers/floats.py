@@ -46,6 +46,7 @@ class FP8(Quantizer):
     """
 
     family: ClassVar[str] = "fp8-e4m3"
+    by_extremes: ClassVar[bool] = True
     scale: str | float = scale_field()
 
     @property
@@ -87,6 +88,7 @@ class FP4(Quantizer):
     """
 
     family: ClassVar[str] = "fp4-e2m1"
+    by_extremes: ClassVar[bool] = True
     scale: str | float = scale_field()
 
     @property

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from mis.quantizers.base import Calibration
 from mis.quantizers.calibrated import Calibrated, Lattice, Realised, moments
 from mis.quantizers.fields import flag, share_field
 
@@ -58,7 +57,7 @@ class GPTQ(Calibrated):
     damp: float = share_field(0.01, "damp", within="> 0")
     stored: bool = flag("stored")
 
-    def fit_network(self, tensors: Sequence[Any], calibration: Calibration) -> list[Realised]:
+    def fit_network(self, tensors: Sequence[Any], calibration: Any = None) -> list[Realised]:
         """Return what each tensor is released as; see ``Quantizer.fit_network``."""
 
         def learn(weights, lattice, inputs, _):

@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mis.numerics.checks import InvalidInput, refuse
+from mis.numerics.checks import InvalidInput, UnsupportedSetting, refuse
 from mis.quantizers import fields
 from mis.quantizers.base import Quantizer
 from mis.quantizers.channels import FULL_BITS, Grid, StochasticGrid
@@ -50,7 +50,13 @@ def parse_gradient(name: str) -> Quantizer:
     """
     if not isinstance(name, str):
         raise refuse("quantizers.parse_gradient", "name", "text", name)
-    return fields.read(name, GRADIENTS)
+    quantizer = fields.read(name, GRADIENTS)
+    if isinstance(quantizer, Prune) and (quantizer.globally or quantizer.random):
+        raise UnsupportedSetting(
+            "quantizers.parse_gradient",
+            "gradients are pruned by tensor, prune-PERCENT, or together, top-PERCENT.",
+        )
+    return quantizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,11 +108,7 @@ def release(quantizer: Quantizer, gradient: Sequence[Any], key: Any = None) -> R
     if not tensors or not all(tensor.size for tensor in tensors):
         raise InvalidInput("quantizers.release: expected gradient at least one tensor, none of them empty.")
     keys = [None] * len(tensors) if key is None else list(jax.random.split(key, len(tensors)))
-    if isinstance(quantizer, Top):
-        shared = quantizer.fit(np.concatenate([tensor.ravel() for tensor in tensors]))
-        channels = [shared] * len(tensors)
-    else:
-        channels = [quantizer.fit(tensor) for tensor in tensors]
+    channels = quantizer.fit_network(tensors)
     values = [
         channel.apply(tensor, key=k) for channel, tensor, k in zip(channels, tensors, keys, strict=True)
     ]

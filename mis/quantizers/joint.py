@@ -1,5 +1,6 @@
 """What several deterministic quantizers of the same weights tell together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -95,7 +96,16 @@ class Joint(Quantizer):
         return sum(quantizer.bits for quantizer in self.quantizers)
 
     def _fit(self, weights: Any) -> Channel:
-        channels: list[Any] = [quantizer._fit(weights) for quantizer in self.quantizers]
+        return self._intersected([quantizer._fit(weights) for quantizer in self.quantizers], weights)
+
+    def fit_network(self, tensors: Sequence[Any], calibration: Any = None) -> list[Channel]:  # noqa: ARG002
+        """Return the cells of each tensor of a network."""
+        tensors = [self.taken(weights) for weights in tensors]
+        of_tensor = zip(*(quantizer.fit_network(tensors) for quantizer in self.quantizers), strict=True)
+        return [self._intersected(list(channels), w) for channels, w in zip(of_tensor, tensors, strict=True)]
+
+    @staticmethod
+    def _intersected(channels: list[Any], weights: Any) -> Channel:
         for channel in channels:
             if isinstance(channel, Exact):
                 return channel

@@ -43,6 +43,7 @@ class NF4(Quantizer):
     """
 
     family: ClassVar[str] = "nf4"
+    by_extremes: ClassVar[bool] = True
     scale: str | float = scale_field()
 
     @property

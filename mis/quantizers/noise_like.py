@@ -1,5 +1,6 @@
 """Gaussian noise with the squared error of a quantizer: what the quantizer does beyond being inexact."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from mis.numerics.checks import UnsupportedSetting, refuse
 from mis.quantizers.base import Quantizer
-from mis.quantizers.channels import Noisy
+from mis.quantizers.channels import Channel, Noisy
 from mis.quantizers.noise import root_mean_square
 
 __all__ = ["NoiseLike"]
@@ -63,4 +64,14 @@ class NoiseLike(Quantizer):
 
     def _fit(self, weights: Any) -> Noisy:
         """Return the noise of the other's error."""
-        return Noisy(sd=root_mean_square(self.like._fit(weights).apply(weights) - weights))
+        return self._beside(self.like._fit(weights), weights)
+
+    def fit_network(self, tensors: Sequence[Any], calibration: Any = None) -> list[Noisy]:  # noqa: ARG002
+        """Return the noise of the other's error on each tensor of a network."""
+        tensors = [self.taken(weights) for weights in tensors]
+        each = zip(self.like.fit_network(tensors), tensors, strict=True)
+        return [self._beside(channel, weights) for channel, weights in each]
+
+    @staticmethod
+    def _beside(channel: Channel, weights: Any) -> Noisy:
+        return Noisy(sd=root_mean_square(channel.apply(weights) - weights))

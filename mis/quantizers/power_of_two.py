@@ -35,6 +35,7 @@ class PowerOfTwo(Quantizer):
     """
 
     family: ClassVar[str] = "power-of-two"
+    by_extremes: ClassVar[bool] = True
     bits: int = integer_field(4, at_least=2, at_most=6)  # type: ignore[assignment]
 
     @property

@@ -1,5 +1,6 @@
 """The largest entries of a whole gradient as they are, zero for the others."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,7 +18,8 @@ __all__ = ["Top"]
 class Top(Quantizer):
     """The largest magnitudes as they are, the others zero; of a gradient one threshold for all its tensors.
 
-    ``Prune`` sets a share of each tensor to zero; here layers of small gradients may vanish.
+    ``Prune`` sets a share of each tensor to zero, or keeps at least one entry of each; here layers of small gradients
+    may vanish.
 
     Parameters
     ----------
@@ -50,3 +52,8 @@ class Top(Quantizer):
 
     def _fit(self, weights: Any) -> DeadZone:
         return DeadZone(threshold=least_survivor(weights, 1 - self.kept))
+
+    def fit_network(self, tensors: Sequence[Any], calibration: Any = None) -> list[DeadZone]:  # noqa: ARG002
+        """Return one threshold for all tensors."""
+        xp = tensors[0].__array_namespace__()
+        return [self.fit(xp.concatenate([tensor.ravel() for tensor in tensors]))] * len(tensors)

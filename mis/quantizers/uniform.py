@@ -54,6 +54,7 @@ class Uniform(Quantizer):
     """
 
     family: ClassVar[str] = "uniform"
+    by_extremes: ClassVar[bool] = True
     bits: int = integer_field(4, at_least=2, at_most=8)  # type: ignore[assignment]
     asymmetric: bool = flag("asymmetric")
     channel: bool = flag("channel")

@@ -48,7 +48,7 @@ class LocalFit:
 
     def advantage(self, quantizer: Quantizer, level: float) -> Interval:
         """Return the predicted advantage of the best attack on released networks, conditional on the pool."""
-        is_sharp = all(quantizer.fit(weights).is_sharp for weights in self.mean)
+        is_sharp = all(channel.is_sharp for channel in quantizer.fit_network(self.mean))
         return theory.local(
             influence=2.0 * self.influence,
             covariance=self.covariance,

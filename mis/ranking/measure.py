@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -217,8 +217,8 @@ def _of_weights(
     local = networks.local
     if not isinstance(local, LocalFit):
         return columns, {"local": local.rstrip(".")}
-    if of.vectors != "merged":
-        return columns, {"local": "it takes vectors on the grid of their tensors"}
+    if of.vectors != "merged" or of.exact_ends:
+        return columns, {"local": "it takes every layer quantized, vectors on the grid of their tensors"}
     return columns | {"local": local.advantage(of.quantizer, networks.level)}, {}
 
 
@@ -251,13 +251,13 @@ def joint_compression(of: Sequence[Compression]) -> Compression:
     Raises
     ------
     UnsupportedSetting
-        Where they have no cells, or other rules for vectors.
+        Where they have no cells, or other rules for vectors or for the ends.
     """
-    if len({one.vectors for one in of}) > 1:
-        raise UnsupportedSetting("rank", "the releases treat vectors differently")
+    if any(not one.parts_as(of[0]) for one in of):
+        raise UnsupportedSetting("rank", "the releases treat vectors, or the ends, differently")
     if len(of) == 1:
         return of[0]
-    both = Compression(quantizer=Joint(quantizers=tuple(one.quantizer for one in of)), vectors=of[0].vectors)
+    both = replace(of[0], quantizer=Joint(quantizers=tuple(one.quantizer for one in of)))
     # Refuses what has no cells before anything is computed.
     both.quantizer.fit(np.array([-1.0, 1.0]))
     return both

@@ -149,8 +149,8 @@ def decoded_outputs(published: Sequence[Published], is_shadow: np.ndarray) -> np
     first = published[0]
     if any(one.networks is not first.networks for one in published):
         raise UnsupportedSetting("rank", "the releases are not of the same trained weights.")
-    if any(one.compression.vectors != first.compression.vectors for one in published):
-        raise UnsupportedSetting("rank", "the releases treat vectors differently.")
+    if any(not one.compression.parts_as(first.compression) for one in published):
+        raise UnsupportedSetting("rank", "the releases treat vectors, or the ends, differently.")
     as_it_is = [one for one in published if not any(one.observed)]
     if as_it_is:
         return as_it_is[0].pool_outputs

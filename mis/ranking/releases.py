@@ -32,6 +32,7 @@ GRAMMAR = {
     "rounds-ROUNDS:": "pruned in rounds, equal shares of what is left, and trained on after each",
     "rewind-STEP:": "after pruning the survivors go back to where they were then, 0 to the start, and train again",
     "exact-vectors:": "biases, gains and running statistics are released as they are",
+    "exact-ends:": "the first and the last layer are released as they are",
     "own-vectors:": "each of these has a grid of its own, instead of its tensor's",
     "from-nonmembers:": "calibrated on examples of the pool that did not train the network, not on some that did",
     "from-heldout:": "calibrated on examples outside the pool",
@@ -51,6 +52,8 @@ class Release:
         What its tensors go through: a quantizer, pruning, noise, a chain of them, or full precision.
     vectors
         What becomes of biases, gains and running statistics, see ``mis.training.Compression``.
+    exact_ends
+        Whether the first and the last layer are released as they are.
     source
         Where calibration examples come from, for each network its own: ``members``, those that it was trained on,
         ``nonmembers``, others of the pool, or ``heldout``, outside the pool. These also measure performance; none of
@@ -83,6 +86,7 @@ class Release:
 
     transform: Quantizer = FULL
     vectors: str = "merged"
+    exact_ends: bool = False
     source: str = "members"
     qat: bool = False
     tuning_steps: int = 0
@@ -145,6 +149,7 @@ class Release:
         words += [f"rewind-{self.rewind}"] if self.rewind is not None else []
         words += [f"tune-{self.tuning_steps}"] if self.tuning_steps else []
         words += [f"{self.vectors}-vectors"] if self.vectors != "merged" else []
+        words += ["exact-ends"] if self.exact_ends else []
         words += [f"from-{self.source}"] if self.source != "members" else []
         stopped_only = words and words == words[:1] and self.num_steps and isinstance(self.transform, Full)
         return ":".join(words if stopped_only else [*words, last])
@@ -157,7 +162,7 @@ class Release:
     @cached_property
     def compression(self) -> Compression:
         """What the matrices of a network go through."""
-        return Compression(quantizer=self.transform, vectors=self.vectors)
+        return Compression(quantizer=self.transform, vectors=self.vectors, exact_ends=self.exact_ends)
 
     @property
     def tuned(self) -> bool:
@@ -318,6 +323,8 @@ def _one(name: str) -> Release:
             option = ("num_steps", int(number))
         elif word in ("exact-vectors", "own-vectors"):
             option = ("vectors", head)
+        elif word == "exact-ends":
+            option = ("exact_ends", True)
         elif head == "from" and number in SOURCES:
             option = ("source", number)
         else:

@@ -140,7 +140,7 @@ def local(
     if correlation is None and method == "linear":
         raise UnsupportedSetting(WHERE, "method='linear' needs the full covariance; use 'diagonal'.")
     tensors = _tensors(mean, psi.shape[1])
-    channels = [quantizer.fit(w) for w in tensors]
+    channels = quantizer.fit_network(tensors)
     sd = np.sqrt(variance / n)
     # Beyond this everything is told, and squares overflow.
     shift = np.clip(psi / (n * sd), -1e100, 1e100)

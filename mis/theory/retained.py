@@ -16,7 +16,7 @@ from mis.numerics.checks import (
     refuse,
     unmasked,
 )
-from mis.quantizers.base import Quantizer
+from mis.quantizers.base import Quantizer, fit_each
 from mis.quantizers.joint import Joint
 from mis.results import Interval
 
@@ -48,7 +48,7 @@ def retained_information(
     ----------
     weights
         One tensor, or a list of tensors (a network's layers); the quantizer fits a grid to each, and the last
-        axis of a tensor holds its channels.
+        axis of a tensor holds its channels. What is fitted to a network, as pruning globally is, sees them together.
     spread
         Standard deviation of each weight's fluctuation over the training data, in the same structure, or one
         number for all. Zero is legal: such a weight does not move and keeps nothing (2/pi exactly on an edge,
@@ -86,9 +86,8 @@ def retained_information(
     tensors = _tensors("theory.retained_information", "weights", weights)
     each = _each("theory.retained_information", quantizer, tensors)
     spreads = _like("theory.retained_information", "spread", spread, tensors)
-    shares = np.concatenate(
-        [q.fit(w).information(w, s).ravel() for q, w, s in zip(each, tensors, spreads, strict=True)]
-    )
+    of_tensors = zip(fit_each(each, tensors), tensors, spreads, strict=True)
+    shares = np.concatenate([channel.information(w, s).ravel() for channel, w, s in of_tensors])
     value = float(shares.mean())
     margin = float(stats.norm.isf((1 - level) / 2) * shares.std() / math.sqrt(shares.size))
     return Interval(
@@ -171,8 +170,8 @@ def weight_error(weights: Any, quantizer: Quantizer | Sequence[Quantizer]) -> fl
         raise InvalidInput("theory.weight_error: expected weights whose squares sum to a finite number.")
     if size == 0:
         raise InvalidInput("theory.weight_error: expected weights that are not all zero.")
-    errors = (np.sum(q.fit(w).squared_error(w)) for q, w in zip(each, tensors, strict=True))
-    return sum(map(float, errors)) / size
+    of_tensors = zip(fit_each(each, tensors), tensors, strict=True)
+    return sum(float(np.sum(channel.squared_error(w))) for channel, w in of_tensors) / size
 
 
 def code_entropy(weights: Any, quantizer: Quantizer | Sequence[Quantizer]) -> float:
@@ -190,7 +189,8 @@ def code_entropy(weights: Any, quantizer: Quantizer | Sequence[Quantizer]) -> fl
     """
     tensors = _tensors("theory.code_entropy", "weights", weights)
     each = _each("theory.code_entropy", quantizer, tensors)
-    bits = sum(w.size * q.fit(w).entropy(w) for q, w in zip(each, tensors, strict=True))
+    of_tensors = zip(fit_each(each, tensors), tensors, strict=True)
+    bits = sum(w.size * channel.entropy(w) for channel, w in of_tensors)
     return float(bits / sum(w.size for w in tensors))
 
 

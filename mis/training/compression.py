@@ -10,9 +10,10 @@ import numpy as np
 
 from mis.models import Model
 from mis.models.convolution import as_products
-from mis.models.inputs import replace_in_order
+from mis.models.inputs import in_order, replace_in_order
 from mis.numerics.checks import UnsupportedSetting, known, refuse
 from mis.quantizers import Calibration, Channel, Full, Quantizer
+from mis.quantizers.base import fit_each
 
 __all__ = ["VECTORS", "Compression"]
 
@@ -30,6 +31,13 @@ class Compression:
     vectors
         ``merged``: a bias meets the grid of its tensor, as one more row of its matrix, and a vector that belongs to
         no tensor has a grid of its own. ``own``: every vector has one. ``exact``: vectors are released as they are.
+    exact_ends
+        Whether the first and the last layer that the network multiplies with, their biases too, are released as they
+        are.
+
+    References
+    ----------
+    Zhou et al. (2016), DoReFa-Net, arXiv:1606.06160, section 2.7, on leaving the first and last layer alone.
 
     Examples
     --------
@@ -43,6 +51,7 @@ class Compression:
 
     quantizer: Quantizer
     vectors: str = "merged"
+    exact_ends: bool = False
 
     def __post_init__(self):
         if not isinstance(self.quantizer, Quantizer):
@@ -57,7 +66,11 @@ class Compression:
             raise UnsupportedSetting(
                 self.quantizer.name, f"{model.name} has vectors only, which are released as they are."
             )
-
+        if self.exact_ends and all(isinstance(one, Full) for one in self.quantizers(model)):
+            raise UnsupportedSetting(
+                self.quantizer.name,
+                f"{model.name} has no layer between its first and its last, which are released as they are.",
+            )
         count = self.quantizer.num_calibration
         if count:
             layers = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in model.shapes]
@@ -65,12 +78,12 @@ class Compression:
             jax.eval_shape(lambda layers: self.fit(model, layers, examples), layers)
 
     def bits(self, model: Model) -> float:
-        """Return the bits that a parameter takes on average, scales not counted; see ``Quantizer.bits``."""
-        if self.vectors != "exact":
-            return self.quantizer.bits
-        shapes = zip(model.shapes, model.tensor_rows, strict=True)
-        sizes = np.array([(size * columns, (rows - size) * columns) for (rows, columns), size in shapes])
-        return float(sizes.sum(axis=0) @ [self.quantizer.bits, Full().bits] / sizes.sum())
+        """Return the bits that a parameter takes on average; see ``Quantizer.bits``."""
+        shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in model.shapes]
+        sizes = [part.size for part in jax.eval_shape(lambda layers: self.parts(model, layers), shapes)]
+        of_parts = [one.bits for one in self.quantizers(model)]
+        # Of equal numbers exactly that.
+        return of_parts[0] if len(set(of_parts)) == 1 else float(np.average(of_parts, weights=sizes))
 
     @property
     def is_random(self) -> bool:
@@ -78,6 +91,10 @@ class Compression:
         if self.quantizer.num_calibration:
             return False
         return bool(self.quantizer.fit(np.array([-1.0, 1.0])).is_random)
+
+    def parts_as(self, other: "Compression") -> bool:
+        """Return whether the other leaves the same parts of a network alone, and parts it alike."""
+        return (self.vectors, self.exact_ends) == (other.vectors, other.exact_ends)
 
     def parts(self, model: Model, layers: Sequence[Any]) -> list[Any]:
         """Return the pieces that are quantized each by itself, from matrices ``(..., rows, channels)``."""
@@ -109,19 +126,36 @@ class Compression:
 
     def quantizers(self, model: Model) -> list[Quantizer]:
         """Return what each of the parts goes through."""
-        if self.vectors == "merged":
-            return [self.quantizer] * len(model.shapes)
+        ends, found = self._ends(model), list[Quantizer]()
         of_vectors = Full() if self.vectors == "exact" else self.quantizer
-        found: list[Quantizer] = []
-        for (rows, _), size in zip(model.shapes, model.tensor_rows, strict=True):
-            found += [self.quantizer] + [of_vectors] * (rows - size) if size else [of_vectors]
+        each = zip(model.shapes, model.tensor_rows, strict=True)
+        for number, ((rows, _), size) in enumerate(each):
+            if self.vectors == "merged":
+                of_parts = [self.quantizer]
+            else:
+                of_parts = [self.quantizer] + [of_vectors] * (rows - size) if size else [of_vectors]
+            found += [Full()] * len(of_parts) if number in ends else of_parts
         return found
+
+    def _ends(self, model: Model) -> set[int]:
+        """Return the numbers of the matrices that are left alone."""
+        if not self.exact_ends:
+            return set()
+        order = in_order(model)
+        unmet = [number for number, size in enumerate(model.tensor_rows) if size and number not in order]
+        if unmet:
+            raise UnsupportedSetting(
+                self.quantizer.name,
+                f"which layers of {model.name} are the first and the last is not seen; multiply with affine and "
+                "convolve of mis.models.convolution, or leave exact-ends:.",
+            )
+        return {order[0], order[-1]}
 
     def fit(self, model: Model, layers: Sequence[Any], examples: Any = None) -> list[Channel]:
         """Return what was fitted to each of the parts; ``examples`` are for calibrated quantizers."""
         parts, quantizers = self.parts(model, layers), self.quantizers(model)
         if not self.quantizer.num_calibration:
-            return [quantizer.fit(part) for quantizer, part in zip(quantizers, parts, strict=True)]
+            return fit_each(quantizers, parts)
         chosen = [k for k, quantizer in enumerate(quantizers) if quantizer == self.quantizer]
         tensors = [parts[k] for k in chosen]
         calibration = self._calibration(model, parts, chosen, examples)
@@ -159,6 +193,8 @@ class Compression:
 
             def replaced(number, inputs):
                 k = first[number]
+                if k not in place:
+                    return self.joined(model, now)[number]
                 now[k] = replace(
                     place[k], _with_ones(self.quantizer.name, model, number, inputs, len(now[k]))
                 )
@@ -166,7 +202,11 @@ class Compression:
 
             with as_products():
                 met = replace_in_order(model, self.joined(model, now), examples, replaced)
-            unmet = [model.layout.groups[number].name for number in tensor_of.values() if number not in met]
+            unmet = [
+                model.layout.groups[number].name
+                for k, number in tensor_of.items()
+                if k in place and number not in met
+            ]
             if unmet:
                 raise UnsupportedSetting(
                     self.quantizer.name,

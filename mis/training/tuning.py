@@ -66,9 +66,10 @@ class Tuning:
         """What each round releases by."""
         if self.rounds == 1:
             return [self.compression]
-        kept = 1.0 - self.compression.quantizer.zeros  # type: ignore[attr-defined]
+        pruning: Any = self.compression.quantizer
+        kept = 1.0 - pruning.zeros
         shares = [1.0 - kept ** (k / self.rounds) for k in range(1, self.rounds)]
-        earlier = [replace(self.compression, quantizer=Prune(zeros=share)) for share in shares]
+        earlier = [replace(self.compression, quantizer=replace(pruning, zeros=share)) for share in shares]
         return [*earlier, self.compression]
 
 

@@ -30,6 +30,20 @@ WORKS: dict[str, Work] = {
         takes={"quick": "1 to 2 minutes", "default": "about 20 minutes", "full": "hours"},
         needs="nothing; cifar-10 from --folder where tasks name it",
     ),
+    "indicator": Work(
+        place="mis.works.indicator",
+        asks="Does r_Q order releases by what they leak, and does sign hide less than ternary with more bits?",
+        work="Aubinais, Formont, Piantanida, Gassiat (arXiv:2502.06567): an indicator of membership inference security",
+        takes={"quick": "2 to 3 minutes", "default": "about 20 minutes", "full": "hours"},
+        needs="nothing",
+    ),
+    "sparsity": Work(
+        place="mis.works.sparsity",
+        asks="Does sparsity improve privacy, or only cost accuracy, which hides members by itself?",
+        work="Gonon et al. (arXiv:2304.07234): can sparsity improve the privacy of neural networks?",
+        takes={"quick": "3 to 4 minutes", "default": "about 20 minutes", "full": "days, or a GPU"},
+        needs="nothing",
+    ),
     "compleak": Work(
         place="mis.works.compleak.study",
         asks="Do compressed releases of one network leak more together, with the original and without, than alone?",

@@ -21,6 +21,7 @@ from mis.works.ranked import (
     of_column,
     paired,
     performs_better,
+    point,
     pooled,
     ranked,
     ratio,
@@ -42,9 +43,14 @@ THEIRS = {
     "gptq-4": (0.7005, 0.365), "gptq-2": (0.6807, 0.229), "gptq-1.58": (0.6547, 0.019),
 }  # fmt: skip
 PUBLISHED = tuple(
-    Published(release, column, value, WORK + (", OBC" if release.startswith("gptq") else ""))
+    Published(release, column, value, f"{WORK}{', OBC' if release.startswith('gptq') else ''}{of}")
     for release, both in THEIRS.items()
-    for column, value in zip(("performance", "lira_unadapted_tpr_at_fpr_01"), both, strict=True)
+    for column, value, of in zip(
+        ("performance", "lira_unadapted_tpr_at_fpr_01"),
+        both,
+        ("", "; theirs at 0.1%, ours at 1%"),
+        strict=True,
+    )
 )
 
 ATTACKS = ("lira_unadapted", "lira", "lira_decoded", "whitebox", "combined")
@@ -77,7 +83,7 @@ class Settings:
     model
         The network.
     pools
-        Pools of each task, each with networks and attacks of its own.
+        How many pools of each task, each with networks and attacks of its own.
     networks
         Networks on each.
     methods, bits
@@ -92,19 +98,24 @@ class Settings:
     tasks: tuple[str, ...] = ("digits", "fashion-mnist")
     folder: str = ""
     model: str = "mlp"
-    pools: int = 3
-    networks: int = 96
+    pools: tuple[int, ...] = (4, 1)
+    networks: int = 64
     methods: tuple[str, ...] = ("adaround", "brecq", "gptq")
     bits: tuple[str, ...] = ("4", "2", "1.58")
     compared: tuple[str, ...] = ("gptq-2", "gptq-1.58", "brecq-1.58")
     steps: int = 0
 
     def __post_init__(self):
-        integer("calibrated", "pools", self.pools, at_least=1)
+        for count in self.pools:
+            integer("calibrated", "pools", count, at_least=1)
         integer("calibrated", "networks", self.networks, at_least=32)
         integer("calibrated", "steps", self.steps, at_least=0)
         if not (self.tasks and self.methods and self.bits):
             raise InvalidInput("calibrated: expected at least one task, one method and one number of bits.")
+        if len(self.pools) != len(self.tasks):
+            raise InvalidInput(
+                f"calibrated: expected pools with a number for each of {len(self.tasks)} tasks, got {len(self.pools)}."
+            )
         for name in self.releases:
             parse(name)
         strangers = [name for name in self.compared if name not in self.releases]
@@ -126,14 +137,14 @@ def settings(size: str, seed: int, folder: str | None) -> Settings:
         return replace(
             found,
             tasks=("digits",),
-            pools=2,
+            pools=(2,),
             networks=64,
             bits=("2", "1.58"),
             compared=("gptq-2", "brecq-1.58"),
             steps=300,
         )
     if size == "full":
-        return replace(found, tasks=("cifar-10",), model="resnet-18", pools=1, networks=128)
+        return replace(found, tasks=("cifar-10",), model="resnet-18", pools=(1,), networks=128)
     return found
 
 
@@ -157,7 +168,7 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
         verdicts=claims,
         published=beside(PUBLISHED, means),
         text=_text(settings, means, len(claims)),
-        figures=_figures(settings, [flat(row) for row in means]),
+        figures=_figures(settings, means),
     )
 
 
@@ -173,15 +184,15 @@ def experiments(settings: Settings) -> list[Experiment]:
             model=settings.model,
             options={
                 "num_networks": settings.networks,
-                "seed": settings.seed * settings.pools + pool,
+                "seed": settings.seed * count + pool,
                 "attacks": ATTACKS,
                 "early": True,
                 **steps,
                 **own,
             },
         )
-        for task in settings.tasks
-        for pool in range(settings.pools)
+        for task, count in zip(settings.tasks, settings.pools, strict=True)
+        for pool in range(count)
     ]
 
 
@@ -248,11 +259,11 @@ def _above(rate: Interval) -> Interval:
 
 def _text(settings: Settings, means: Sequence[dict[str, Any]], count: int) -> str:
     parts = []
-    for task in settings.tasks:
+    for task, pools in zip(settings.tasks, settings.pools, strict=True):
         rows = sorted((r for r in means if r["task"] == task), key=lambda r: r["advantage"].value)
         parts.append(
-            f"{task}, {settings.model}: {settings.pools} pools, {settings.networks} networks on each; means over "
-            f"these pools, 95% intervals\n{table_text(rows, TABLE)}"
+            f"{task}, {settings.model}: pools: {pools}, {settings.networks} networks on each; means over "
+            f"these, 95% intervals\n{table_text(rows, TABLE)}"
         )
     parts.append(
         "Columns of attackers are advantages. full, stopped: full precision stopped where it performs as well.\n"
@@ -266,18 +277,18 @@ def _figures(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, An
     made: dict[str, Any] = {}
     series: dict[str, str] = SHOWN | {"early": "full precision stopped at equal performance"}
     panels = {
-        task: sorted((r for r in rows if r["task"] == task), key=lambda r: r["advantage"])
+        task: sorted((r for r in rows if r["task"] == task), key=lambda r: r["advantage"].value)
         for task in settings.tasks
     }
     made["attackers"] = functools.partial(
         figures.attackers,
-        panels,
+        {task: [flat(row) for row in of_task] for task, of_task in panels.items()},
         series,
         axis="advantage",
         caption=(
             "Membership advantage in releases of calibrated quantizers, by attacker: shadows in full precision, as "
             "published; shadows released as the target; decoded outputs; the strongest, with the weights. Means over "
-            f"{settings.pools} pools, bars are 95% intervals, pointwise."
+            "pools, bars are 95% intervals, pointwise."
         ),
     )
     theirs_title, ours = (
@@ -296,7 +307,7 @@ def _figures(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, An
     for title, of_task in zip(ours, panels.values(), strict=True):
         drawn[title] = {
             f"{method}{suffix}": [
-                _point(row, column, row["release"].partition("-")[2] if not suffix else "")
+                point(row, "performance", column, row["release"].partition("-")[2] if not suffix else "")
                 for row in _in_order(of_task, settings, method)
             ]
             for method in settings.methods
@@ -310,7 +321,7 @@ def _figures(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, An
         caption=(
             "Membership against accuracy of calibrated quantizers, points by bits: as published, and ours with the "
             "published attacker (shadows in full precision) and with the strongest of those who adapt. "
-            f"Ours: means over {settings.pools} pools, bars are 95% intervals, pointwise."
+            "Ours: means over pools, bars are 95% intervals, pointwise."
         ),
     )
     return made
@@ -319,12 +330,3 @@ def _figures(settings: Settings, rows: Sequence[dict[str, Any]]) -> dict[str, An
 def _in_order(rows: Sequence[dict[str, Any]], settings: Settings, method: str) -> list[dict[str, Any]]:
     by_name = {row["release"]: row for row in rows}
     return [by_name[f"{method}-{bits}"] for bits in settings.bits]
-
-
-def _point(row: dict[str, Any], column: str, label: str) -> dict[str, Any]:
-    ends = {
-        f"{axis}{end}": row[f"{name}{end}"]
-        for axis, name in (("x", "performance"), ("y", column))
-        for end in ("", "_lower", "_upper")
-    }
-    return ends | {"label": label}

@@ -32,6 +32,7 @@ __all__ = [
     "over_pools",
     "paired",
     "performs_better",
+    "point",
     "pooled",
     "ranked",
     "ratio",
@@ -284,6 +285,14 @@ def beside(published: Iterable[Published], rows: Sequence[Mapping[str, Any]]) ->
         }
         for theirs in published
     ]
+
+
+def point(row: Mapping[str, Any], x: str, y: str, label: str = "") -> dict[str, Any]:
+    """Return where a row stands in a figure, from two columns of intervals, with their ends."""
+    ends = {"": "value", "_lower": "lower", "_upper": "upper"}
+    found = {f"{axis}{end}": getattr(row[name], field) for axis, name in (("x", x), ("y", y))
+             for end, field in ends.items()}  # fmt: skip
+    return {**found, "label": label}
 
 
 def table_text(rows: Sequence[Mapping[str, Any]], names: Mapping[str, str]) -> str:

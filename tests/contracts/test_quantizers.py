@@ -18,6 +18,7 @@ CASES = {
     "sign-pow2": (1, 2, 0, "farther"),
     "ternary-33": (math.log2(3), 3, 1, "farther"),
     "ternary-90": (math.log2(3), 3, 1, "farther"),
+    "ternary-33-peak": (math.log2(3), 3, 1, "farther"),
     "uniform-2": (2, 3, 1, ""),
     "uniform-4": (4, 15, 1, ""),
     "uniform-8": (8, 255, 1, ""),
@@ -37,12 +38,16 @@ CASES = {
     "fp4-e2m1-pow2": (4, 15, 0, ""),
     "stochastic-4": (4, 15, 1, "refits farther random"),
     "prune-60": (32 * 0.4 - 0.4 * math.log2(0.4) - 0.6 * math.log2(0.6), math.inf, 0, "continuous"),
+    "prune-60-global": (32 * 0.4 - 0.4 * math.log2(0.4) - 0.6 * math.log2(0.6), math.inf, 0, "continuous"),
+    "prune-60-random-seed-3": (32 * 0.4, math.inf, 0, "continuous masked"),
     "noise-20": (32, math.inf, 0, "continuous random refits"),
     "dorefa-1": (1, 2, 1, "farther"),
     "dorefa-3": (3, 8, 0, "farther refits outside fixed absolute"),
     "noise-like-uniform-3": (32, math.inf, 0, "continuous random refits"),
     "prune-30+sign": (math.log2(3), 3, 1, "farther refits outside"),
     "prune-60+uniform-4": (4, 15, 1, "farther refits outside"),
+    "prune-60-global+uniform-4": (4, 15, 1, "farther refits outside"),
+    "prune-60-random+uniform-3": (1.2, 7, 1, "continuous masked"),
     "prune-60+codebook-4": (math.log2(5), 5, 4, "farther refits optimum outside"),
 }
 # Those that are fitted to a whole network on examples: bits, levels, fitted numbers released in full precision.
@@ -62,7 +67,7 @@ def names(*without):
     continuous: no levels; random: needs a key; farther: not always the nearest level; outside: a level may lie outside
     its own cell; refits: fitting to what was released moves the grid; shifted: no level for the largest weight; fixed:
     a scale that forgets the weights; absolute: levels whatever the weights are; channel: a grid for each; optimum: one
-    of several local ones.
+    of several local ones; masked: zeros at fixed places, whatever stands there.
     """
     return [name for name, case in CASES.items() if not set(case[3].split()) & set(without)]
 
@@ -101,6 +106,9 @@ MOST = set(CASES) - {
     "fp4-e2m1-pow2",
     "prune-30+sign",
     "prune-60+codebook-4",
+    "prune-60-global",
+    "prune-60-global+uniform-4",
+    "prune-60-random-seed-3",
 }
 most_quickly = quickly(MOST)
 celled = pytest.mark.parametrize("name", names("continuous"))
@@ -333,7 +341,7 @@ def test_degenerate_tensors_stay_finite_in_jax(name):
 @every
 def test_permuting_the_weights_permutes_the_release(name, rng):
     quantizer = parse(name)
-    if name in tagged("random"):
+    if name in tagged("random") + tagged("masked"):
         pytest.skip("each position has its own draw")
     weights = rng.standard_normal((50, 1))
     order = rng.permutation(50)

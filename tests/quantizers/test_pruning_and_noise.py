@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mis import theory
-from mis.numerics.checks import InvalidInput
+from mis import quantizers, theory
+from mis.numerics.checks import InvalidInput, UnsupportedSetting
 from mis.quantizers import Noise, Prune, parse
+from mis.quantizers.joint import Joint
 
 EACH = pytest.mark.parametrize("xp", [np, jnp], ids=["numpy", "jax"])
 
@@ -94,6 +95,130 @@ def test_chains_per_channel(rng):
     survives = Prune(zeros=0.1)(weights) != 0
     alone = parse("uniform-4-channel")(np.where(survives, weights, 0))
     np.testing.assert_allclose(released, np.where(survives, alone, 0), rtol=1e-14)
+
+
+@EACH
+def test_pruning_globally_has_one_threshold_and_leaves_no_tensor_empty(xp, rng):
+    layers = [rng.standard_normal(shape).astype(np.float32) * c for shape, c in (((20, 5), 3), ((6, 7), 1))]
+    layers.append(np.float32([[1e-3], [-2e-3]]))
+    fitted = parse("prune-70-global").fit_network
+    # In one program: one operation after another takes seconds to compile.
+    channels = (jax.jit(fitted) if xp is jnp else fitted)([xp.asarray(layer) for layer in layers])
+    released = [np.asarray(channel.apply(xp.asarray(w))) for channel, w in zip(channels, layers, strict=True)]
+    together = np.concatenate([layer.ravel() for layer in layers])
+    cut = np.sort(np.abs(together))[round(0.7 * together.size)]
+    for layer, found in zip(layers[:2], released[:2], strict=True):
+        np.testing.assert_array_equal(found, np.where(np.abs(layer) >= cut, layer, 0))
+    np.testing.assert_array_equal(released[2], np.float32([[0], [-2e-3]]))
+    # A zero tells that the weight is below the threshold of its tensor, which is seen: the least that survives.
+    for channel, found in zip(channels, released, strict=True):
+        cell = channel.observation(xp.asarray(found))
+        least = cut if found.size > 2 else np.float32(2e-3)
+        np.testing.assert_array_equal(cell.upper, np.where(found == 0, least, found))
+        np.testing.assert_array_equal(cell.lower, np.where(found == 0, -least, found))
+    assert quantizers.quantize(parse("prune-70-global"), layers)[1].tolist() == released[1].tolist()
+
+
+def test_theory_sees_the_tensors_pruned_together(rng):
+    layers = [rng.standard_normal((30, 4)), 0.1 * rng.standard_normal((20, 4))]
+    alone, together = (
+        [theory.retained_information(layers, 0.05, parse(n)).value for n in pair]
+        for pair in (("prune-50", "prune-50+uniform-8"), ("prune-50-global", "prune-50-global+uniform-8"))
+    )
+    channels = parse("prune-50-global").fit_network(layers)
+    shares = [
+        channel.information(w, np.full(w.shape, 0.05)).ravel()
+        for channel, w in zip(channels, layers, strict=True)
+    ]
+    assert together[0] == pytest.approx(np.concatenate(shares).mean(), rel=1e-12)
+    assert together[0] != pytest.approx(alone[0], rel=1e-3)
+    assert together[1] < together[0]
+    error = sum(
+        float(np.square(channel.apply(w) - w).sum()) for channel, w in zip(channels, layers, strict=True)
+    )
+    size = sum(np.square(layer).sum() for layer in layers)
+    assert theory.weight_error(layers, parse("prune-50-global")) == pytest.approx(error / size, rel=1e-12)
+    # Noise beside it has the error of each tensor, here pruned with the other.
+    noise = parse("noise-like-prune-50-global").fit_network(layers)
+    for channel, one, w in zip(channels, noise, layers, strict=True):
+        assert one.sd == pytest.approx(np.sqrt(np.square(channel.apply(w) - w).mean()), rel=1e-12)
+    # Cells of both intersected: the zone of the network, not one of each tensor.
+    both = Joint(quantizers=(parse("prune-50-global+uniform-8"), parse("sign"))).fit_network(layers)
+    for joint, channel in zip(both, channels, strict=True):
+        assert {np.nextafter(-channel.threshold, 0), 0.0, channel.threshold} <= set(joint.edges)
+
+
+def test_a_zero_drawn_at_random_says_nothing(rng):
+    weights = rng.standard_normal((40, 25))
+    channel = parse("prune-60-random").fit(weights)
+    released = channel.apply(weights)
+    zero = released == 0
+    assert zero.sum() == 600
+    np.testing.assert_array_equal(released[~zero], weights[~zero])
+    cell = channel.observation(released)
+    assert (cell.lower[zero] == -np.inf).all()
+    assert (cell.upper[zero] == np.inf).all()
+    np.testing.assert_array_equal(cell.posterior_mean(0.3, 2.0), np.where(zero, 0.3, weights))
+    shares = channel.information(weights, np.full(weights.shape, 0.1))
+    np.testing.assert_array_equal(shares, np.where(zero, 0.0, 1.0))
+    # A share of any magnitudes: 600 draws without replacement, of the sum of squares its mean and deviation.
+    squares = np.square(weights)
+    deviation = squares.std() * np.sqrt(600 * 400 / 999)
+    assert abs(squares[zero].sum() - 600 * squares.mean()) < 5 * deviation
+
+
+def test_the_draw_is_by_seed_place_and_size_and_nested(rng):
+    layers = [rng.standard_normal((30, 4)) for _ in range(2)]
+    first, second = (channel.survives for channel in parse("prune-50-random").fit_network(layers))
+    assert not np.array_equal(first, second)
+    again = parse("prune-50-random").fit_network([10 * layer for layer in layers])
+    np.testing.assert_array_equal(again[1].survives, second)
+    other = parse("prune-50-random-seed-1").fit_network(layers)
+    assert not np.array_equal(other[0].survives, first)
+    more = parse("prune-80-random").fit_network(layers)
+    assert not more[0].survives[~first].any()
+    # One weight survives, as after pruning by size.
+    assert (parse("prune-99-random")(np.ones(5)) != 0).sum() == 1
+
+
+def test_a_random_choice_is_quantized_on_its_own_grid(rng):
+    weights = rng.standard_normal((30, 4))
+    channel = parse("prune-50-random+sign").fit(weights)
+    kept = channel.survives
+    level = np.abs(weights[kept]).mean()
+    np.testing.assert_allclose(
+        channel.apply(weights), np.where(kept, np.sign(weights) * level, 0), rtol=1e-14
+    )
+    cell = channel.observation(channel.apply(weights))
+    assert (np.isinf(cell.lower) & np.isinf(cell.upper) == ~kept).all()
+    assert ((cell.lower == 0) | (cell.upper == 0) == kept).all()
+    # Fine-tuning moves each level by the slopes of what is on it, and no zero.
+    slopes = rng.standard_normal(weights.shape)
+    moved = np.asarray(channel.followed(jnp.asarray(channel.apply(weights)), jnp.asarray(slopes)))
+    for side in (weights < 0, weights >= 0):
+        np.testing.assert_allclose(moved[kept & side], slopes[kept & side].sum(), rtol=1e-4)
+    assert not moved[~kept].any()
+    signs = np.mean(weights[kept] < 0)
+    assert channel.entropy(weights) == pytest.approx(
+        0.5 * stats.entropy([signs, 1 - signs], base=2), rel=1e-12
+    )
+    assert parse("prune-50-random").fit(weights).entropy(weights) == 16.0
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("prune-50-global-random", "a random choice has no threshold; leave global or random"),
+        ("prune-50-seed-3", "only a random choice has a seed"),
+        ("prune-50+prune-60+sign", "prune-50.prune-60.sign prunes twice; take the larger share once"),
+        ("prune-50-global+sign", "whose number is not fixed after prune-50-global; prune by tensor, or"),
+        ("uniform-4+prune-50", "expected first a Prune, as nothing else leaves survivors to quantize, got"),
+        ("prune-50+full", "expected second a quantizer with levels"),
+    ],
+)
+def test_what_makes_no_sense(name, message):
+    with pytest.raises((InvalidInput, UnsupportedSetting), match=message):
+        parse(name)
 
 
 @EACH

@@ -1,11 +1,13 @@
 """What training through a quantizer and fine-tuning after it do, against loops written by hand."""
 
+from dataclasses import replace
+
 import jax
 import numpy as np
 import pytest
 
 from mis import quantizers
-from mis.models import MLP, ResNet8
+from mis.models import MLP, Functions, ResNet8
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
 from mis.quantizers import parse
 from mis.training import Compression, Learner, train_chunk
@@ -105,6 +107,54 @@ def test_parts_and_back():
     np.testing.assert_array_equal(exact[-1], layers[-1][-1])
     np.testing.assert_allclose(np.abs(own[-1]), np.abs(layers[-1][-1]).mean())
     np.testing.assert_array_equal(exact[:-1], own[:-1])
+
+
+@pytest.mark.parametrize("vectors", ["merged", "own", "exact"])
+def test_the_ends_are_the_first_and_last_layer_met(vectors):
+    """Not of the parameters' names: a residual network's head is before its stem in the alphabet."""
+    model = ResNet8(input_shape=(8, 8, 1), num_classes=3, width=2)
+    rng = np.random.default_rng(0)
+    layers = [rng.normal(size=shape) for shape in model.shapes]
+    plain = Compression(quantizer=quantizers.Sign(), vectors=vectors)
+    of = replace(plain, exact_ends=True)
+    each = zip(
+        model.layout.groups, layers, plain.through(model, layers), of.through(model, layers), strict=True
+    )
+    for group, layer, whole, found in each:
+        end = group.name in ("stem/kernel", "head/kernel")
+        np.testing.assert_array_equal(found, layer if end else whole)
+    sizes = {group.name: layer.size for group, layer in zip(model.layout.groups, layers, strict=True)}
+    ends = sizes["stem/kernel"] + sizes["head/kernel"]
+    if vectors != "exact":
+        assert of.bits(model) == pytest.approx((sum(sizes.values()) + 31 * ends) / sum(sizes.values()))
+    assert of.bits(model) > plain.bits(model)
+
+
+def test_calibration_leaves_the_ends_alone(data):
+    model = MLP(input_shape=(4,), num_classes=3, width=5, depth=2)
+    layers = [np.asarray(layer) for layer in model.init(jax.random.key(0))]
+    of = Compression(quantizer=parse("gptq-2-examples-20"), exact_ends=True)
+    of.check(model)
+    channels = jax.jit(lambda layers: of.fit(model, layers, data[0][:20]))(layers)
+    first, middle, last = (channel.apply(layer) for channel, layer in zip(channels, layers, strict=True))
+    np.testing.assert_array_equal(first, layers[0])
+    np.testing.assert_array_equal(last, layers[2])
+    assert len(np.unique(middle)) == 4
+
+
+def test_networks_whose_ends_are_not_told():
+    of = Compression(quantizer=quantizers.Sign(), exact_ends=True)
+    with pytest.raises(UnsupportedSetting, match="mlp has no layer between its first and its last"):
+        of.check(MODEL)
+    mine = Functions(
+        init=lambda _: {"a": np.ones((4, 5), np.float32), "b": np.ones((5, 3), np.float32)},
+        apply=lambda p, x: (x @ p["a"]) @ p["b"],
+        input_shape=(4,),
+        num_classes=3,
+        title="mine",
+    )
+    with pytest.raises(UnsupportedSetting, match=r"which layers of mine are the first .* leave exact-ends:"):
+        of.check(mine)
 
 
 def test_what_cannot_be_trained_through():

@@ -7,7 +7,7 @@ import pytest
 
 from mis.models import MLP
 from mis.numerics.checks import InvalidInput, UnsupportedSetting
-from mis.quantizers import Prune, Sign
+from mis.quantizers import Prune, Sign, parse
 from mis.training import Compression, Learner, Tuning, train_chunk, tune_chunk
 from mis.training.ensemble import initial_points
 
@@ -81,3 +81,9 @@ def test_what_makes_no_sense_is_refused():
     for name, value in (("rounds", 0), ("num_steps", 0), ("rewind", -1)):
         with pytest.raises(InvalidInput, match=f"Tuning: expected {name} an integer >= "):
             Tuning(**{"compression": Compression(quantizer=Prune(zeros=0.5)), "num_steps": 4, name: value})
+
+
+@pytest.mark.parametrize("kind", ["-global", "-random-seed-2"])
+def test_rounds_prune_as_the_last_one_does(kind):
+    tuning = Tuning(compression=Compression(quantizer=parse(f"prune-75{kind}")), num_steps=1, rounds=2)
+    assert [stage.quantizer.name for stage in tuning.stages] == [f"prune-50{kind}", f"prune-75{kind}"]
