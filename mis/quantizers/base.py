@@ -162,6 +162,9 @@ def fit_each(quantizers: Sequence[Quantizer], tensors: Sequence[Any]) -> list[Ch
     found: dict[int, Channel] = {}
     for quantizer in dict.fromkeys(quantizers):
         places = [k for k, other in enumerate(quantizers) if other == quantizer]
-        fitted = quantizer.fit_network([tensors[k] for k in places])
+        together = [tensors[k] for k in places]
+        # Anything with a ``fit`` is a quantizer to the theory.
+        whole = getattr(quantizer, "fit_network", None)
+        fitted = whole(together) if whole else [quantizer.fit(weights) for weights in together]
         found |= dict(zip(places, fitted, strict=True))
     return [found[k] for k in range(len(tensors))]
