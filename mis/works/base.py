@@ -122,9 +122,9 @@ def run(
 
     known("run", "name", name, WORKS)
     known("run", "size", size, SIZES)
-    # Before anything starts JAX.
-    num_devices()
     integer("run", "seed", seed, at_least=0)
+    # Before anything starts JAX, which the settings below do.
+    num_devices()
     module = importlib.import_module(WORKS[name].place)
     settings = changed(module.settings(size, seed, folder), assignments)
     target = Path(out or default_folder(name, size, seed))
