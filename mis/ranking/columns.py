@@ -68,7 +68,7 @@ ATTACKS |= {
 COLUMNS: dict[str, Column] = {
     "release": Column(what="Name of the release.", unit="a name", errs="none"),
     "bits": Column(
-        what="Bits a weight takes; scales of blocks counted, one scale of a tensor or channel not.",
+        what="Bits a weight takes with all that is published beside its code: scales, zero points, levels, masks.",
         unit="bits per weight",
     ),
     "zeros": Column(what="Share of released weights that are zero.", errs="a mean over the networks"),
