@@ -33,6 +33,7 @@ from mis.quantizers.formats import MXFP4, NVFP4, Q4, Q8, TQ1, TQ2
 from mis.quantizers.full import Full
 from mis.quantizers.gptq import GPTQ
 from mis.quantizers.joint import Joint
+from mis.quantizers.lsq import LSQ
 from mis.quantizers.masked import Masked
 from mis.quantizers.nf4 import NF4
 from mis.quantizers.noise import Noise
@@ -51,6 +52,7 @@ __all__ = [
     "FP4",
     "FP8",
     "GPTQ",
+    "LSQ",
     "MXFP4",
     "NF4",
     "NVFP4",
@@ -96,7 +98,7 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     cls.family: cls
     for cls in (
         *(Full, Sign, Ternary, Uniform, PowerOfTwo, Codebook, NF4, FP8, FP4, Stochastic),
-        *(Prune, Noise, Dorefa),
+        *(Prune, Noise, Dorefa, LSQ),
         *(GPTQ, AdaRound, BRECQ),
         *(Q4, Q8, TQ1, TQ2, MXFP4, NVFP4),
     )

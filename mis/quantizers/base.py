@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+import jax.numpy as jnp
 import numpy as np
 
 from mis.quantizers.channels import FULL_BITS, Channel
@@ -164,6 +165,17 @@ class Quantizer(abc.ABC):
 
     def differentiable(self, weights: Any) -> Any:
         """Return, in JAX, what training through the quantizer takes the gradient of: the weights, straight through."""
+        return weights
+
+    learns: ClassVar[bool] = False
+    """Whether training through it learns numbers of its own: ``begin`` and ``learned``."""
+
+    def begin(self, weights: Any) -> Any:  # noqa: ARG002
+        """Return, in JAX, the numbers that are trained beside the weights of a tensor, where they start."""
+        return jnp.zeros(())
+
+    def learned(self, weights: Any, numbers: Any) -> Any:  # noqa: ARG002
+        """Return, in JAX, what is released of weights beside these numbers; differentiable in both."""
         return weights
 
     @abc.abstractmethod

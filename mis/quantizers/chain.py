@@ -47,6 +47,16 @@ class Chain(Quantizer):
     def __post_init__(self):
         if not isinstance(self.first, Prune):
             raise refuse("Chain", "first", "a Prune", self.first)
+        if self.second.num_calibration:
+            raise UnsupportedSetting(
+                "Chain",
+                f"{self.second.name} makes up for errors with every weight, pruned ones too; choose another.",
+            )
+        if self.second.learns:
+            raise UnsupportedSetting(
+                "Chain",
+                f"{self.second.name} learns a step for all weights of a tensor; take uniform, or leave pruning.",
+            )
         if isinstance(self.second, Chain):
             raise UnsupportedSetting("Chain", f"{self.name} prunes twice; take the larger share once.")
         if not (isinstance(self.second, Quantizer) and math.isfinite(self.second.num_levels)):

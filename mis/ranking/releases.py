@@ -175,6 +175,11 @@ class Release:
         """Whether its networks are trained on after the transform."""
         return bool(self.tuning_steps) or self.rounds > 1 or self.rewind is not None
 
+    @property
+    def learned(self) -> bool:
+        """Whether levels were trained with the weights, and training ended in the released ones."""
+        return self.qat and self.transform.learns
+
     def tuning(self, learner: Learner) -> Tuning | None:
         """Return how networks that were trained so are trained on; None where they are not."""
         if not self.tuned:
@@ -189,8 +194,8 @@ class Release:
 
     @property
     def published(self) -> Compression:
-        """What a trained network goes through when it is published: nothing, where fine-tuning came after."""
-        return Compression(quantizer=Full()) if self.tuned else self.compression
+        """What a trained network goes through when it is published: nothing, where training ended in the release."""
+        return Compression(quantizer=Full()) if self.tuned or self.learned else self.compression
 
     @property
     def post_training(self) -> bool:

@@ -232,6 +232,16 @@ class Compression:
         each = zip(self.quantizers(model), self.parts(model, layers), strict=True)
         return self.joined(model, [quantizer.differentiable(part) for quantizer, part in each])
 
+    def numbers(self, model: Model, layers: Sequence[Any]) -> list[Any]:
+        """Return what training through it learns beside each of the parts, where that starts."""
+        each = zip(self.quantizers(model), self.parts(model, layers), strict=True)
+        return [quantizer.begin(part) for quantizer, part in each]
+
+    def learned(self, model: Model, layers: Sequence[Any], numbers: Sequence[Any]) -> list[Any]:
+        """Return the matrices as they are released beside such numbers; differentiable in both."""
+        each = zip(self.quantizers(model), self.parts(model, layers), numbers, strict=True)
+        return self.joined(model, [quantizer.learned(part, beside) for quantizer, part, beside in each])
+
     def begin(self, model: Model, layers: Sequence[Any]) -> tuple[list[Channel], list[Any]]:
         """Return where fine-tuning begins: what was fitted to each of the parts, and the parts as released."""
         channels = self.fit(model, layers)

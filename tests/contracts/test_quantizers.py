@@ -43,6 +43,7 @@ CASES = {
     "noise-20": (32, math.inf, 0, "continuous random refits"),
     "dorefa-1": (1, 2, 1, "farther"),
     "dorefa-3": (3, 8, 0, "farther refits outside fixed absolute"),
+    "lsq-3": (3, 8, 1, "refits farther outside"),
     "noise-like-uniform-3": (32, math.inf, 0, "continuous random refits"),
     "prune-30+sign": (math.log2(3), 3, 1, "farther refits outside"),
     "prune-60+uniform-4": (4, 15, 1, "farther refits outside"),

@@ -67,6 +67,7 @@ def test_names_and_back(name, release):
         "dorefa-4-8",
         "exact-vectors:dorefa-2-2",
         "exact-ends:dorefa-4-4",
+        "qat:lsq-4",
         "act-8:uniform-8",
         "qat:dorefa-4",
         "rounds-3:rewind-0:prune-80",
