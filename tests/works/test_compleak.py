@@ -112,7 +112,7 @@ def side(rng, num=6, examples=400):
 
 def test_augmented_members_have_a_border_of_zeros(rng):
     few, one = Settings(padding=4), side(rng)
-    shown = queried._queries(few, one, 0)
+    shown = np.array([queried.queries(few, one, 0, i) for i in range(len(one.membership))])
     for images, member in zip(shown, one.membership, strict=True):
         np.testing.assert_array_equal(images[~member], one.images[~member])
     found = np.array([queried.rule(images) for images in shown])
