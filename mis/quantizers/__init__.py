@@ -21,6 +21,7 @@ from mis.numerics.checks import InvalidInput
 from mis.quantizers import fields
 from mis.quantizers.adaround import AdaRound
 from mis.quantizers.base import Calibration, Quantizer
+from mis.quantizers.blocks import Blocks
 from mis.quantizers.brecq import BRECQ
 from mis.quantizers.calibrated import Realised
 from mis.quantizers.chain import Chain
@@ -28,9 +29,11 @@ from mis.quantizers.channels import Channel, DeadZone, Exact, Grid, Noisy, Stoch
 from mis.quantizers.codebook import Codebook
 from mis.quantizers.dorefa import Dorefa
 from mis.quantizers.floats import FP4, FP8
+from mis.quantizers.formats import MXFP4, NVFP4, Q4, Q8, TQ1, TQ2
 from mis.quantizers.full import Full
 from mis.quantizers.gptq import GPTQ
 from mis.quantizers.joint import Joint
+from mis.quantizers.lsq import LSQ
 from mis.quantizers.masked import Masked
 from mis.quantizers.nf4 import NF4
 from mis.quantizers.noise import Noise
@@ -49,9 +52,17 @@ __all__ = [
     "FP4",
     "FP8",
     "GPTQ",
+    "LSQ",
+    "MXFP4",
     "NF4",
+    "NVFP4",
+    "Q4",
+    "Q8",
     "QUANTIZERS",
+    "TQ1",
+    "TQ2",
     "AdaRound",
+    "Blocks",
     "Calibration",
     "Cell",
     "Chain",
@@ -87,8 +98,9 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     cls.family: cls
     for cls in (
         *(Full, Sign, Ternary, Uniform, PowerOfTwo, Codebook, NF4, FP8, FP4, Stochastic),
-        *(Prune, Noise, Dorefa),
+        *(Prune, Noise, Dorefa, LSQ),
         *(GPTQ, AdaRound, BRECQ),
+        *(Q4, Q8, TQ1, TQ2, MXFP4, NVFP4),
     )
 }
 

@@ -95,6 +95,10 @@ class Joint(Quantizer):
         """What a weight takes in all releases together."""
         return sum(quantizer.bits for quantizer in self.quantizers)
 
+    def published_bits(self, shape: tuple[int, ...]) -> float:
+        """Return the bits of all releases together."""
+        return sum(quantizer.published_bits(shape) for quantizer in self.quantizers)
+
     def _fit(self, weights: Any) -> Channel:
         return self._intersected([quantizer._fit(weights) for quantizer in self.quantizers], weights)
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 __all__ = ["kept"]
 
-# Parameters of the C library's ``mallopt``, and what they are where nobody sets them.
-TRIM_THRESHOLD, MMAP_MAX = -1, -4
-DEFAULTS = {TRIM_THRESHOLD: 128 * 1024, MMAP_MAX: 65536}
+# Parameters of the C library's ``mallopt``, and what they are by themselves in a process that has freed much.
+TRIM_THRESHOLD, MMAP_THRESHOLD, MMAP_MAX = -1, -3, -4
+DEFAULTS = {TRIM_THRESHOLD: 2**26, MMAP_THRESHOLD: 2**25, MMAP_MAX: 65536}
 # Never: no allocation is mapped apart, nothing is given back.
 NEVER = {TRIM_THRESHOLD: 2**31 - 1, MMAP_MAX: 0}
 

@@ -94,11 +94,11 @@ class Settings:
 
     seed: int = 0
     tasks: tuple[str, ...] = ("modes-4", "modes-8", "modes-32", "ames", "bbb", "solubility", "freesolv")
-    networks: int = 256
+    networks: int = 128
     changes: tuple[str, ...] = tuple(CHANGES)
     more: tuple[str, ...] = (
-        *("uniform-6", "uniform-8", "nf4", "codebook-4", "power-of-two-3", "fp4-e2m1", "stochastic-4"),
-        *("prune-90", "prune-60+uniform-4", "noise-20", "gptq-2", "brecq-1.58"),
+        *("uniform-6", "nf4", "codebook-4", "power-of-two-3", "fp4-e2m1", "stochastic-4", "prune-90"),
+        *("noise-20", "gptq-2"),
     )
     steps: int = 0
 

@@ -656,7 +656,6 @@ def test_public_records_serve_quantile_regression(public, tmp_path):
             "expected public_logits with a finite largest one",
         ),
     ],
-    ids=str,
 )
 def test_bad_public_records(public, tmp_path, change, said):
     arrays_given = {name: values for name, values in (public | change).items() if values is not None}
