@@ -84,10 +84,10 @@ def gptq(x):
 def main():
     num_devices()
     x, y = data()
+    device = f"{jax.devices()[0].device_kind} x {num_devices()}"
     for result in (gptq(x), qat(x, y)):
-        print(
-            json.dumps(result | {"device": f"{jax.devices()[0].device_kind} x {num_devices()}"}), flush=True
-        )
+        # The clock of a busy machine tells little.
+        print(json.dumps(result | {"device": device, "load_average": os.getloadavg()[0]}), flush=True)
 
 
 if __name__ == "__main__":
