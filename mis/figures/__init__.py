@@ -14,11 +14,13 @@ from mis.figures.sandwich import sandwich
 from mis.figures.shadows import shadows
 from mis.figures.style import check_style, inches
 from mis.figures.theory import certified_bands, delta_against_n, edge_leakage, predicted_against_empirical
+from mis.figures.works import attackers, tradeoffs
 
 __all__ = [
     "FIGURES",
     "QUICK",
     "FigureError",
+    "attackers",
     "check_style",
     "inches",
     "leakage_curves",
@@ -29,6 +31,7 @@ __all__ = [
     "recorded_ranking",
     "refuse_other",
     "save",
+    "tradeoffs",
 ]
 
 # Each draws the rows of the study of the same name, and takes ``width`` and ``style``.

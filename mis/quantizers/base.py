@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 import numpy as np
 
-from mis.quantizers.channels import Channel
+from mis.quantizers.channels import FULL_BITS, Channel
 from mis.quantizers.fields import check, written
 from mis.quantizers.weights import floats, traced, wide
 
@@ -78,12 +78,40 @@ class Quantizer(abc.ABC):
     @property
     def bits(self) -> float:
         """Bits per weight: of a format with the scales of its blocks, else log2 of the levels; full precision 32."""
-        return math.log2(self.num_levels) if math.isfinite(self.num_levels) else 32.0
+        return math.log2(self.num_levels) if math.isfinite(self.num_levels) else FULL_BITS
 
     @property
     def side_bits(self) -> float:
-        """Bits per weight beside those: of scales of groups. One scale of a tensor, or channel, is not counted."""
+        """Bits per weight beside those: of scales of groups."""
         return 0.0
+
+    @property
+    def grid_bits(self) -> float:
+        """Bits beside those of what is fitted to a tensor, or to each of its channels: scales, levels, zero points."""
+        return FULL_BITS * self.num_scales
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether every channel has a grid of its own, unless it is a single weight."""
+        return getattr(self, "channel", False)
+
+    def published_bits(self, shape: tuple[int, ...]) -> float:
+        """Return the bits that publishing a tensor takes, with all that is published beside its codes.
+
+        Parameters
+        ----------
+        shape
+            Of the tensor, channels last.
+
+        Examples
+        --------
+        >>> from mis.quantizers import parse
+        >>> parse("sign").published_bits((8, 4)), parse("uniform-4-asymmetric-channel").published_bits((8, 4))
+        (64.0, 272.0)
+        """
+        size = math.prod(shape)
+        grids = shape[-1] if self.per_channel and size > shape[-1] else 1
+        return size * (self.bits + self.side_bits) + grids * self.grid_bits
 
     def fit(self, weights: Any) -> Any:
         """Return what one tensor of weights goes through; jit-able and vmap-able.

@@ -131,9 +131,16 @@ class Calibrated(Quantizer):
     @property
     def side_bits(self) -> float:
         """Of each group the step, in single precision, and unless there are three levels which of them is zero."""
-        if not self.group:
-            return 0.0
-        return (FULL_BITS + (0.0 if self.bits == TERNARY else self.bits)) / self.group
+        return self._step_bits / self.group if self.group else 0.0
+
+    @property
+    def grid_bits(self) -> float:
+        """The same of a tensor or channel."""
+        return 0.0 if self.group else self._step_bits
+
+    @property
+    def _step_bits(self) -> float:
+        return FULL_BITS + (0.0 if self.bits == TERNARY else self.bits)
 
     @property
     def num_calibration(self) -> int:

@@ -105,6 +105,16 @@ class Chain(Quantizer):
         """Those of the second."""
         return self.second.side_bits
 
+    @property
+    def grid_bits(self) -> float:
+        """Those of the second; the threshold shows only in the codes."""
+        return self.second.grid_bits
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether the second has a grid for every channel."""
+        return self.second.per_channel
+
     def _fit(self, weights: Any) -> Channel:
         """Return the grid of the survivors with the dead zone in it, or masked."""
         return self._of_survivors(self.first._fit(weights), weights)

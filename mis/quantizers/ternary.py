@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from mis.quantizers.base import Quantizer
 from mis.quantizers.channels import Grid
-from mis.quantizers.fields import share_field
+from mis.quantizers.fields import flag, share_field
 from mis.quantizers.prune import least_survivor
-from mis.quantizers.scales import mean_magnitude
+from mis.quantizers.scales import largest, mean_magnitude
 
 __all__ = ["Ternary"]
 
@@ -24,6 +26,9 @@ class Ternary(Quantizer):
     ----------
     zeros
         Share of the weights set to zero, in (0, 1); ``round(zeros * size)`` of them, more where more are zero already.
+    peak
+        The number is no share of the weights but of the largest magnitude, below which all weights are set to zero:
+        ``ternary-33-peak``. Of normal weights, whose largest is some four standard deviations, these are far more.
 
     References
     ----------
@@ -35,10 +40,13 @@ class Ternary(Quantizer):
     >>> import numpy as np
     >>> Ternary(zeros=0.5)(np.array([0.1, -0.2, 3.0, -5.0]))
     array([ 0.,  0.,  4., -4.])
+    >>> Ternary(zeros=0.7, peak=True)(np.array([0.1, -0.2, 3.0, -5.0]))
+    array([ 0.,  0.,  0., -5.])
     """
 
     family: ClassVar[str] = "ternary"
     zeros: float = share_field(0.9)
+    peak: bool = flag("peak")
 
     @property
     def num_levels(self) -> float:
@@ -53,10 +61,19 @@ class Ternary(Quantizer):
     def _fit(self, weights: Any) -> Grid:
         """Return the three levels that the order of the magnitudes asks for."""
         xp = weights.__array_namespace__()
-        threshold = least_survivor(weights, self.zeros)
+        threshold = self._threshold(weights)
         # Rounding may carry the mean of equal magnitudes below them, out of its own cell.
         level = xp.maximum(mean_magnitude(weights, xp.abs(weights) >= threshold), threshold)
         above_minus = xp.nextafter(-threshold, xp.zeros_like(threshold))
         return Grid(
             levels=xp.stack([-level, xp.zeros_like(level), level]), edges=xp.stack([above_minus, threshold])
         )
+
+    def _threshold(self, weights: Any) -> Any:
+        """Return the magnitude from which weights survive, > 0."""
+        if not self.peak:
+            return least_survivor(weights, self.zeros)
+        top = largest(weights)
+        # The share as the weights' own kind of number; the largest survives, however its share is rounded.
+        threshold = weights.__array_namespace__().minimum(top * weights.dtype.type(self.zeros), top)
+        return weights.__array_namespace__().maximum(threshold, np.finfo(weights.dtype).tiny)

@@ -95,6 +95,11 @@ class Uniform(Quantizer):
         """The scale of each group, in single precision, or an exponent."""
         return SCALES[str(self.scale)] / self.group if self.group else 0.0
 
+    @property
+    def grid_bits(self) -> float:
+        """The scale, and of an asymmetric grid which of its levels is zero."""
+        return super().grid_bits + (self.bits if self.asymmetric else 0)
+
     def _fit(self, weights: Any) -> Grid | Blocks:
         """Return the levels with their midpoints as edges."""
         if self.group:

@@ -52,6 +52,9 @@ ATTACKS = {
     "loss": _attack("Attack on outputs: one threshold on the loss for all examples."),
     "calibrated_loss": _attack("Attack on outputs: loss less its mean over networks without the example."),
     "lira_decoded": _attack("LiRA on the outputs of the network that the released codes let one expect."),
+    "lira_unadapted": _attack(
+        "LiRA by an attacker who ignores the release: shadows in full precision, target as released."
+    ),
     "whitebox": _attack("Attack on the released weights: linear scores by layer, joined with lira_decoded."),
     "combined": _attack("All the other attacks asked for, joined by a logistic regression."),
 }
@@ -65,7 +68,7 @@ ATTACKS |= {
 COLUMNS: dict[str, Column] = {
     "release": Column(what="Name of the release.", unit="a name", errs="none"),
     "bits": Column(
-        what="Bits a weight takes; scales of blocks counted, one scale of a tensor or channel not.",
+        what="Bits a weight takes with all that is published beside its code: scales, zero points, levels, masks.",
         unit="bits per weight",
     ),
     "zeros": Column(what="Share of released weights that are zero.", errs="a mean over the networks"),

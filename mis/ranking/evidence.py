@@ -46,6 +46,11 @@ def _lira(what: str) -> Ranked:
     return Ranked(attack=LiRA(), reads={f"{side}_scores": f"{side}_{what}" for side in ("target", "shadow")})
 
 
+# Shadows as they were before their release: what is known of the release is not used. The threshold is still that of
+# released networks, as that of a ROC curve is.
+UNADAPTED = Ranked(attack=LiRA(), reads={"shadow_scores": "shadow_full_scores"})
+
+
 def ranked() -> dict[str, Ranked]:
     """Return every attack that a ranking can serve, by name.
 
@@ -56,6 +61,7 @@ def ranked() -> dict[str, Ranked]:
         "rmia": Ranked(attack=RMIA(online=False)),
         "lira_loss": _lira("negative_losses"),
         "lira_decoded": _lira("decoded_scores"),
+        "lira_unadapted": UNADAPTED,
     }
     return {name: Ranked(attack=variant()) for name, variant in VARIANTS.items()} | own
 
@@ -154,6 +160,11 @@ class Evidence:
     def shadow_scores(self) -> np.ndarray:
         """The same of the shadows."""
         return self.published.scores[self.is_shadow]
+
+    @cached_property
+    def shadow_full_scores(self) -> np.ndarray:
+        """The same of the shadows before they were released: full precision, trained as the targets were."""
+        return example_scores(self.networks.full_outputs, self.networks.split.pool.targets)[self.is_shadow]
 
     @cached_property
     def public_scores(self) -> np.ndarray:

@@ -118,6 +118,7 @@ def measure(published: Sequence[Published], release: Release | Several) -> Measu
         train_performance=train_performance(first.pool_outputs, pool.targets, members),
         **known,
         attacks={name: interval(measured[name].advantage) for name in main.attacks},
+        tpr_of={name: interval(measured[name].tpr) for name in main.attacks},
         advantage=interval(strongest.advantage),
         tpr_at_fpr_01=interval(strongest.tpr),
         fpr_realised=float(strongest.fpr.mean()),

@@ -88,6 +88,11 @@ class Networks:
         return self.spec.model
 
     @cached_property
+    def full_outputs(self) -> np.ndarray:
+        """What they say before they are released, on the pool, ``(M, N, classes or 1)``."""
+        return predict(self.model, self.layers, self.split.pool.features)
+
+    @cached_property
     def _blocks(self) -> list[slice]:
         """Examples whose gradients, one for each fold, are held at a time."""
         size = max(1, HELD // (4 * self._num_weights * self.num_folds))

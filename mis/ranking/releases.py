@@ -203,7 +203,7 @@ class Release:
         return not (self.qat or self.tuned or self.num_steps or self.learner or self.activation_bits)
 
     def bits(self, model: Model) -> float:
-        """Return the bits that a parameter of a network takes, scales not counted."""
+        """Return the bits that a parameter of a network takes, with all that is published beside the codes."""
         return self.compression.bits(model)
 
     def trained_by(self, learner: Learner) -> Learner:

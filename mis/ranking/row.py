@@ -31,6 +31,8 @@ class Row:
         The advantage of every attack that was asked for, by name.
     early_steps
         Steps that belong to ``early``.
+    tpr_of
+        The true positive rate of every attack at a false positive rate of 1%, by name; in JSON alone.
     tied_with
         Names of releases that cannot be told from this one.
     level
@@ -62,6 +64,7 @@ class Row:
     early: Interval | None = None
     early_steps: float | None = None
     given_performance: Interval | None = None
+    tpr_of: Mapping[str, Interval] = field(default_factory=dict)
     tied_with: tuple[str, ...] = ()
     missing: Mapping[str, str] = field(default_factory=dict)
 
@@ -82,7 +85,7 @@ class Row:
         --------
         >>> from mis.results import Interval
         >>> found = Interval(lower=0.1, value=0.2, upper=0.3, kind="attack", level=0.95)
-        >>> names = [f.name for f in fields(Row) if f.name not in ("attacks", "missing", "tied_with")]
+        >>> names = [f.name for f in fields(Row) if f.name not in ("attacks", "missing", "tied_with", "tpr_of")]
         >>> row = Row(**dict.fromkeys(names) | {"release": "sign", "advantage": found, "attacks": {"lira": found}})
         >>> [row.record()[name] for name in ("release", "lira", "advantage_lower", "advantage_kind")]
         ['sign', 0.2, 0.1, 'attack']
@@ -104,17 +107,27 @@ class Row:
             value = self[name]
             if name not in self.__dict__ and value is None:
                 continue
-            plain[name] = {end: getattr(value, end) for end in ENDS} if isinstance(value, Interval) else value
-        return plain | {"tied_with": list(self.tied_with), "missing": dict(self.missing)}
+            plain[name] = _plain(value) if isinstance(value, Interval) else value
+        tpr_of = {name: _plain(value) for name, value in self.tpr_of.items()}
+        return plain | {"tied_with": list(self.tied_with), "missing": dict(self.missing), "tpr_of": tpr_of}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "Row":
         """Read what ``to_json`` returned."""
-        values = {k: Interval(**v) if isinstance(v, dict) and k != "missing" else v for k, v in plain.items()}
+        nested = ("missing", "tpr_of")
+        values = {
+            k: Interval(**v) if isinstance(v, dict) and k not in nested else v for k, v in plain.items()
+        }
+        # Records of earlier versions have none.
+        values["tpr_of"] = {k: Interval(**v) for k, v in plain.get("tpr_of", {}).items()}
         own = {f.name for f in fields(cls)}
         attacks = {k: v for k, v in values.items() if k not in own and k != "mis"}
         kept: dict[str, Any] = {k: v for k, v in values.items() if k in own}
         return cls(**kept | {"attacks": attacks, "tied_with": tuple(plain["tied_with"])})
+
+
+def _plain(value: Interval) -> dict[str, Any]:
+    return {end: getattr(value, end) for end in ENDS}
 
 
 def mis_of(advantage: Interval) -> Interval:

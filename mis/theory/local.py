@@ -87,7 +87,7 @@ def local(
         theta*, or the one fit there is: ``(d,)``, or a list of tensors with d weights together, each on a
         grid of its own.
     quantizer
-        A quantizer spec.
+        A quantizer spec; of several releases ``Joint``, as ``mis.quantizers.parse("sign/uniform-4")`` returns it.
     n
         Sample size.
     method

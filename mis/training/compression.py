@@ -78,12 +78,12 @@ class Compression:
             jax.eval_shape(lambda layers: self.fit(model, layers, examples), layers)
 
     def bits(self, model: Model) -> float:
-        """Return the bits that a parameter takes on average, one scale a tensor not counted; see ``Quantizer.bits``."""
-        shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in model.shapes]
-        sizes = [part.size for part in jax.eval_shape(lambda layers: self.parts(model, layers), shapes)]
-        of_parts = [one.bits + one.side_bits for one in self.quantizers(model)]
-        # Of equal numbers exactly that.
-        return of_parts[0] if len(set(of_parts)) == 1 else float(np.average(of_parts, weights=sizes))
+        """Return the bits that a parameter takes on average, with all that is published beside the codes."""
+        layers = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in model.shapes]
+        parts = jax.eval_shape(lambda layers: self.parts(model, layers), layers)
+        each = zip(self.quantizers(model), parts, strict=True)
+        total = sum(quantizer.published_bits(part.shape) for quantizer, part in each)
+        return float(total / sum(part.size for part in parts))
 
     @property
     def is_random(self) -> bool:

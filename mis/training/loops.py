@@ -11,7 +11,7 @@ import optax
 from mis.models import Model
 from mis.quantizers import Quantizer
 from mis.training.compression import Compression
-from mis.training.devices import in_turns, over_networks
+from mis.training.devices import convolution_options, in_turns, over_networks
 from mis.training.learner import Learner
 
 __all__ = ["fit_compiled", "fit_stepwise", "steps_at_once"]
@@ -194,7 +194,7 @@ def _compiled_step(model, learner, tuning):
     def start(layers):
         return _begin(model, learner, tuning, layers)
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=convolution_options())
     def on_rows(carry, features, targets, rows):
         return step(carry, (features[rows], targets[rows]))
 

@@ -30,4 +30,32 @@ WORKS: dict[str, Work] = {
         takes={"quick": "1 to 2 minutes", "default": "about 20 minutes", "full": "hours"},
         needs="nothing; cifar-10 from --folder where tasks name it",
     ),
+    "indicator": Work(
+        place="mis.works.indicator",
+        asks="Does r_Q order releases by what they leak, and does sign hide less than ternary with more bits?",
+        work="Aubinais, Formont, Piantanida, Gassiat (arXiv:2502.06567): an indicator of membership inference security",
+        takes={"quick": "2 to 3 minutes", "default": "about 20 minutes", "full": "hours"},
+        needs="nothing",
+    ),
+    "sparsity": Work(
+        place="mis.works.sparsity",
+        asks="Does sparsity improve privacy, or only cost accuracy, which hides members by itself?",
+        work="Gonon et al. (arXiv:2304.07234): can sparsity improve the privacy of neural networks?",
+        takes={"quick": "3 to 4 minutes", "default": "about 20 minutes", "full": "days, or a GPU"},
+        needs="nothing",
+    ),
+    "compleak": Work(
+        place="mis.works.compleak.study",
+        asks="Do compressed releases of one network leak more together, with the original and without, than alone?",
+        work="Li, Gao, Hu, Kuang, Fu: CompLeak (arXiv:2507.16872), pruned, clustered and int8 networks",
+        takes={"quick": "2 to 3 minutes", "default": "about 15 minutes", "full": "days on a GPU"},
+        needs="nothing; --full cifar-10 from --folder",
+    ),
+    "calibrated": Work(
+        place="mis.works.calibrated",
+        asks="Does quantizing after training to 1.58 bits protect members tenfold, also from an attacker who adapts?",
+        work="Bits for Privacy (arXiv:2512.15335): AdaRound, BRECQ and OBC against LiRA",
+        takes={"quick": "2 to 4 minutes", "default": "about 20 minutes", "full": "a day on a GPU"},
+        needs="nothing; --full cifar-10 from --folder",
+    ),
 }

@@ -12,6 +12,7 @@ from mis.numerics.checks import integer, known
 from mis.provenance import code, made, versions
 from mis.provenance import settings as jax_settings
 from mis.store import Store, fingerprint, make_folder
+from mis.training import num_devices
 from mis.works.settings import changed
 from mis.works.text import text_of
 from mis.works.writing import document, refuse_other, write
@@ -122,6 +123,8 @@ def run(
     known("run", "name", name, WORKS)
     known("run", "size", size, SIZES)
     integer("run", "seed", seed, at_least=0)
+    # Before anything starts JAX, which the settings below do.
+    num_devices()
     module = importlib.import_module(WORKS[name].place)
     settings = changed(module.settings(size, seed, folder), assignments)
     target = Path(out or default_folder(name, size, seed))

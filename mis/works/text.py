@@ -8,14 +8,14 @@ from mis.results import Interval
 if TYPE_CHECKING:
     from mis.works.base import Study
 
-__all__ = ["columns", "text_of"]
+__all__ = ["columns", "number", "text_of"]
 
 
 def text_of(study: "Study") -> str:
     """Return a study's own text, then theirs beside ours, then the verdicts."""
     parts = [study.text]
     if study.published:
-        lines = [[row["what"], _number(row["theirs"]), _ours(row["ours"])] for row in study.published]
+        lines = [[row["what"], number(row["theirs"]), _ours(row["ours"])] for row in study.published]
         parts.append(f"Published, and ours\n{columns(('what', 'theirs', 'ours'), lines)}")
     if study.verdicts:
         claims = [[row["verdict"], row["claim"], row["rests_on"]] for row in study.verdicts]
@@ -26,10 +26,11 @@ def text_of(study: "Study") -> str:
 
 
 def _ours(found: Mapping[str, Any]) -> str:
-    return ", ".join(f"{_number(value)} ({name})" for name, value in found.items()) or "not here"
+    return ", ".join(f"{number(value)} ({name})" for name, value in found.items()) or "not here"
 
 
-def _number(value: Any) -> str:
+def number(value: Any) -> str:
+    """Return a number, an interval with its ends, or a text, in few digits."""
     if isinstance(value, Interval):
         return f"{value.value:.3g} [{value.lower:.3g}, {value.upper:.3g}]"
     return value if isinstance(value, str) else f"{value:.4g}"

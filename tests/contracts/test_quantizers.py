@@ -18,6 +18,7 @@ CASES = {
     "sign-pow2": (1, 2, 0, "farther"),
     "ternary-33": (math.log2(3), 3, 1, "farther"),
     "ternary-90": (math.log2(3), 3, 1, "farther"),
+    "ternary-33-peak": (math.log2(3), 3, 1, "farther"),
     "uniform-2": (2, 3, 1, ""),
     "uniform-4": (4, 15, 1, ""),
     "uniform-8": (8, 255, 1, ""),

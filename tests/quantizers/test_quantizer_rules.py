@@ -27,6 +27,18 @@ def test_ternary_zeroes_the_share_it_is_named_after(percent, size, rng):
     )
 
 
+@pytest.mark.parametrize("percent", [5, 33, 50, 90, 99.9])
+def test_ternary_by_peak_zeroes_what_is_below_a_share_of_the_largest(percent, rng):
+    weights = rng.normal(size=(20, 30)).astype(np.float32)
+    peak = Ternary(zeros=percent / 100, peak=True)
+    released = peak(weights)
+    survives = np.abs(weights) >= np.float32(percent / 100) * np.abs(weights).max()
+    assert survives.any()
+    np.testing.assert_array_equal(released != 0, survives)
+    np.testing.assert_allclose(np.abs(released[survives]), np.abs(weights[survives]).mean(), rtol=1e-6)
+    assert np.array_equal(peak(np.zeros(4)), np.zeros(4))
+
+
 def test_ternary_edges_are_where_magnitudes_survive(rng):
     weights = rng.standard_normal(101)
     low, high = Ternary(zeros=0.5).fit(weights).edges

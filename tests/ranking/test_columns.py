@@ -13,11 +13,12 @@ from mis.results import KINDS, Interval
 
 
 def test_columns_are_the_fields_of_a_row():
-    fields = {field.name for field in dataclasses.fields(Row)} - {"attacks", "missing"}
+    fields = {field.name for field in dataclasses.fields(Row)} - {"attacks", "missing", "tpr_of"}
     assert fields | set(ATTACKS) | {"mis"} == set(COLUMNS)
     assert not fields & set(ATTACKS)
     intervals = {field.name for field in dataclasses.fields(Row) if "Interval" in str(field.type)} - {
-        "attacks"
+        "attacks",
+        "tpr_of",
     }
     assert intervals | set(ATTACKS) | {"mis"} == {name for name, column in COLUMNS.items() if column.kind}
 

@@ -5,15 +5,18 @@ import numpy as np
 import pytest
 
 from mis import quantizers, theory
+from mis.attacks import LiRA
 from mis.models import MLP
 from mis.populations import BreastCancer, Examples, Modes, Split
+from mis.ranking.evidence import ATTACKS, Evidence
 from mis.ranking.measure import indicator_columns, measure, publish_together, together
 from mis.ranking.networks import Networks
 from mis.ranking.published import release
 from mis.ranking.releases import Release
+from mis.ranking.row import Row
 from mis.ranking.spec import RankingSpec
 from mis.ranking.whitebox import layer_scores
-from mis.training import Compression, Ensemble, Learner
+from mis.training import Compression, Ensemble, Learner, predict
 
 NUM, FOLDS, RUNS, STEPS = 32, 4, 2, 12
 
@@ -321,3 +324,26 @@ def test_spec_refuses_what_cannot_be_ranked():
     ):
         with pytest.raises(ValueError, match=f"rank: expected {message}"):
             RankingSpec(**{"population": BreastCancer(), "learner": Learner(), "model": MODEL, **fields})
+
+
+def test_an_attacker_who_ignores_the_release_has_shadows_in_full_precision(networks):
+    asked = changed(networks, attacks=("lira", "lira_unadapted"))
+    one = Release(transform=quantizers.Sign())
+    ((published,),) = publish_together({one: asked}, [one])
+    is_shadow = np.arange(NUM) % FOLDS > 1
+    evidence = Evidence(published, 0, is_shadow)
+    y = asked.split.pool.targets
+    of_full = predict(asked.model, asked.layers, asked.split.pool.features)[is_shadow, :, 0] - y
+    of_released = predict(asked.model, published.released, asked.split.pool.features)[~is_shadow, :, 0] - y
+    expected = LiRA().scores(
+        shadow_scores=of_full,
+        shadow_membership=asked.ensemble.membership[is_shadow],
+        target_scores=of_released,
+    )
+    np.testing.assert_allclose(ATTACKS["lira_unadapted"].scores(evidence), expected, rtol=1e-3, atol=1e-4)
+    assert not np.allclose(ATTACKS["lira"].scores(evidence), expected)
+    row = measure([published], one).row
+    # Two rates of positives, each with its own threshold.
+    assert set(row.tpr_of) == {"lira", "lira_unadapted"}
+    again = Row.from_json(row.to_json())
+    assert again.tpr_of == row.tpr_of

@@ -146,8 +146,8 @@ def test_every_kind_of_release_is_a_row(ranking):
     # The ranking's networks, those trained through sign, and those fine-tuned after pruning.
     assert len(list((out / "runs").iterdir())) == 3
     assert found["tune-20:prune-80"].zeros == pytest.approx(0.8, abs=0.02)
-    # One scale a matrix: as many levels as signs, and biases as they are beside them.
-    assert found["sign/uniform-3"].bits == found["sign"].bits + Uniform(bits=3).bits
+    # As many scales with three bits a weight as with one.
+    assert found["sign/uniform-3"].bits == pytest.approx(2 * found["sign"].bits + 2)
 
 
 def test_theory_says_what_it_knows_of_a_release_and_what_not(ranking):
@@ -420,12 +420,20 @@ def test_local_asymptotics_are_of_plain_training():
             local_fit(parse(name).networks(spec), None, None)
 
 
-def test_bits_count_vectors_that_stay_exact():
+def test_bits_count_all_that_is_published():
+    """By hand: eight weights and two biases, 32 bits for each that is exact and for each scale."""
     model = MLP(input_shape=(4,), num_classes=2, depth=0)
-    assert parse("sign").bits(model) == parse("own-vectors:sign").bits(model) == 1.0
-    # Eight weights of one bit, two biases of 32.
-    assert parse("exact-vectors:sign").bits(model) == pytest.approx((8 + 2 * 32) / 10)
-    assert parse("sign/uniform-4").bits(model) == 1.0 + Uniform(bits=4).bits
+    assert parse("sign").bits(model) == pytest.approx((10 + 32) / 10)
+    assert parse("own-vectors:sign").bits(model) == pytest.approx((10 + 2 * 32) / 10)
+    assert parse("exact-vectors:sign").bits(model) == pytest.approx((8 + 32 + 2 * 32) / 10)
+    assert parse("sign/uniform-4").bits(model) == pytest.approx(1 + 4 + 2 * 3.2)
+    assert parse("codebook-4").bits(model) == pytest.approx(2 + 4 * 3.2)
+    assert parse("uniform-4-channel").bits(model) == pytest.approx(4 + 2 * 3.2)
+    # Of an asymmetric grid a level is zero, of each of two channels' too.
+    assert parse("uniform-4-asymmetric-channel").bits(model) == pytest.approx(4 + 2 * 3.6)
+    assert parse("gptq-4-channel-examples-8").bits(model) == pytest.approx(4 + 2 * 3.6)
+    assert parse("prune-50+uniform-4-channel").bits(model) == pytest.approx(4 + 2 * 3.2)
+    assert parse("full").bits(model) == 32
 
 
 def test_a_release_that_fits_no_tensor_is_refused():

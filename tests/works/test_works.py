@@ -205,7 +205,7 @@ def test_results_of_another_run_are_not_replaced(tmp_path):
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        (["smal"], "name one of leakage, small, got name='smal'. Nearest: small"),
+        (["smal"], "got name='smal'. Nearest: small"),
         (["small", "--quick", "--full"], "one of --quick and --full, got both"),
         (["small", "--seed", "-1"], "seed"),
         (["small", "--seed", "1.5"], "integer"),
