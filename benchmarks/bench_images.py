@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mis.models import LeNet, ResNet8
-from mis.training import Learner, num_devices, train_chunk
+from mis.training import Learner, memory, num_devices, train_chunk
 from mis.training.loops import _compiled_step
 
 NETWORKS, POOL, BATCH, TURNS = 32, 512, 64, 3
@@ -188,7 +188,7 @@ def best(name, workers):
 def split(name, x, y, steps=20):
     """Return the shares of a step's time by kind of instruction, largest first, and its milliseconds."""
     model = MODELS[name]
-    start, step = _compiled_step(model, Learner(learning_rate=3e-3, batch_size=BATCH), None)
+    start, step, _ = _compiled_step(model, Learner(learning_rate=3e-3, batch_size=BATCH), None)
     rows = np.random.default_rng(0).integers(POOL, size=(steps, BATCH)).astype(np.int32)
     carry = start(model.initial(jax.random.key(0)))
     x, y = jnp.asarray(x), jnp.asarray(y)
@@ -196,7 +196,7 @@ def split(name, x, y, steps=20):
     carry = jax.block_until_ready(step(carry, x, y, rows[0]))
     with tempfile.TemporaryDirectory() as folder:
         begun = time.process_time()
-        with jax.profiler.trace(folder):
+        with memory.kept(), jax.profiler.trace(folder):
             for some in rows:
                 carry = step(carry, x, y, some)
             jax.block_until_ready(carry)

@@ -22,6 +22,7 @@ FLOORS = [
         "outputs",
         "report",
         "cli",
+        "__main__",
     },
 ]
 FLOOR = {name: i for i, names in enumerate(FLOORS) for name in names}

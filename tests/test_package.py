@@ -104,3 +104,10 @@ def test_asked_for_otherwise(workers):
 def test_a_worker_starts_no_workers(workers, monkeypatch):
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw0")
     assert workers(Config()) is None
+
+
+def test_the_module_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "mis", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == mis.__version__

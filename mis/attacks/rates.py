@@ -17,7 +17,6 @@ Fisher (1932), Statistical Methods for Research Workers, 21.1 (two p-values). De
 Annals of Statistics 9 (the jackknife's variance errs upwards).
 """
 
-import itertools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,7 +40,7 @@ __all__ = [
 
 
 # Of the grid on which two p-values share their product: more are a little sharper.
-CELLS = 128
+CELLS, BLOCK = 128, 8
 
 
 class Limits(NamedTuple):
@@ -61,12 +60,20 @@ def clopper_pearson(successes, trials, error: float):
     >>> round(float(lower), 4), round(float(upper), 4)
     (0.0, 0.0362)
     """
-    successes, trials = np.asarray(successes, float), np.asarray(trials, float)
+    return _lowest(successes, trials, error), _highest(successes, trials, error)
+
+
+def _lowest(successes, trials, error):
+    successes = np.asarray(successes, float)
+    none, failures = successes <= 0, np.maximum(trials - successes, 0.0)
+    return np.where(none, 0.0, special.betaincinv(np.where(none, 1.0, successes), failures + 1, error))
+
+
+def _highest(successes, trials, error):
+    successes = np.asarray(successes, float)
     failures = np.maximum(trials - successes, 0.0)
-    none, all_ = successes <= 0, failures <= 0
-    lower = special.betaincinv(np.where(none, 1.0, successes), failures + 1, error)
-    upper = special.betainccinv(successes + 1, np.where(all_, 1.0, failures), error)
-    return np.where(none, 0.0, lower), np.where(all_, 1.0, upper)
+    none = failures <= 0
+    return np.where(none, 1.0, special.betainccinv(successes + 1, np.where(none, 1.0, failures), error))
 
 
 def effective_size(hits, sizes, error: float):
@@ -137,7 +144,8 @@ def least_difference(hits, sizes, false_hits, false_sizes, error):
     The p-values :math:`P = P(X \ge x; p)` and :math:`Q = P(Y \le y; q)` of the true probabilities are independent and
     no smaller than uniform, so :math:`P(P Q \le c) \le c (1 - \log c)`, which is ``error``. The limit is the least
     :math:`p - q` with :math:`P Q > c`: at ``P = a`` the limits of Clopper and Pearson of errors ``a`` and ``c / a``. In
-    each cell of a grid of ``a`` both ends that err downwards are taken.
+    each cell of a grid of ``a`` both ends that err downwards are taken; so they are in a block of cells, which is
+    passed over where that says that no cell of it can be the least.
 
     Examples
     --------
@@ -146,19 +154,28 @@ def least_difference(hits, sizes, false_hits, false_sizes, error):
     """
     given = np.broadcast_arrays(hits, sizes, false_hits, false_sizes)
     counts, which = np.unique(np.stack(given, -1).reshape(-1, 4), axis=0, return_inverse=True)
+    log_product = 1 + float(special.lambertw(-error / np.e, -1).real)
+    grid = np.exp(np.linspace(log_product, 0, CELLS + 1))
+    blocks = _ends(counts, grid[:-1:BLOCK], grid[0] / grid[BLOCK::BLOCK])
+    least = np.ones(len(counts))
+    for block in np.argsort(blocks.mean(axis=1)):
+        (open_,) = np.nonzero(blocks[block] < least)
+        if len(open_):
+            cells = grid[block * BLOCK : (block + 1) * BLOCK + 1]
+            found = _ends(counts[open_], cells[:-1], grid[0] / cells[1:]).min(axis=0)
+            least[open_] = np.minimum(least[open_], found)
+    return least[which.ravel()].reshape(given[0].shape)
+
+
+def _ends(counts, errors, false_errors):
+    """Return the least rate less the greatest false one, each at errors of its own; ``(errors, counts)``."""
     # Many counts share one of their rates, whose limits are what costs.
     (one, first), (other, second) = (
         np.unique(side, axis=0, return_inverse=True) for side in (counts[:, :2], counts[:, 2:])
     )
-    first, second = first.ravel(), second.ravel()
-    log_product = 1 + float(special.lambertw(-error / np.e, -1).real)
-    grid = np.exp(np.linspace(log_product, 0, CELLS + 1))
-    least = np.ones(len(counts))
-    for below, above in itertools.pairwise(grid):
-        low = clopper_pearson(one[:, 0], one[:, 1], below)[0]
-        high = clopper_pearson(other[:, 0], other[:, 1], grid[0] / above)[1]
-        least = np.minimum(least, low[first] - high[second])
-    return least[which.ravel()].reshape(given[0].shape)
+    low = _lowest(one[:, 0], one[:, 1], errors[:, None])
+    high = _highest(other[:, 0], other[:, 1], false_errors[:, None])
+    return low[:, first.ravel()] - high[:, second.ravel()]
 
 
 def difference_limits(hits, sizes, false_hits, false_sizes, error: float) -> Limits:

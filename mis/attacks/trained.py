@@ -33,7 +33,8 @@ class Trained(Attack):
     """A classifier of members against non-members, fitted to the confidence vectors of shadow models.
 
     Its features are the logarithms of the class probabilities, sorted from the likeliest on; with the label
-    also the log-odds of the true class, its log-probability, and which class it is.
+    also the log-odds of the true class, its log-probability, and which class it is. Of several releases of one
+    model the same of each, and by how much each of the others exceeds the first.
 
     Parameters
     ----------
@@ -41,6 +42,9 @@ class Trained(Attack):
         ``"logistic"``, ``"forest"`` or ``"network"`` (one layer of 32), scikit-learn's.
     with_label
         Whether the attacker knows the true class.
+    releases
+        How many releases of each model are seen side by side: logits hold the classes of each in turn along their
+        last axis.
     seed
         Of the forest and of the network.
 
@@ -52,7 +56,7 @@ class Trained(Attack):
     References
     ----------
     Shokri, Stronati, Song, Shmatikov (2017), arXiv:1610.05820; Salem et al. (2019), ML-Leaks,
-    arXiv:1806.01246.
+    arXiv:1806.01246. Several releases: Li, Gao, Hu, Kuang, Fu (2025), CompLeak, arXiv:2507.16872.
 
     Examples
     --------
@@ -66,11 +70,13 @@ class Trained(Attack):
 
     classifier: str = "logistic"
     with_label: bool = False
+    releases: int = 1
     seed: int = 0
 
     def __post_init__(self):
         known("Trained", "classifier", self.classifier, CLASSIFIERS)
         integer("Trained", "seed", self.seed, at_least=0)
+        integer("Trained", "releases", self.releases, at_least=1)
         if not isinstance(self.with_label, bool):
             raise InvalidInput(
                 f"Trained: expected with_label True or False, got with_label={self.with_label!r}."
@@ -104,24 +110,41 @@ class Trained(Attack):
         if shadow_membership.all() or not shadow_membership.any():
             raise InvalidInput("Trained: expected shadow members and non-members, got one kind only.")
         model = make_pipeline(StandardScaler(), CLASSIFIERS[self.classifier](self.seed))
-        model.fit(_features(shadow_logits, shadow_labels), shadow_membership.ravel())
+        model.fit(self._features(shadow_logits, shadow_labels), shadow_membership.ravel())
         return partial(self._score, model)
 
     def _score(self, model, logits, labels=None):
-        features = _features(logits, labels)
+        features = self._features(logits, labels)
         if self.classifier == "logistic":
             scores = model.decision_function(features)
         else:
             scores = model.predict_proba(features)[:, 1]
         return scores.reshape(logits.shape[:-1])
 
+    def _features(self, logits, labels):
+        """One row for each model and example."""
+        if logits.shape[-1] % self.releases or logits.shape[-1] < 2 * self.releases:
+            raise InvalidInput(
+                f"Trained: expected logits of as many classes for each of {self.releases} releases, got "
+                f"{logits.shape[-1]} numbers in all."
+            )
+        if labels is not None and labels.max() >= logits.shape[-1] // self.releases:
+            raise InvalidInput(
+                f"Trained: expected labels below the classes of a release, got {labels.max()}."
+            )
+        each = np.split(logits, self.releases, axis=-1)
+        seen = [_of_release(one, labels) for one in each]
+        columns = [column for one in seen for column in one]
+        columns += [own - first for one in seen[1:] for own, first in zip(one, seen[0], strict=True)]
+        if labels is not None:
+            columns += [np.broadcast_to(labels == c, logits.shape[:-1]) for c in range(each[0].shape[-1])]
+        return np.stack([column.ravel() for column in columns], axis=1)
 
-def _features(logits, labels):
-    """One row for each model and example."""
+
+def _of_release(logits, labels):
     classes = logits.shape[-1]
     likelihoods = [log_likelihood(logits, np.full(logits.shape[-2], c)) for c in range(classes)]
     columns = list(np.moveaxis(-np.sort(-np.stack(likelihoods, axis=-1)), -1, 0))
     if labels is not None:
         columns += [logit_confidence(logits, labels), log_likelihood(logits, labels)]
-        columns += [np.broadcast_to(labels == c, logits.shape[:-1]) for c in range(classes)]
-    return np.stack([np.clip(column, -CERTAIN, CERTAIN).ravel() for column in columns], axis=1)
+    return [np.clip(column, -CERTAIN, CERTAIN) for column in columns]

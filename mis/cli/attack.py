@@ -22,6 +22,7 @@ def attack(
     delta: float = 1e-5,
     seed: int = 0,
     top: int = 10,
+    latex: Switch = False,
     width: str = "single",
     style: str | None = None,
 ) -> None:
@@ -37,9 +38,10 @@ def attack(
         An .npz file, or a folder of .npy files: logits or probabilities (T, N, C) of T networks on N records, or
         predictions (T, N) of a regression; labels (N,); membership (T, N), who was trained on what, a row of NaN where
         that is unknown; ids (N,) if you like. Or shadow_logits, shadow_membership, target_logits and, if known,
-        target_membership. It may be larger than memory. Beside or instead of outputs weights (T, P), and gradients
-        (N, P) of the records' losses. Or a folder with one .safetensors, .npz, .gguf or .onnx a network, in the order
-        of membership, and the other arrays in examples.npz.
+        target_membership. It may be larger than memory. For quantile regression, records that no target was trained
+        on: public_logits (T, S, C) or the like, public_labels (S,), public_features (S, D) and features (N, D). Beside
+        or instead of outputs weights (T, P), and gradients (N, P) of the records' losses. Or a folder with one
+        .safetensors, .npz, .gguf or .onnx a network, in the order of membership, and the other arrays in examples.npz.
     attacks
         Names with commas between, or all that the file serves.
     model
@@ -59,6 +61,8 @@ def attack(
         Decides what is drawn at random.
     top
         How many records to list, most at risk first.
+    latex
+        Print the tables in LaTeX (booktabs), not as text.
     width
         Of the figure: single or double (3.4in, 7in), or a number with in, cm, mm or pt.
     style
@@ -69,7 +73,7 @@ def attack(
     from mis.numerics.checks import InputWarning, InvalidInput, integer
     from mis.outputs import attack as run
     from mis.outputs import read_outputs
-    from mis.outputs.saving import FILES, keeping, prepare, save_tables
+    from mis.outputs.saving import FILES, document, keeping, prepare, save_tables
     from mis.outputs.serve import choose
 
     integer("attack", "top", top, at_least=0)
@@ -97,9 +101,14 @@ def attack(
             progress=True,
             keep=keep,
         )
-    print(found.table())
-    if found.risks and top:
-        print(f"\n{risk_table(found.risks, top, level=level)}")
+    if latex:
+        from mis.report.writing import latex_of
+
+        print(latex_of(document(found)))
+    else:
+        print(found.table())
+        if found.risks and top:
+            print(f"\n{risk_table(found.risks, top, level=level)}")
     if out is None:
         return
     for name in FILES[1:]:
@@ -110,4 +119,6 @@ def attack(
         from mis.figures.audit import attack_rocs
 
         save(lambda: attack_rocs(found.rocs, level=level, width=width, style=style), out, "roc")
-    print(f"Written to {out}: {', '.join(name for name in FILES if (out / name).exists())}")
+    print(
+        f"{'% ' if latex else ''}Written to {out}: {', '.join(name for name in FILES if (out / name).exists())}"
+    )

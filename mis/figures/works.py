@@ -18,6 +18,7 @@ def attackers(
     *,
     axis: str,
     caption: str,
+    start: float = 0.0,
     width: Width = "double",
     style: Style = None,
 ) -> Drawing:
@@ -31,6 +32,8 @@ def attackers(
         Columns, and what the legend calls them.
     axis, caption
         What the columns measure; what the figure shows.
+    start
+        Where the axis starts: what guessing reaches.
     width, style
         As of ``ranking_figure``.
     """
@@ -59,9 +62,9 @@ def attackers(
             axes.set_yticks(places, [plain(row["release"]) for row in rows])
             axes.set_title(plain(title))
             axes.set_xlabel(axis)
-            axes.set_xlim(left=min(0.0, axes.get_xlim()[0]))
+            axes.set_xlim(left=min(start, axes.get_xlim()[0]))
             axes.set_ylim(-0.6, len(rows) - 0.4)
-            axes.axvline(0.0, color="0.6", linewidth=0.8, zorder=0)
+            axes.axvline(start, color="0.6", linewidth=0.8, zorder=0)
         for axes in list(grid.flat)[len(panels) :]:
             axes.set_axis_off()
         legend(figure)

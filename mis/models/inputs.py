@@ -101,6 +101,7 @@ def in_order(model: "Model") -> list[int]:
     Examples
     --------
     >>> from mis.models import ResNet8
+    >>> from mis.models.inputs import in_order
     >>> model = ResNet8(input_shape=(8, 8, 1), num_classes=3, width=2)
     >>> [model.layout.groups[number].name for number in (in_order(model)[0], in_order(model)[-1])]
     ['stem/kernel', 'head/kernel']

@@ -35,6 +35,8 @@ class Evidence:
         Which records a classifier of outputs is trained on, ascending, ``(S,)``.
     sampled_logits
         Logits of these, ``(R, S, C)``; empty where no attack asks for them.
+    public_scores
+        As ``scores``, of the targets on public records; None where there are none.
     """
 
     scores: np.ndarray
@@ -42,6 +44,7 @@ class Evidence:
     direct: Mapping[str, np.ndarray]
     sample: np.ndarray
     sampled_logits: np.ndarray
+    public_scores: np.ndarray | None = None
 
     @cached_property
     def losses(self) -> np.ndarray:
@@ -92,7 +95,12 @@ def gather(
         if len(sample):
             inside = slice(*np.searchsorted(sample, (records.start, records.stop)))
             kept[row, inside] = values[sample[inside] - records.start]
-    return Evidence(scores, outputs.classes is None, of_attack, sample, kept)
+    public = None
+    if outputs.public is not None:
+        public = np.empty(outputs.public.shape[:2])
+        for row, records, values in _blocks(outputs, outputs.public.name, outputs.public.shape, progress):
+            public[row, records] = statistic(values, outputs.public.labels[records])
+    return Evidence(scores, outputs.classes is None, of_attack, sample, kept, public)
 
 
 def logits_of(outputs: Outputs, *, progress: bool) -> Iterator[tuple[int, slice, np.ndarray]]:
@@ -106,20 +114,21 @@ def logits_of(outputs: Outputs, *, progress: bool) -> Iterator[tuple[int, slice,
     """
     before = 0
     for part in outputs.networks:
-        networks = iter(track(range(len(part)), part.name, progress))
-        last = -1
-        for row, records, values in outputs.arrays.blocks(part.name, part.shape):
-            last = next(networks) if row != last else last
-            yield (
-                before + row,
-                records,
-                _checked(
-                    f"{outputs.arrays.path}: expected {part.name}", outputs.kind, values, row, records.start
-                ),
-            )
-        # Ends the bar.
-        next(networks, None)
+        for row, records, values in _blocks(outputs, part.name, part.shape, progress):
+            yield before + row, records, values
         before += len(part)
+
+
+def _blocks(outputs, name, shape, progress):
+    """Yield one array's networks, records and their logits."""
+    networks = iter(track(range(shape[0]), name, progress))
+    last = -1
+    for row, records, values in outputs.arrays.blocks(name, shape):
+        last = next(networks) if row != last else last
+        where = f"{outputs.arrays.path}: expected {name}"
+        yield row, records, _checked(where, outputs.kind, values, row, records.start)
+    # Ends the bar.
+    next(networks, None)
 
 
 def _checked(where, kind, values, row, start):

@@ -9,6 +9,7 @@ import numpy as np
 from mis.attacks.base import read_labels
 from mis.numerics.checks import InvalidInput
 from mis.outputs.arrays import NAMES, Arrays, open_arrays
+from mis.outputs.public import Public, read_public
 from mis.outputs.weights import Held, Weights, is_checkpoints, open_checkpoints, read_weights
 
 __all__ = ["Networks", "Outputs", "read_outputs"]
@@ -65,6 +66,8 @@ class Outputs:
         Names of the records, ``(N,)``.
     weights
         The networks' weights, where they are known.
+    public
+        Records that no target was trained on, where there are some.
     """
 
     arrays: Arrays | Held
@@ -73,6 +76,7 @@ class Outputs:
     networks: tuple[Networks, ...]
     ids: np.ndarray = field(repr=False)
     weights: Weights | None = None
+    public: Public | None = None
 
     @property
     def apart(self) -> bool:
@@ -117,8 +121,10 @@ def read_outputs(path: str | os.PathLike[str], model: str | None = None) -> Outp
         ``shadow_membership``, ``target_logits`` and, if known, ``target_membership``; a single target needs no axis of
         its own. Beside or instead of outputs ``weights`` ``(T, P)`` as released, and if you like ``gradients``
         ``(N, P)`` of the records' losses, ``full`` ``(T, P)``, the weights before their release, and ``lower`` and
-        ``upper``, the ends of their cells. Or a folder with one file of weights a network, and ``examples.npz`` with
-        the other arrays.
+        ``upper``, the ends of their cells. For attacks that learn from records which no target was trained on
+        ``public_logits`` (or the like) ``(T, S, C)`` of the targets, ``public_labels`` ``(S,)``, ``public_features``
+        ``(S, D)`` and ``features`` ``(N, D)``. Or a folder with one file of weights a network, and ``examples.npz``
+        with the other arrays.
     model
         ``FILE.py:NAME`` of a JAX function of weights and ``features``, see ``Network``, which computes outputs and
         gradients; then ``features`` ``(N, …)`` are read too.
@@ -150,7 +156,12 @@ def read_outputs(path: str | os.PathLike[str], model: str | None = None) -> Outp
     read = None
     if weights:
         read = read_weights(arrays, weights, [len(part) for part in networks], records, None)
-    return Outputs(arrays, kind, labels, networks, ids, read)
+
+    def labels_of(names, count):
+        return _labels(arrays, count, classes, names)
+
+    public = read_public(arrays, kind, shapes[-1], len(networks[-1]), labels_of)
+    return Outputs(arrays, kind, labels, networks, ids, read, public)
 
 
 def _of_weights(arrays, names, model):
@@ -251,11 +262,11 @@ def _refuse_one_kind(path, of, membership, known):
             )
 
 
-def _labels(arrays, records, classes):
-    given = [name for name in ("labels", "targets") if name in arrays]
+def _labels(arrays, records, classes, names=("labels", "targets")):
+    given = [name for name in names if name in arrays]
     if len(given) != 1:
         got = "both" if given else "neither"
-        raise InvalidInput(f"{arrays.path}: expected labels or targets, of shape ({records},), got {got}.")
+        raise InvalidInput(f"{arrays.path}: expected {' or '.join(names)}, of shape ({records},), got {got}.")
     name = given[0]
     if arrays.shape(name) != (records,):
         raise InvalidInput(

@@ -18,7 +18,7 @@ from mis.outputs.run import Keep
 from mis.provenance import made
 from mis.store import make_folder
 
-__all__ = ["FILES", "keeping", "prepare", "save_tables"]
+__all__ = ["FILES", "document", "keeping", "prepare", "save_tables"]
 
 SCORES = "scores.npz"
 FILES = (
@@ -78,16 +78,20 @@ def keeping(folder: Path) -> Iterator[Keep]:
         part.unlink(missing_ok=True)
 
 
-def save_tables(found: Result, folder: Path) -> None:
-    """Write ``table.csv``, ``table.json``, ``records.csv`` and ``roc.csv``; what is not known is empty or absent."""
-    document = {
+def document(found: Result) -> dict[str, Any]:
+    """Return what ``table.json`` holds."""
+    return {
         "made": made("attack"),
         **found.to_json(),
         "rocs": found.rocs,
         "most_at_risk": {name: column[:LISTED].tolist() for name, column in found.risks.items()},
         "num_at_risk": len(found.risks["id"]) if found.risks else 0,
     }
-    (folder / "table.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def save_tables(found: Result, folder: Path) -> None:
+    """Write ``table.csv``, ``table.json``, ``records.csv`` and ``roc.csv``; what is not known is empty or absent."""
+    (folder / "table.json").write_text(json.dumps(document(found), indent=1) + "\n", encoding="utf-8")
     if not found.rows:
         return
     rows = [row.columns() for row in found.rows]

@@ -42,7 +42,7 @@ def score(
     if "target_gradients" in served.attack.needs:
         return _by_gradients(served.attack, outputs)
     if not served.fitted:
-        inputs = {need: _table(need, served, evidence)[targets] for need in served.attack.needs}
+        inputs = {need: _unfitted(need, served, outputs, evidence) for need in served.attack.needs}
         return served.attack.scores(**inputs)
     if not plan.pairs:
         raise UnsupportedSetting(
@@ -68,6 +68,15 @@ def score(
         rows = np.searchsorted(targets, pair.targets)
         scores[np.ix_(rows, np.flatnonzero(pair.records))] = served.attack.scores(**inputs)
     return scores
+
+
+def _unfitted(need, served, outputs, evidence):
+    """Return one input of an attack that looks at no shadow."""
+    if need == "public_scores":
+        return evidence.public_scores
+    if need in ("features", "public_features"):
+        return getattr(outputs.public, need)
+    return _table(need, served, evidence)[outputs.is_target]
 
 
 def _table(need, served, evidence):

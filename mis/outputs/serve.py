@@ -22,6 +22,7 @@ OF_CLASSES = {
     ),
     *("population_target", "population_shadow", "population_membership"),
 }
+OF_PUBLIC = {"features", "public_scores", "public_features"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,8 @@ def given(outputs: Outputs) -> frozenset[str]:
     weights = outputs.weights.inputs if outputs.weights else frozenset()
     if outputs.kind == "weights":
         return weights
-    return weights | (OF_ALL | OF_CLASSES if outputs.classes else OF_ALL)
+    public = OF_PUBLIC if outputs.public else set()
+    return weights | public | (OF_ALL | OF_CLASSES if outputs.classes else OF_ALL)
 
 
 def served(given: Collection[str]) -> dict[str, Served]:

@@ -18,6 +18,7 @@ from mis.populations.linear import LinearTeacher
 from mis.populations.logistic import LogisticTeacher
 from mis.populations.modes import Modes
 from mis.populations.npz import Npz
+from mis.populations.part import Part
 from mis.populations.solubility import Solubility
 from mis.populations.solubility_levels import SolubilityLevels
 from mis.populations.table import Table, Tabulated
@@ -39,6 +40,7 @@ __all__ = [
     "LogisticTeacher",
     "Modes",
     "Npz",
+    "Part",
     "Population",
     "Solubility",
     "SolubilityLevels",

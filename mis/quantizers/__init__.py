@@ -21,6 +21,7 @@ from mis.numerics.checks import InvalidInput
 from mis.quantizers import fields
 from mis.quantizers.adaround import AdaRound
 from mis.quantizers.base import Calibration, Quantizer
+from mis.quantizers.blocks import Blocks
 from mis.quantizers.brecq import BRECQ
 from mis.quantizers.calibrated import Realised
 from mis.quantizers.chain import Chain
@@ -28,8 +29,11 @@ from mis.quantizers.channels import Channel, DeadZone, Exact, Grid, Noisy, Stoch
 from mis.quantizers.codebook import Codebook
 from mis.quantizers.dorefa import Dorefa
 from mis.quantizers.floats import FP4, FP8
+from mis.quantizers.formats import MXFP4, NVFP4, Q4, Q8, TQ1, TQ2
 from mis.quantizers.full import Full
 from mis.quantizers.gptq import GPTQ
+from mis.quantizers.joint import Joint
+from mis.quantizers.lsq import LSQ
 from mis.quantizers.masked import Masked
 from mis.quantizers.nf4 import NF4
 from mis.quantizers.noise import Noise
@@ -48,9 +52,17 @@ __all__ = [
     "FP4",
     "FP8",
     "GPTQ",
+    "LSQ",
+    "MXFP4",
     "NF4",
+    "NVFP4",
+    "Q4",
+    "Q8",
     "QUANTIZERS",
+    "TQ1",
+    "TQ2",
     "AdaRound",
+    "Blocks",
     "Calibration",
     "Cell",
     "Chain",
@@ -62,6 +74,7 @@ __all__ = [
     "Full",
     "Grid",
     "Hat",
+    "Joint",
     "Masked",
     "Noise",
     "NoiseLike",
@@ -85,8 +98,9 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
     cls.family: cls
     for cls in (
         *(Full, Sign, Ternary, Uniform, PowerOfTwo, Codebook, NF4, FP8, FP4, Stochastic),
-        *(Prune, Noise, Dorefa),
+        *(Prune, Noise, Dorefa, LSQ),
         *(GPTQ, AdaRound, BRECQ),
+        *(Q4, Q8, TQ1, TQ2, MXFP4, NVFP4),
     )
 }
 
@@ -101,8 +115,8 @@ DEFAULT: tuple[Quantizer, ...] = (
 def parse(name: str) -> Quantizer:
     """Return the quantizer that ``name`` spells; ``parse(quantizer.name) == quantizer``.
 
-    Two names joined by a plus sign are a chain, ``prune-90+uniform-4``; ``noise-like-`` and a name is noise of the same
-    squared error.
+    Two names joined by a plus sign are a chain, ``prune-90+uniform-4``; names with slashes between are released side by
+    side, ``sign/uniform-4``; ``noise-like-`` and a name is noise of the same squared error.
 
     Raises
     ------
@@ -114,6 +128,8 @@ def parse(name: str) -> Quantizer:
     >>> parse("uniform-4-asymmetric-channel")
     Uniform(bits=4, asymmetric=True, channel=True, offset=0.0, clip=1.0, scale='fit')
     """
+    if "/" in name:
+        return Joint(quantizers=tuple(parse(part) for part in name.split("/")))
     if name.startswith("noise-like-"):
         return NoiseLike(like=parse(name.removeprefix("noise-like-")))
     if "+" in name:

@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
+import jax.numpy as jnp
 import numpy as np
 
-from mis.quantizers.channels import Channel
+from mis.quantizers.channels import FULL_BITS, Channel
 from mis.quantizers.fields import check, written
 from mis.quantizers.weights import floats, traced, wide
 
@@ -76,8 +77,41 @@ class Quantizer(abc.ABC):
 
     @property
     def bits(self) -> float:
-        """Bits per weight, scale not counted: of the format, or log2 of its levels; full precision 32."""
-        return math.log2(self.num_levels) if math.isfinite(self.num_levels) else 32.0
+        """Bits per weight: of a format with the scales of its blocks, else log2 of the levels; full precision 32."""
+        return math.log2(self.num_levels) if math.isfinite(self.num_levels) else FULL_BITS
+
+    @property
+    def side_bits(self) -> float:
+        """Bits per weight beside those: of scales of groups."""
+        return 0.0
+
+    @property
+    def grid_bits(self) -> float:
+        """Bits beside those of what is fitted to a tensor, or to each of its channels: scales, levels, zero points."""
+        return FULL_BITS * self.num_scales
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether every channel has a grid of its own, unless it is a single weight."""
+        return getattr(self, "channel", False)
+
+    def published_bits(self, shape: tuple[int, ...]) -> float:
+        """Return the bits that publishing a tensor takes, with all that is published beside its codes.
+
+        Parameters
+        ----------
+        shape
+            Of the tensor, channels last.
+
+        Examples
+        --------
+        >>> from mis.quantizers import parse
+        >>> parse("sign").published_bits((8, 4)), parse("uniform-4-asymmetric-channel").published_bits((8, 4))
+        (64.0, 272.0)
+        """
+        size = math.prod(shape)
+        grids = shape[-1] if self.per_channel and size > shape[-1] else 1
+        return size * (self.bits + self.side_bits) + grids * self.grid_bits
 
     def fit(self, weights: Any) -> Any:
         """Return what one tensor of weights goes through; jit-able and vmap-able.
@@ -133,6 +167,17 @@ class Quantizer(abc.ABC):
         """Return, in JAX, what training through the quantizer takes the gradient of: the weights, straight through."""
         return weights
 
+    learns: ClassVar[bool] = False
+    """Whether training through it learns numbers of its own: ``begin`` and ``learned``."""
+
+    def begin(self, weights: Any) -> Any:  # noqa: ARG002
+        """Return, in JAX, the numbers that are trained beside the weights of a tensor, where they start."""
+        return jnp.zeros(())
+
+    def learned(self, weights: Any, numbers: Any) -> Any:  # noqa: ARG002
+        """Return, in JAX, what is released of weights beside these numbers; differentiable in both."""
+        return weights
+
     @abc.abstractmethod
     def _fit(self, weights: Any) -> Channel:
         """Return the channel for finite weights in float32 or float64, NumPy or JAX."""
@@ -160,8 +205,13 @@ def fit_each(quantizers: Sequence[Quantizer], tensors: Sequence[Any]) -> list[Ch
     ['DeadZone', 'Exact']
     """
     found: dict[int, Channel] = {}
-    for quantizer in dict.fromkeys(quantizers):
-        places = [k for k, other in enumerate(quantizers) if other == quantizer]
-        fitted = quantizer.fit_network([tensors[k] for k in places])
-        found |= dict(zip(places, fitted, strict=True))
+    for k, quantizer in enumerate(quantizers):
+        if k in found:
+            continue
+        # Another's that fits one tensor at a time has no more to it than ``fit``.
+        if not isinstance(quantizer, Quantizer):
+            found[k] = quantizer.fit(tensors[k])
+            continue
+        places = [j for j in range(k, len(tensors)) if quantizers[j] == quantizer]
+        found |= dict(zip(places, quantizer.fit_network([tensors[j] for j in places]), strict=True))
     return [found[k] for k in range(len(tensors))]

@@ -11,7 +11,7 @@ from scipy import stats
 
 from mis.numerics.checks import UnsupportedSetting, refuse
 from mis.quantizers.base import Calibration, Quantizer
-from mis.quantizers.channels import Channel
+from mis.quantizers.channels import FULL_BITS, Channel
 from mis.quantizers.fields import choice_field, flag, integer_field
 from mis.quantizers.observations import Observation
 from mis.quantizers.weights import floats, wide
@@ -127,6 +127,20 @@ class Calibrated(Quantizer):
     def num_scales(self) -> int:
         """The step."""
         return 1
+
+    @property
+    def side_bits(self) -> float:
+        """Of each group the step, in single precision, and unless there are three levels which of them is zero."""
+        return self._step_bits / self.group if self.group else 0.0
+
+    @property
+    def grid_bits(self) -> float:
+        """The same of a tensor or channel."""
+        return 0.0 if self.group else self._step_bits
+
+    @property
+    def _step_bits(self) -> float:
+        return FULL_BITS + (0.0 if self.bits == TERNARY else self.bits)
 
     @property
     def num_calibration(self) -> int:

@@ -29,9 +29,9 @@ class Chain(Quantizer):
     first
         What prunes.
     second
-        A deterministic quantizer with levels. Per channel, and after pruning globally, it is fitted with the pruned
-        weights as zeros; so after pruning globally, when how many survive in a tensor is not known before, it must be
-        one whose grid depends on nothing but the largest and the smallest weight.
+        A deterministic quantizer with levels. Where its grid depends on nothing but the largest and the smallest
+        weight, of the tensor, a channel or a block, it is fitted with the pruned weights as zeros. After pruning
+        globally it must be such a one: how many weights of a tensor survive is not known before.
 
     Examples
     --------
@@ -46,8 +46,16 @@ class Chain(Quantizer):
 
     def __post_init__(self):
         if not isinstance(self.first, Prune):
-            raise refuse(
-                "Chain", "first", "a Prune, as nothing else leaves survivors to quantize", self.first
+            raise refuse("Chain", "first", "a Prune", self.first)
+        if self.second.num_calibration:
+            raise UnsupportedSetting(
+                "Chain",
+                f"{self.second.name} makes up for errors with every weight, pruned ones too; choose another.",
+            )
+        if self.second.learns:
+            raise UnsupportedSetting(
+                "Chain",
+                f"{self.second.name} learns a step for all weights of a tensor; take uniform, or leave pruning.",
             )
         if isinstance(self.second, Chain):
             raise UnsupportedSetting("Chain", f"{self.name} prunes twice; take the larger share once.")
@@ -77,7 +85,8 @@ class Chain(Quantizer):
     @property
     def num_levels(self) -> float:
         """Those of the second, and 0 if that is none of them."""
-        return self.second.num_levels + (0.0 not in self._trial.levels)
+        trial = self._trial
+        return self.second.num_levels + (0.0 not in getattr(trial, "levels", getattr(trial, "table", ())))
 
     @property
     def num_scales(self) -> int:
@@ -86,10 +95,26 @@ class Chain(Quantizer):
 
     @property
     def bits(self) -> float:
-        """Of the second's format, or log2 of the levels if more; after a random choice of the survivors only."""
+        """Of the second's format, or log2 of the levels if more; after a random choice codes of survivors only."""
         if self.first.random:
-            return self.second.bits * (1 - self.first.zeros)
+            codes = getattr(self.second, "code_bits", self.second.bits)
+            return codes * (1 - self.first.zeros) + self.second.bits - codes
         return max(self.second.bits, math.log2(self.num_levels))
+
+    @property
+    def side_bits(self) -> float:
+        """Those of the second."""
+        return self.second.side_bits
+
+    @property
+    def grid_bits(self) -> float:
+        """Those of the second; the threshold shows only in the codes."""
+        return self.second.grid_bits
+
+    @property
+    def per_channel(self) -> bool:
+        """Whether the second has a grid for every channel."""
+        return self.second.per_channel
 
     def _fit(self, weights: Any) -> Channel:
         """Return the grid of the survivors with the dead zone in it, or masked."""
@@ -103,15 +128,15 @@ class Chain(Quantizer):
 
     def _of_survivors(self, pruned: Any, weights: Any) -> Channel:
         """Return the second's channel, fitted to what the first leaves, behind the first."""
-        if isinstance(pruned, Masked):
-            survivors = weights.ravel()[np.flatnonzero(pruned.survives)]
-            if getattr(self.second, "channel", False):
-                survivors = pruned.apply(weights)
-            return Masked(survives=pruned.survives, inner=self.second._fit(survivors))
-        if self.first.globally or getattr(self.second, "channel", False):
+        if self.second.by_extremes:
             survivors = pruned.apply(weights)
+        elif isinstance(pruned, Masked):
+            survivors = weights.ravel()[np.flatnonzero(pruned.survives)]
         else:
             # The largest, of which there are as many whatever the weights are: of equal ones the rest may be missing.
             order = weights.__array_namespace__().argsort(abs(weights).ravel())
             survivors = weights.ravel()[order[num_zeroed(weights.size, self.first.zeros) :]]
-        return self.second._fit(survivors).pruned(pruned.threshold)
+        of_survivors = self.second._fit(survivors)
+        if isinstance(pruned, Masked):
+            return Masked(survives=pruned.survives, inner=of_survivors)
+        return of_survivors.pruned(pruned.threshold)

@@ -42,6 +42,9 @@ class Channel(abc.ABC):
     is_random: ClassVar[bool] = False
     """Whether the release takes a key."""
 
+    has_free_levels: ClassVar[bool] = True
+    """Whether fine-tuning may follow it: each level moves by itself, which some formats cannot write."""
+
     @abc.abstractmethod
     def apply(self, weights: Any, *, key: Any = None) -> Any:
         """Return the released weights; ``key`` is a JAX key, needed where the release is random."""
@@ -167,6 +170,10 @@ class Grid(Channel):
             lower=select(released, middles, xp.concatenate([-ends, self.edges], axis=-1)),
             upper=select(released, middles, xp.concatenate([self.edges, ends], axis=-1)),
         )
+
+    def edges_of(self, weights: Any) -> Any:
+        """Return the edges of each weight's cells, ``(*shape, L - 1)``."""
+        return np.broadcast_to(self.edges, (*np.shape(weights), self.edges.shape[-1]))
 
     def followed(self, released: Any, slopes: Any) -> Any:
         num_levels, num_channels = self.levels.shape[-1], math.prod(self.levels.shape[:-1])

@@ -14,7 +14,7 @@ import numpy as np
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, refuse
 from mis.quantizers import fields
 from mis.quantizers.base import Quantizer
-from mis.quantizers.channels import FULL_BITS, Grid, StochasticGrid
+from mis.quantizers.channels import Grid, StochasticGrid
 from mis.quantizers.codebook import Codebook
 from mis.quantizers.full import Full
 from mis.quantizers.laplace import Laplace
@@ -127,7 +127,7 @@ def release(quantizer: Quantizer, gradient: Sequence[Any], key: Any = None) -> R
 def bits_per_coordinate(quantizer: Quantizer, sizes: Sequence[int]) -> float:
     """Return the bits that publishing a gradient takes, over its number of entries.
 
-    Codes at ``quantizer.bits`` each, and 32 bits for every scale or level that is fitted to a tensor. A sparse
+    Codes, and what is fitted to each tensor, see ``Quantizer.published_bits``. A sparse
     gradient's survivors take 32 bits and their places the entropy of a share: what no coding without loss beats if
     places are taken as independent.
 
@@ -143,5 +143,4 @@ def bits_per_coordinate(quantizer: Quantizer, sizes: Sequence[int]) -> float:
     >>> bits_per_coordinate(parse_gradient("sign"), [64, 64])
     1.5
     """
-    total = sum(sizes)
-    return float(quantizer.bits + FULL_BITS * quantizer.num_scales * len(sizes) / total)
+    return float(sum(quantizer.published_bits((size,)) for size in sizes) / sum(sizes))

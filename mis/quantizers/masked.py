@@ -34,6 +34,11 @@ class Masked(Channel):
     survives: Any
     inner: Channel
 
+    @property
+    def has_free_levels(self) -> bool:  # type: ignore[override]
+        """That of what survivors go through."""
+        return self.inner.has_free_levels
+
     def apply(self, weights: Any, *, key: Any = None) -> Any:
         weights = wide(floats("Masked.apply", weights))
         if weights.shape != self.survives.shape:

@@ -49,5 +49,5 @@ class Stochastic(Quantizer):
 
     def _fit(self, weights: Any) -> StochasticGrid:
         """Return the levels of the uniform grid with their midpoints."""
-        grid = Uniform(bits=self.bits, scale=self.scale)._fit(weights)
+        grid: Any = Uniform(bits=self.bits, scale=self.scale)._fit(weights)
         return StochasticGrid(levels=grid.levels, edges=grid.edges)

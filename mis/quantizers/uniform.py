@@ -5,11 +5,15 @@ from typing import Any, ClassVar
 
 from mis.numerics.checks import UnsupportedSetting
 from mis.quantizers.base import Quantizer
+from mis.quantizers.blocks import Blocks, blocked, edges_between, inverse
 from mis.quantizers.channels import Grid, nearest
-from mis.quantizers.fields import flag, integer_field, scale_field, share_field
+from mis.quantizers.fields import POWER_OF_TWO, flag, integer_field, scale_field, share_field
 from mis.quantizers.scales import axes_of_one_grid, largest, settle
 
 __all__ = ["Uniform"]
+
+# Bits of a group's scale: in single precision, or an exponent.
+SCALES = {"fit": 32, POWER_OF_TWO: 8}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +34,9 @@ class Uniform(Quantizer):
         One grid for each channel instead of one for the tensor. Channels lie along the last axis, the outputs of
         matrices ``(inputs, outputs)`` and of convolution kernels ``(height, width, inputs, outputs)``; move them
         there first if they do not. Where a channel is a single weight, as in a vector of biases, one grid for all.
+    group
+        One grid for every so many weights along the inputs of each channel, and on into the next; see ``Blocks``.
+        Symmetric grids only. 0 is no groups.
     offset
         Shift of the whole grid upwards, as a share of a step, in [0, 1).
     clip
@@ -58,6 +65,7 @@ class Uniform(Quantizer):
     bits: int = integer_field(4, at_least=2, at_most=8)  # type: ignore[assignment]
     asymmetric: bool = flag("asymmetric")
     channel: bool = flag("channel")
+    group: int = integer_field(0, "group", at_least=2, at_most=2**16)
     offset: float = share_field(0.0, "offset", within="[0, 1)")
     clip: float = share_field(1.0, "clip", within="(0, 1]")
     scale: str | float = scale_field()
@@ -66,14 +74,36 @@ class Uniform(Quantizer):
         super().__post_init__()
         if self.asymmetric and self.scale != "fit":
             raise UnsupportedSetting("Uniform", "an asymmetric grid fits both its ends; leave scale='fit'.")
+        if self.group and (self.asymmetric or self.channel or self.offset or self.scale not in SCALES):
+            raise UnsupportedSetting(
+                "Uniform",
+                "groups have symmetric grids with a fitted scale each; leave the other options or group.",
+            )
 
     @property
     def num_levels(self) -> float:
         """One fewer on a symmetric grid."""
         return 2**self.bits - (not self.asymmetric)
 
-    def _fit(self, weights: Any) -> Grid:
+    @property
+    def num_scales(self) -> int:
+        """Those of groups are counted in ``side_bits``."""
+        return 0 if self.group else super().num_scales
+
+    @property
+    def side_bits(self) -> float:
+        """The scale of each group, in single precision, or an exponent."""
+        return SCALES[str(self.scale)] / self.group if self.group else 0.0
+
+    @property
+    def grid_bits(self) -> float:
+        """The scale, and of an asymmetric grid which of its levels is zero."""
+        return super().grid_bits + (self.bits if self.asymmetric else 0)
+
+    def _fit(self, weights: Any) -> Grid | Blocks:
         """Return the levels with their midpoints as edges."""
+        if self.group:
+            return self._grouped(weights)
         return nearest(self._asymmetric(weights) if self.asymmetric else self._symmetric(weights))
 
     def _symmetric(self, weights):
@@ -81,6 +111,19 @@ class Uniform(Quantizer):
         span = self.clip * settle(self.scale, largest(weights, channel=self.channel))
         # Shares of the range, not multiples of the step: then the outermost level is exactly the range.
         return span[..., None] * ((self._integers(-m, m, span) + self.offset) / m)
+
+    def _grouped(self, weights):
+        m = 2 ** (self.bits - 1) - 1
+        span = self.clip * settle(self.scale, largest(blocked(weights, self.group), channel=True))
+        table = [k / m for k in range(-m, m + 1)]
+        xp = weights.__array_namespace__()
+        return Blocks(
+            table=xp.asarray(table, dtype=weights.dtype),
+            edges=xp.asarray(edges_between(table, weights.dtype, ties="up")),
+            inverses=inverse(span)[None],
+            scales=span[None],
+            size=self.group,
+        )
 
     def _asymmetric(self, weights):
         xp = weights.__array_namespace__()

@@ -67,7 +67,10 @@ ATTACKS |= {
 
 COLUMNS: dict[str, Column] = {
     "release": Column(what="Name of the release.", unit="a name", errs="none"),
-    "bits": Column(what="Bits a weight takes, its scale not counted.", unit="bits per weight"),
+    "bits": Column(
+        what="Bits a weight takes with all that is published beside its code: scales, zero points, levels, masks.",
+        unit="bits per weight",
+    ),
     "zeros": Column(what="Share of released weights that are zero.", errs="a mean over the networks"),
     "performance": Column(
         what="Accuracy, or R2 in a regression, on examples outside the pool.",

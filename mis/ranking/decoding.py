@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from mis.quantizers import Cell, Channel, Grid
+from mis.quantizers import Blocks, Cell, Channel, Grid
 from mis.quantizers.channels import nearest
 from mis.quantizers.observations import joint
 from mis.training import FEW_RUNS
@@ -37,6 +37,8 @@ def cells_of(channel: Channel) -> CodeTable | Channel | None:
 
     None where it adds nothing: released as it is, or on too many levels.
     """
+    if isinstance(channel, Blocks):
+        return channel if len(channel.table) <= MOST_LEVELS else None
     if not channel.is_sharp:
         return channel
     if not isinstance(channel, Grid) or channel.levels.shape[-1] > MOST_LEVELS:

@@ -237,6 +237,8 @@ def _compression_of(published: Sequence[Published], release: Release | Several) 
     """Return what the release tells of each weight by itself, or refuse where that does not say all."""
     if any(part.tuned for part in release.parts):
         raise UnsupportedSetting("rank", "weights moved on after their cells were released")
+    if any(part.learned for part in release.parts):
+        raise UnsupportedSetting("rank", "the weights behind learned levels are not kept")
     of = [one.compression for one in published]
     if any(one.quantizer.num_calibration for one in of):
         raise UnsupportedSetting("rank", "what a calibrated release does to a weight depends on the others")

@@ -108,6 +108,10 @@ class Release:
             raise UnsupportedSetting(
                 "Release", f"{self.name}: {self.transform.name} is not calibrated; leave from-{self.source}:."
             )
+        if self.exact_ends and isinstance(self.transform, Full):
+            raise UnsupportedSetting(
+                "Release", f"{self.name}: full precision leaves every layer as it is; leave exact-ends:."
+            )
         integer("Release", "tuning_steps", self.tuning_steps, at_least=0)
         integer("Release", "rounds", self.rounds, at_least=1)
         if self.rewind is not None:
@@ -124,6 +128,12 @@ class Release:
         if self.qat and self.tuned:
             raise UnsupportedSetting(
                 "Release", f"{self.name}: choose training through it or fine-tuning after it."
+            )
+        if self.tuned and not self.compression.has_free_levels:
+            raise UnsupportedSetting(
+                "Release",
+                f"{self.name}: fine-tuning moves each level by itself, which that format cannot write; train through "
+                f"it, qat:{self.transform.name}.",
             )
         moves = self.qat or self.tuned
         if moves and (self.compression.is_random or self.transform.num_calibration):
@@ -169,6 +179,11 @@ class Release:
         """Whether its networks are trained on after the transform."""
         return bool(self.tuning_steps) or self.rounds > 1 or self.rewind is not None
 
+    @property
+    def learned(self) -> bool:
+        """Whether levels were trained with the weights, and training ended in the released ones."""
+        return self.qat and self.transform.learns
+
     def tuning(self, learner: Learner) -> Tuning | None:
         """Return how networks that were trained so are trained on; None where they are not."""
         if not self.tuned:
@@ -183,8 +198,8 @@ class Release:
 
     @property
     def published(self) -> Compression:
-        """What a trained network goes through when it is published: nothing, where fine-tuning came after."""
-        return Compression(quantizer=Full()) if self.tuned else self.compression
+        """What a trained network goes through when it is published: nothing, where training ended in the release."""
+        return Compression(quantizer=Full()) if self.tuned or self.learned else self.compression
 
     @property
     def post_training(self) -> bool:
@@ -192,7 +207,7 @@ class Release:
         return not (self.qat or self.tuned or self.num_steps or self.learner or self.activation_bits)
 
     def bits(self, model: Model) -> float:
-        """Return the bits that a parameter of a network takes, scales not counted."""
+        """Return the bits that a parameter of a network takes, with all that is published beside the codes."""
         return self.compression.bits(model)
 
     def trained_by(self, learner: Learner) -> Learner:

@@ -120,6 +120,14 @@ def _opinion(releases: Any) -> dict[str, tuple[str, str]]:
             f"The quantization of {listed(one['file'] for one in releases)}, and how much of the information about "
             "each weight it lets through.",
         ),
+        "resistance": (
+            (
+                "in part",
+                "How much of the information about a weight passes, and the level that theory predicts from it.",
+            )
+            if any(optional(one["all"]["information"]) is not None for one in releases)
+            else ("no", "Without files that give the spread of the weights theory says nothing of these.")
+        ),
         "documentation": (
             "in part",
             "What the released files are: this page, its commands and versions. By whom and when is for the controller "

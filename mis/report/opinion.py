@@ -43,6 +43,11 @@ QUESTIONS = {
         "identification.",
         "Not recorded here.",
     ),
+    "resistance": (
+        "Documentation: what in theory keeps people from being identified again, and metrics of how likely that is, by "
+        "the state of the art.",
+        "Nothing is predicted here.",
+    ),
     "documentation": (
         "Documentation: how the model was tested, by whom, when, to what extent, and with which results.",
         "Not recorded here.",

@@ -203,6 +203,9 @@ def _untested(ran: Sequence[str], sees: set[str]) -> list[str]:
 
 def _opinion(document: dict[str, Any], ran: Sequence[str]) -> dict[str, tuple[str, str]]:
     spec, chosen = document["spec"], estimate(document["answer"]["advantage"])
+    releases = [row for row in document["rows"] if row["release"] != "full"]
+    found = [optional(row.get("predicted")) for row in releases]
+    levels = [level for level in found if level is not None]
     return {
         "membership": (
             "in part",
@@ -221,6 +224,14 @@ def _opinion(document: dict[str, Any], ran: Sequence[str]) -> dict[str, tuple[st
             "in part",
             f"{number(spec['pool']) // 2} training examples and {document['num_weights']} parameters a network; the "
             "releases compared are measures taken in the design.",
+        ),
+        "resistance": (
+            "in part" if levels else "no",
+            f"Theory predicts a level for {len(levels)} of {len(releases)} releases, the highest "
+            f"{sentence(max(levels, key=lambda level: level.value))}: what an optimal attack would reach if its "
+            "assumptions held, no bound. The attacks' advantages above are the metrics."
+            if levels
+            else "Theory predicts no level for these releases; the attacks' advantages above are the only metrics.",
         ),
         "documentation": (
             "in part",

@@ -27,6 +27,7 @@ from mis.theory.retained import code_entropy, predicted_advantage, retained_info
 from mis.theory.roc import Roc
 from mis.theory.saddlepoint import NearLattice, saddlepoint
 from mis.theory.sandwich import sandwich
+from mis.theory.several import common_refinement, offset_information, offset_releases
 from mis.theory.sharp import sharp
 from mis.theory.simulate import FewEffectiveSamples, simulate
 
@@ -42,6 +43,7 @@ __all__ = [
     "bayes_security",
     "boundary_information",
     "code_entropy",
+    "common_refinement",
     "discrete_product",
     "enumerate_learner",
     "exact",
@@ -56,6 +58,8 @@ __all__ = [
     "indicator",
     "laplace_release",
     "local",
+    "offset_information",
+    "offset_releases",
     "predicted_advantage",
     "private_advantage",
     "product",

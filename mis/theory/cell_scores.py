@@ -7,6 +7,7 @@ import numpy as np
 from scipy import linalg
 
 from mis.numerics.normal import cell_mean, log_mass
+from mis.quantizers.blocks import Blocks
 from mis.quantizers.channels import Channel, Grid
 from mis.theory.sandwich import cholesky
 
@@ -43,12 +44,13 @@ class CellScores:
     @classmethod
     def of(cls, tensors: list[np.ndarray], channels: list[Channel], sd: np.ndarray) -> "CellScores":
         """Return the scores of sharp channels, where every weight is released as its cell or as it is."""
-        num = max([1, *(c.edges.shape[-1] for c in channels if isinstance(c, Grid))])
+        celled = Grid | Blocks
+        num = max([1, *(c.edges.shape[-1] for c in channels if isinstance(c, celled))])
         edges, whole = np.full((len(sd), num), np.inf), np.ones(len(sd), bool)
         for w, part, channel in parts(tensors, channels):
-            if isinstance(channel, Grid):
+            if isinstance(channel, celled):
                 whole[part] = False
-                own = np.broadcast_to(channel.edges, (*w.shape, channel.edges.shape[-1])).reshape(w.size, -1)
+                own = channel.edges_of(w).reshape(w.size, -1)
                 with np.errstate(over="ignore"):
                     edges[part, : own.shape[1]] = (own - w.reshape(-1, 1)) / sd[part, None]
         return cls(edges, whole)

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import linalg, special, stats
 
 from mis.numerics.checks import InvalidInput, UnsupportedSetting, confidence, finite, integer, known, refuse
-from mis.quantizers.base import Quantizer
+from mis.quantizers.base import Quantizer, fit_each
 from mis.results import Interval
 from mis.theory.cell_scores import CellScores, LinearScore, parts
 from mis.theory.retained import spec
@@ -87,7 +87,7 @@ def local(
         theta*, or the one fit there is: ``(d,)``, or a list of tensors with d weights together, each on a
         grid of its own.
     quantizer
-        A quantizer spec.
+        A quantizer spec; of several releases ``Joint``, as ``mis.quantizers.parse("sign/uniform-4")`` returns it.
     n
         Sample size.
     method
@@ -140,7 +140,7 @@ def local(
     if correlation is None and method == "linear":
         raise UnsupportedSetting(WHERE, "method='linear' needs the full covariance; use 'diagonal'.")
     tensors = _tensors(mean, psi.shape[1])
-    channels = quantizer.fit_network(tensors)
+    channels = fit_each([quantizer] * len(tensors), tensors)
     sd = np.sqrt(variance / n)
     # Beyond this everything is told, and squares overflow.
     shift = np.clip(psi / (n * sd), -1e100, 1e100)

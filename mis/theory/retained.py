@@ -7,8 +7,17 @@ from typing import Any
 import numpy as np
 from scipy import special, stats
 
-from mis.numerics.checks import InvalidInput, confidence, finite, number, refuse, unmasked
+from mis.numerics.checks import (
+    InvalidInput,
+    UnsupportedSetting,
+    confidence,
+    finite,
+    number,
+    refuse,
+    unmasked,
+)
 from mis.quantizers.base import Quantizer, fit_each
+from mis.quantizers.joint import Joint
 from mis.results import Interval
 
 __all__ = [
@@ -45,7 +54,8 @@ def retained_information(
         number for all. Zero is legal: such a weight does not move and keeps nothing (2/pi exactly on an edge,
         the limit).
     quantizer
-        A quantizer spec, or one for each tensor.
+        A quantizer spec, or one for each tensor; several releases of the same weights are one, too, ``Joint``, as
+        ``mis.quantizers.parse("sign/uniform-4")`` returns it.
     level
         Confidence level.
 
@@ -139,7 +149,7 @@ def weight_error(weights: Any, quantizer: Quantizer | Sequence[Quantizer]) -> fl
     """Relative squared error of the released weights, ``|Q(w) - w|**2 / |w|**2`` over all tensors.
 
     A baseline that an indicator must beat. For a stochastic quantizer the expected error; 0 for full
-    precision.
+    precision; refused for several releases, each of which has its own.
 
     Examples
     --------
@@ -149,6 +159,11 @@ def weight_error(weights: Any, quantizer: Quantizer | Sequence[Quantizer]) -> fl
     """
     tensors = _tensors("theory.weight_error", "weights", weights)
     each = _each("theory.weight_error", quantizer, tensors)
+    for one in each:
+        if isinstance(one, Joint):
+            raise UnsupportedSetting(
+                "theory.weight_error", f"several releases, {one.name}, have no one error; ask for each."
+            )
     with np.errstate(over="ignore"):
         size = sum(float(np.sum(np.square(w, dtype=np.float64))) for w in tensors)
     if math.isinf(size):

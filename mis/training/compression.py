@@ -78,12 +78,12 @@ class Compression:
             jax.eval_shape(lambda layers: self.fit(model, layers, examples), layers)
 
     def bits(self, model: Model) -> float:
-        """Return the bits that a parameter takes on average; see ``Quantizer.bits``."""
-        shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in model.shapes]
-        sizes = [part.size for part in jax.eval_shape(lambda layers: self.parts(model, layers), shapes)]
-        of_parts = [one.bits for one in self.quantizers(model)]
-        # Of equal numbers exactly that.
-        return of_parts[0] if len(set(of_parts)) == 1 else float(np.average(of_parts, weights=sizes))
+        """Return the bits that a parameter takes on average, with all that is published beside the codes."""
+        layers = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in model.shapes]
+        parts = jax.eval_shape(lambda layers: self.parts(model, layers), layers)
+        each = zip(self.quantizers(model), parts, strict=True)
+        total = sum(quantizer.published_bits(part.shape) for quantizer, part in each)
+        return float(total / sum(part.size for part in parts))
 
     @property
     def is_random(self) -> bool:
@@ -91,6 +91,13 @@ class Compression:
         if self.quantizer.num_calibration:
             return False
         return bool(self.quantizer.fit(np.array([-1.0, 1.0])).is_random)
+
+    @property
+    def has_free_levels(self) -> bool:
+        """Whether networks can be trained on after it; see ``Channel.has_free_levels``."""
+        if self.quantizer.num_calibration:
+            return True
+        return bool(self.quantizer.fit(np.array([-1.0, 1.0])).has_free_levels)
 
     def parts_as(self, other: "Compression") -> bool:
         """Return whether the other leaves the same parts of a network alone, and parts it alike."""
@@ -224,6 +231,16 @@ class Compression:
         """Return matrices whose gradient training through this takes; see ``Quantizer.differentiable``."""
         each = zip(self.quantizers(model), self.parts(model, layers), strict=True)
         return self.joined(model, [quantizer.differentiable(part) for quantizer, part in each])
+
+    def numbers(self, model: Model, layers: Sequence[Any]) -> list[Any]:
+        """Return what training through it learns beside each of the parts, where that starts."""
+        each = zip(self.quantizers(model), self.parts(model, layers), strict=True)
+        return [quantizer.begin(part) for quantizer, part in each]
+
+    def learned(self, model: Model, layers: Sequence[Any], numbers: Sequence[Any]) -> list[Any]:
+        """Return the matrices as they are released beside such numbers; differentiable in both."""
+        each = zip(self.quantizers(model), self.parts(model, layers), numbers, strict=True)
+        return self.joined(model, [quantizer.learned(part, beside) for quantizer, part, beside in each])
 
     def begin(self, model: Model, layers: Sequence[Any]) -> tuple[list[Channel], list[Any]]:
         """Return where fine-tuning begins: what was fitted to each of the parts, and the parts as released."""

@@ -16,8 +16,9 @@ import jax
 from jax.sharding import PartitionSpec
 
 from mis.models import Model
+from mis.training import memory
 
-__all__ = ["FEW_RUNS", "in_one_program", "in_turns", "num_devices", "over_networks"]
+__all__ = ["FEW_RUNS", "convolution_options", "in_one_program", "in_turns", "num_devices", "over_networks"]
 
 # Compiler options for what runs only a few times and spends its time in products, which no compiler makes faster: two
 # thirds of the time to compile, the same to run.
@@ -49,6 +50,21 @@ def in_one_program(model: Model) -> bool:
     return model.compiled_loop or jax.default_backend() != "cpu"
 
 
+@functools.cache
+def convolution_options() -> dict[str, str]:
+    """Return compiler options for a training step of a convolutional network.
+
+    Of what XLA may leave to YNNPACK on a CPU only sums: YNNPACK's gradients with respect to kernels take twice as long
+    as XLA's own convolutions. A jaxlib that does not know the option gets none.
+    """
+    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+    try:
+        jax.jit(lambda: 0, compiler_options=options)()
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return options
+
+
 def in_turns(one: Callable, count: int) -> list:
     """Return ``[one(0), one(1), ...]``, each computed on its device, a thread a device.
 
@@ -61,7 +77,7 @@ def in_turns(one: Callable, count: int) -> list:
         with jax.default_device(devices[place]):
             return [one(m) for m in range(place, count, len(devices))]
 
-    with ThreadPoolExecutor(len(devices)) as threads:
+    with memory.kept(), ThreadPoolExecutor(len(devices)) as threads:
         of_device = list(threads.map(work, range(len(devices))))
     return [of_device[m % len(devices)][m // len(devices)] for m in range(count)]
 

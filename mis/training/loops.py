@@ -11,7 +11,7 @@ import optax
 from mis.models import Model
 from mis.quantizers import Quantizer
 from mis.training.compression import Compression
-from mis.training.devices import in_turns, over_networks
+from mis.training.devices import convolution_options, in_turns, over_networks
 from mis.training.learner import Learner
 
 __all__ = ["fit_compiled", "fit_stepwise", "steps_at_once"]
@@ -23,6 +23,13 @@ FETCH = 2**19
 def _step(model: Model, learner: Learner, tuning: Compression | None) -> Callable:
     """Return one step: ``((trained, state, begun), examples) -> (trained, state, begun)``."""
     transformation, loss = learner.transformation(), _loss(model, learner.forward)
+    only_trained = model.only_trained
+    if (forward := _learning(learner)) is not None:
+        # What is learned beside the weights has no statistics in it.
+        loss = _learned_loss(model, forward)
+
+        def only_trained(updates):
+            return model.only_trained(updates[0]), updates[1]
 
     def step(carry, examples):
         trained, state, begun = carry
@@ -30,7 +37,7 @@ def _step(model: Model, learner: Learner, tuning: Compression | None) -> Callabl
         if tuning is not None:
             gradients = model.start(tuning.follow(model, begun, model.finish(gradients)))
         updates, state = transformation.update(gradients, state, trained)
-        return optax.apply_updates(moved, model.only_trained(updates)), state, begun
+        return optax.apply_updates(moved, only_trained(updates)), state, begun
 
     return step
 
@@ -56,6 +63,41 @@ def _loss(model: Model, forward: Compression | None) -> Callable:
     return loss
 
 
+def _learning(learner: Learner) -> Compression | None:
+    """Return what weights go through while training where that learns numbers beside them, else None."""
+    return learner.forward if learner.forward is not None and learner.forward.quantizer.learns else None
+
+
+def _learned_loss(model: Model, forward: Compression) -> Callable:
+    """Return the loss of a batch at what weights, and the numbers trained beside them, are released as."""
+
+    def loss(trained, features, targets):
+        weights, numbers = trained
+        released = model.start(forward.learned(model, model.finish(weights), numbers))
+        moves = model.only_trained(jax.tree.map(jnp.subtract, released, weights))
+        used = jax.tree.map(jnp.add, weights, moves)
+        value, moved = model.training_loss(used, features, targets)
+        return value, (
+            jax.tree.map(lambda old, new, before: old + (new - before), weights, moved, used),
+            numbers,
+        )
+
+    return loss
+
+
+def _finish(model: Model, learner: Learner) -> Callable:
+    """Return what makes matrices of what was trained: the released ones, where numbers were learned beside them."""
+    forward = _learning(learner)
+    if forward is None:
+        return model.finish
+
+    def finish(trained):
+        weights, numbers = trained
+        return forward.learned(model, model.finish(weights), numbers)
+
+    return finish
+
+
 def _begin(model: Model, learner: Learner, tuning: Compression | None, layers: list) -> tuple:
     """Return what is trained at its start, the optimiser's state, and where fine-tuning began."""
     begun = None
@@ -67,6 +109,8 @@ def _begin(model: Model, learner: Learner, tuning: Compression | None, layers: l
         if rewound:
             layers = [jnp.where(layer == 0, 0, value) for layer, value in zip(layers, rewound, strict=True)]
     trained = model.start(layers)
+    if (forward := _learning(learner)) is not None:
+        trained = trained, forward.numbers(model, layers)
     return trained, learner.transformation().init(trained), begun
 
 
@@ -101,7 +145,7 @@ def fit_compiled(features, targets, initial, batches, *, model, learner, num_sna
     list of array
         By layer ``(M, rows, channels)``, or ``(M, num_snapshots, rows, channels)``.
     """
-    step = _step(model, learner, tuning)
+    step, finish = _step(model, learner, tuning), _finish(model, learner)
 
     def one(features, targets, layers, batches):
         def block(carry, rows):
@@ -119,7 +163,7 @@ def fit_compiled(features, targets, initial, batches, *, model, learner, num_sna
             carry, _ = stretch(carry, batches[:first])
         stretches = batches[first:].reshape(max(num_snapshots, 1), -1, batches.shape[1])
         (trained, *_), snapshots = jax.lax.scan(stretch, carry, stretches)
-        return jax.vmap(model.finish)(snapshots) if num_snapshots else model.finish(trained)
+        return jax.vmap(finish)(snapshots) if num_snapshots else finish(trained)
 
     return over_networks(one, 2)(jnp.asarray(features), jnp.asarray(targets), initial, batches)
 
@@ -131,13 +175,13 @@ def _first_stretch(num_steps: int, num_snapshots: int) -> int:
 
 def fit_stepwise(features, targets, initial, batches, *, model, learner, num_snapshots, tuning=None):
     """Train networks one after another by one compiled step, a thread a device; as ``fit_compiled``, on the host."""
-    start, step = _compiled_step(model, learner, tuning)
+    start, step, finish = _compiled_step(model, learner, tuning)
     features, targets = np.asarray(features), np.asarray(targets)
 
     def one(m):
         layers = [layer[m] for layer in initial]
         x, y = jnp.asarray(features), jnp.asarray(targets)
-        return _one_by_one(start, step, x, y, layers, batches[m], model, num_snapshots)
+        return _one_by_one(start, step, finish, x, y, layers, batches[m], num_snapshots)
 
     return [np.stack(layer) for layer in zip(*in_turns(one, len(batches)), strict=True)]
 
@@ -150,14 +194,16 @@ def _compiled_step(model, learner, tuning):
     def start(layers):
         return _begin(model, learner, tuning, layers)
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    @functools.partial(jax.jit, donate_argnums=0, compiler_options=convolution_options())
     def on_rows(carry, features, targets, rows):
         return step(carry, (features[rows], targets[rows]))
 
-    return start, on_rows
+    # Of no numbers beside the weights only reshapes, too small to compile.
+    finish = _finish(model, learner)
+    return start, on_rows, finish if _learning(learner) is None else jax.jit(finish)
 
 
-def _one_by_one(start, step, features, targets, layers, batches, model, num_snapshots):
+def _one_by_one(start, step, finish, features, targets, layers, batches, num_snapshots):
     carry = start(layers)
     first = _first_stretch(len(batches), num_snapshots)
     length = (len(batches) - first) // max(num_snapshots, 1)
@@ -166,7 +212,7 @@ def _one_by_one(start, step, features, targets, layers, batches, model, num_snap
         carry = step(carry, features, targets, rows)
         if num_snapshots and count > first and (count - first) % length == 0:
             # To the host at once: the next step reuses the memory.
-            kept.append([np.asarray(layer) for layer in model.finish(carry[0])])
+            kept.append([np.asarray(layer) for layer in finish(carry[0])])
     if num_snapshots:
         return [np.stack(layer) for layer in zip(*kept, strict=True)]
-    return [np.asarray(layer) for layer in model.finish(carry[0])]
+    return [np.asarray(layer) for layer in finish(carry[0])]

@@ -1,7 +1,7 @@
 """Every statement of the theory against a second route to the same number."""
 
 # The order of the groups: importing a module registers its claims.
-from mis.verify import candidates, cells, local, limits, small_laws  # isort: skip
+from mis.verify import candidates, cells, several, local, limits, small_laws  # isort: skip
 from mis.verify.registry import CLAIMS, claim, claims, groups, run, select
 from mis.verify.table import listing, summary, table
 
@@ -21,6 +21,7 @@ __all__ = [
     "local",
     "run",
     "select",
+    "several",
     "small_laws",
     "summary",
     "table",

@@ -51,6 +51,13 @@ WORKS: dict[str, Work] = {
         takes={"quick": "3 to 4 minutes", "default": "about 20 minutes", "full": "days, or a GPU"},
         needs="nothing",
     ),
+    "compleak": Work(
+        place="mis.works.compleak.study",
+        asks="Do compressed releases of one network leak more together, with the original and without, than alone?",
+        work="Li, Gao, Hu, Kuang, Fu: CompLeak (arXiv:2507.16872), pruned, clustered and int8 networks",
+        takes={"quick": "2 to 3 minutes", "default": "about 10 minutes", "full": "days on a GPU"},
+        needs="nothing; --full cifar-10 from --folder",
+    ),
     "calibrated": Work(
         place="mis.works.calibrated",
         asks="Does quantizing after training to 1.58 bits protect members tenfold, also from an attacker who adapts?",

@@ -7,7 +7,7 @@ from scipy.special import xlogy
 from scipy.stats import binom
 
 from mis.attacks import audit
-from mis.attacks.rates import least_difference
+from mis.attacks.rates import clopper_pearson, least_difference
 from mis.attacks.risk import risk_table, with_risks
 from mis.numerics.checks import InvalidInput
 
@@ -32,6 +32,17 @@ def test_the_limit_in_closed_form():
         expected = 2 * product ** (1 / (2 * n)) - 1
         found = least_difference(*(np.array([k]) for k in (n, n, 0, n)), error)[0]
         assert expected - 0.05 < found <= expected + 1e-12
+
+
+def test_no_cell_is_passed_over_that_is_the_least(rng):
+    """All cells of the grid one after the other give the same limit."""
+    n, k = rng.integers(1, 60, size=(2, 40))
+    x, y = rng.binomial(n, 0.7), rng.binomial(k, 0.3)
+    product = brentq(lambda c: c - xlogy(c, c) - 0.025, 1e-300, 0.025)
+    edges = product ** np.linspace(1, 0, 129)
+    ends = zip(edges[:-1], product / edges[1:], strict=True)
+    cells = [clopper_pearson(x, n, a)[0] - clopper_pearson(y, k, b)[1] for a, b in ends]
+    np.testing.assert_allclose(least_difference(x, n, y, k, 0.025), np.min(cells, axis=0), rtol=0, atol=1e-10)
 
 
 @pytest.fixture(scope="module")

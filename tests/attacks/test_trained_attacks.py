@@ -134,3 +134,40 @@ def test_one_wild_loss_is_its_own_examples_matter(rng, wild):
     after = CalibratedLoss().scores(**given)
     np.testing.assert_array_equal(after[1:], before[1:])
     assert after[0] >= before[0]
+
+
+def test_of_several_releases_it_sees_what_tells_them_apart(rng):
+    """Log-odds with one large common error: alone each release hides the shift, their difference shows it."""
+    labels = rng.integers(0, 2, 1500)
+    membership = rng.random((2, 1500)) < 0.5
+    common = 3 * rng.normal(size=membership.shape)
+    odds = np.stack([common, common + 0.5 * rng.normal(size=common.shape) + membership], axis=-1)
+    odds = odds * (2 * labels - 1)[:, None]
+    logits = np.stack([-odds / 2, odds / 2], axis=-1).reshape(2, 1500, 4)
+    given = {"shadow_membership": membership[0], "shadow_labels": labels, "labels": labels}
+
+    def auc(seen, releases):
+        attack = Trained(with_label=True, releases=releases)
+        scores = attack.scores(shadow_logits=seen[0], target_logits=seen[1], **given)
+        return roc_auc_score(membership[1], scores)
+
+    best, error = norm.cdf(1 / 0.5 / np.sqrt(2)), 5 * 0.01
+    assert auc(logits, 2) == pytest.approx(best, abs=error)
+    assert max(auc(logits[..., :2], 1), auc(logits[..., 2:], 1)) < norm.cdf(1 / 3 / np.sqrt(2)) + error
+    # One release twice is that release.
+    twice = auc(np.concatenate([logits[..., 2:]] * 2, axis=-1), 2)
+    assert twice == pytest.approx(auc(logits[..., 2:], 1), abs=1e-3)
+
+
+def test_several_releases_have_as_many_classes(rng):
+    logits, membership, labels = gaussian_outputs(rng, 2, 30, shift=1.5)
+    given = {"shadow_membership": membership[0], "shadow_labels": labels, "labels": labels}
+    with pytest.raises(InvalidInput, match="as many classes for each of 2 releases, got 2"):
+        Trained(with_label=True, releases=2).scores(shadow_logits=logits[0], target_logits=logits[1], **given)
+    four = np.concatenate([logits, logits], axis=-1)
+    with pytest.raises(InvalidInput, match="labels below the classes of a release, got 3"):
+        Trained(with_label=True, releases=2).scores(
+            shadow_logits=four[0], target_logits=four[1], **given | {"shadow_labels": labels + 2}
+        )
+    with pytest.raises(InvalidInput, match="releases"):
+        Trained(releases=0)

@@ -245,6 +245,8 @@ def test_steps_of_half_precision_do_not_vanish(xp):
 @mostly_numpy(NAMES, [])
 def test_reshaping_the_weights_reshapes_the_release(name, xp, rng):
     quantizer = parse(name)
+    if name in tagged("blocks"):
+        pytest.skip("blocks run along the inputs of an output")
     weights = xp.asarray(draw(rng, (4, 3, 2, 5)), np.float32)
     flat = weights.reshape(24, 5) if "channel" in name else weights.reshape(-1)
     if name in tagged("random"):

@@ -43,10 +43,19 @@ CASES = {
     "noise-20": (32, math.inf, 0, "continuous random refits"),
     "dorefa-1": (1, 2, 1, "farther"),
     "dorefa-3": (3, 8, 0, "farther refits outside fixed absolute"),
+    "lsq-3": (3, 8, 1, "refits farther outside"),
     "noise-like-uniform-3": (32, math.inf, 0, "continuous random refits"),
     "prune-30+sign": (math.log2(3), 3, 1, "farther refits outside"),
     "prune-60+uniform-4": (4, 15, 1, "farther refits outside"),
     "prune-60-global+uniform-4": (4, 15, 1, "farther refits outside"),
+    "uniform-4-group-32": (4, 15, 0, "continuous blocks"),
+    "q4_0": (4.5, 16, 0, "continuous blocks"),
+    "q8_0": (8.5, 255, 0, "continuous blocks"),
+    "tq1_0": (1.6875, 3, 0, "continuous blocks"),
+    "tq2_0": (2.0625, 3, 0, "continuous blocks"),
+    "mxfp4": (4.25, 15, 0, "continuous blocks"),
+    "nvfp4": (4.5, 15, 1, "continuous blocks"),
+    "prune-60+mxfp4": (4.25, 15, 0, "continuous blocks refits"),
     "prune-60-random+uniform-3": (1.2, 7, 1, "continuous masked"),
     "prune-60+codebook-4": (math.log2(5), 5, 4, "farther refits optimum outside"),
 }
@@ -67,7 +76,8 @@ def names(*without):
     continuous: no levels; random: needs a key; farther: not always the nearest level; outside: a level may lie outside
     its own cell; refits: fitting to what was released moves the grid; shifted: no level for the largest weight; fixed:
     a scale that forgets the weights; absolute: levels whatever the weights are; channel: a grid for each; optimum: one
-    of several local ones; masked: zeros at fixed places, whatever stands there.
+    of several local ones; masked: zeros at fixed places, whatever stands there; blocks: a grid for each, what it
+    promises is held in ``tests/quantizers/test_blocks.py``.
     """
     return [name for name, case in CASES.items() if not set(case[3].split()) & set(without)]
 
@@ -109,6 +119,11 @@ MOST = set(CASES) - {
     "prune-60-global",
     "prune-60-global+uniform-4",
     "prune-60-random-seed-3",
+    "tq1_0",
+    "tq2_0",
+    "prune-60+mxfp4",
+    "mxfp4",
+    "q4_0",
 }
 most_quickly = quickly(MOST)
 celled = pytest.mark.parametrize("name", names("continuous"))
@@ -130,6 +145,8 @@ def rows(array):
 
 def distance_to_edges(grid, weights):
     """Distance of each weight to the nearest edge; infinite where there is none."""
+    if isinstance(grid, quantizers.Blocks):
+        return np.abs(weights[..., None] - grid.edges_of(weights)).min(axis=-1)
     if not isinstance(grid, quantizers.Grid):
         return np.full(weights.shape, np.inf)
     edges = np.broadcast_to(rows(np.asarray(grid.edges)), (weights.shape[-1], grid.edges.shape[-1]))
@@ -341,8 +358,8 @@ def test_degenerate_tensors_stay_finite_in_jax(name):
 @every
 def test_permuting_the_weights_permutes_the_release(name, rng):
     quantizer = parse(name)
-    if name in tagged("random") + tagged("masked"):
-        pytest.skip("each position has its own draw")
+    if name in tagged("random") + tagged("masked") + tagged("blocks"):
+        pytest.skip("each position has its own draw, or its own grid")
     weights = rng.standard_normal((50, 1))
     order = rng.permutation(50)
     np.testing.assert_allclose(quantizer(weights[order]), quantizer(weights)[order], rtol=1e-12, atol=0)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import zipfile
 
 import numpy as np
@@ -9,14 +10,14 @@ import pytest
 from scipy.special import softmax
 from scipy.stats import norm
 
-from mis.attacks import RMIA, LiRA, LossThreshold, audit, load, statistics
+from mis.attacks import RMIA, LiRA, LossThreshold, QuantileRegression, audit, load, statistics
 from mis.attacks.trained import Trained
 from mis.cli import main
 from mis.numerics.checks import InputWarning, InvalidInput, UnsupportedSetting
 from mis.outputs import arrays, attack, read_outputs
 from mis.outputs.folds import make_plan
 from mis.outputs.saving import keeping
-from mis.outputs.serve import OF_ALL, OF_CLASSES, served, unserved
+from mis.outputs.serve import OF_ALL, OF_CLASSES, choose, served, unserved
 from mis.outputs.strongest import Groups, decide, strongest
 
 
@@ -460,7 +461,13 @@ def test_what_is_written(given, tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         main(["attack", "o.npz", "--attacks", "loss", "--out", "found"])
     assert "expected out a folder without results" in capsys.readouterr().err
-    main(["attack", "o.npz", "--attacks", "loss", "--out", "found", "--replace"])
+    capsys.readouterr()
+    main(["attack", "o.npz", "--attacks", "loss", "--out", "found", "--replace", "--latex"])
+    tables, written = capsys.readouterr().out.split("\n% Written to ")
+    assert written.startswith("found: ")
+    main(["report", "found", "--latex"])
+    assert tables == capsys.readouterr().out.rstrip("\n")
+    assert r"\toprule" in tables
     with np.load("found/scores.npz") as scores:
         assert "lira" not in scores
     assert (tmp_path / "o.npz").read_bytes() == before
@@ -605,3 +612,52 @@ def test_attacks_that_are_none(given, tmp_path):
     result = attack(path)
     assert "lira" in result.left_out
     assert "loss" in {row.attack for row in result.rows}
+
+
+@pytest.fixture
+def public(given, rng):
+    """Records that no network knows, and a feature from which their difficulty can be told."""
+    features, labels = rng.normal(size=(300, 2)), rng.integers(3, size=300)
+    truth = 3 * features[:, 0] + rng.normal(size=(3, 300))
+    logits = rng.normal(size=(3, 300, 3)) + truth[..., None] * np.eye(3)[labels]
+    own = given["logits"].mean(axis=(0, 2))[:, None] * np.ones(2)
+    few = given | {name: given[name][:3] for name in ("logits", "membership")}
+    return few | {
+        "features": own, "public_features": features, "public_labels": labels, "public_logits": logits,
+    }  # fmt: skip
+
+
+def test_public_records_serve_quantile_regression(public, tmp_path):
+    path = saved(tmp_path / "o.npz", **public)
+    result, found = kept(path, "quantile_regression,loss")
+    assert {row.num_folds for row in result.rows} == {0}
+    expected = QuantileRegression().scores(
+        public_features=public["public_features"],
+        public_scores=statistics.logit_confidence(public["public_logits"], public["public_labels"]),
+        features=public["features"],
+        target_scores=statistics.logit_confidence(public["logits"], public["labels"]),
+    )
+    np.testing.assert_allclose(found["quantile_regression"], expected)
+    assert "quantile_regression" in choose("all", read_outputs(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"features": None}, "got no features"),
+        ({"public_labels": None}, "expected public_labels or public_targets, of shape (300,), got neither"),
+        ({"public_logits": np.zeros((2, 300, 3))}, "expected public_logits of shape (3, 'S', 3)"),
+        ({"public_features": np.full((300, 2), np.nan)}, "expected public_features finite"),
+        ({"public_features": np.zeros((300, 3))}, "as many numbers a record, got 3 and 2"),
+        ({"features": np.zeros(120)}, "expected features of shape (120, D)"),
+        ({"public_labels": np.full(300, 3)}, "expected public_labels below the 3 classes"),
+        (
+            {"public_logits": np.full((3, 300, 3), np.inf)},
+            "expected public_logits with a finite largest one",
+        ),
+    ],
+)
+def test_bad_public_records(public, tmp_path, change, said):
+    arrays_given = {name: values for name, values in (public | change).items() if values is not None}
+    with pytest.raises(InvalidInput, match=re.escape(said)):
+        attack(saved(tmp_path / "o.npz", **arrays_given), "quantile_regression")

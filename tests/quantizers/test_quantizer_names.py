@@ -68,7 +68,10 @@ def test_numpy_numbers_spell_as_python_ones():
         ("ternery-90", r"Nearest: ternary-90"),
         ("", r"expected name one of"),
         ("ternary", r"expected name of the form ternary-PERCENT, got name='ternary'\."),
-        ("uniform-x", r"of the form uniform-BITS\[-asymmetric\]\[-channel\]\[-offset-PERCENT\]"),
+        (
+            "uniform-x",
+            r"of the form uniform-BITS\[-asymmetric\]\[-channel\]\[-group-GROUP\]\[-offset-PERCENT\]",
+        ),
         ("uniform-4-chanel", r"got name='uniform-4-chanel'"),
         ("uniform-4-clip", r"\[-clip-PERCENT\]"),
         ("uniform-4-clip-eighty", r"\[-clip-PERCENT\]"),

@@ -341,7 +341,7 @@ def folder_of(out, monkeypatch, *task, **options):
 
     monkeypatch.setattr(training, "train_chunk", stop)
     # Whether the network works says nothing on what is stored, and costs a compilation each.
-    monkeypatch.setattr("mis.models.check", lambda *_: None)
+    monkeypatch.setattr("mis.ranking.asked.check", lambda *_: None)
     with pytest.raises(Enough):
         rank(*task, out=out, **{**SMALL, **options})
     return {path.name for path in (out / "runs").iterdir()}
@@ -539,7 +539,7 @@ def test_sizes_by_default(monkeypatch):
         raise Enough
 
     monkeypatch.setattr(running, "train_or_load", stop)
-    monkeypatch.setattr("mis.models.check", lambda *_: None)
+    monkeypatch.setattr("mis.ranking.asked.check", lambda *_: None)
     for options in ({}, {"quick": True}, {"num_networks": 96, "quick": True}):
         with pytest.raises(Enough):
             rank("solubility", **options)

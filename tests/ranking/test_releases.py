@@ -67,6 +67,7 @@ def test_names_and_back(name, release):
         "dorefa-4-8",
         "exact-vectors:dorefa-2-2",
         "exact-ends:dorefa-4-4",
+        "qat:lsq-4",
         "act-8:uniform-8",
         "qat:dorefa-4",
         "rounds-3:rewind-0:prune-80",
@@ -98,6 +99,13 @@ def test_what_a_name_may_leave_out():
         ("qat:full", UnsupportedSetting, "full precision changes no training"),
         ("qat:gptq-2", UnsupportedSetting, "random or calibrated"),
         ("from-heldout:sign", UnsupportedSetting, "sign is not calibrated; leave from-heldout:"),
+        ("exact-ends:full", UnsupportedSetting, "every layer as it is; leave exact-ends:"),
+        (
+            "prune-50+gptq-2",
+            UnsupportedSetting,
+            "gptq-2 makes up for errors with every weight, pruned ones too",
+        ),
+        ("qat:prune-50+lsq-4", UnsupportedSetting, "lsq-4 learns a step for all weights of a tensor"),
         ("from-home:gptq-2", InvalidInput, "expected one of .*from-heldout: .*got 'from-home'"),
         ("from-heldout:from-members:gptq-2", InvalidInput, "each word once"),
         ("qat:stochastic-2", UnsupportedSetting, "random or calibrated"),
@@ -145,8 +153,8 @@ def test_every_kind_of_release_is_a_row(ranking):
     # The ranking's networks, those trained through sign, and those fine-tuned after pruning.
     assert len(list((out / "runs").iterdir())) == 3
     assert found["tune-20:prune-80"].zeros == pytest.approx(0.8, abs=0.02)
-    # One scale a matrix: as many levels as signs, and biases as they are beside them.
-    assert found["sign/uniform-3"].bits == found["sign"].bits + Uniform(bits=3).bits
+    # As many scales with three bits a weight as with one.
+    assert found["sign/uniform-3"].bits == pytest.approx(2 * found["sign"].bits + 2)
 
 
 def test_theory_says_what_it_knows_of_a_release_and_what_not(ranking):
@@ -419,12 +427,20 @@ def test_local_asymptotics_are_of_plain_training():
             local_fit(parse(name).networks(spec), None, None)
 
 
-def test_bits_count_vectors_that_stay_exact():
+def test_bits_count_all_that_is_published():
+    """By hand: eight weights and two biases, 32 bits for each that is exact and for each scale."""
     model = MLP(input_shape=(4,), num_classes=2, depth=0)
-    assert parse("sign").bits(model) == parse("own-vectors:sign").bits(model) == 1.0
-    # Eight weights of one bit, two biases of 32.
-    assert parse("exact-vectors:sign").bits(model) == pytest.approx((8 + 2 * 32) / 10)
-    assert parse("sign/uniform-4").bits(model) == 1.0 + Uniform(bits=4).bits
+    assert parse("sign").bits(model) == pytest.approx((10 + 32) / 10)
+    assert parse("own-vectors:sign").bits(model) == pytest.approx((10 + 2 * 32) / 10)
+    assert parse("exact-vectors:sign").bits(model) == pytest.approx((8 + 32 + 2 * 32) / 10)
+    assert parse("sign/uniform-4").bits(model) == pytest.approx(1 + 4 + 2 * 3.2)
+    assert parse("codebook-4").bits(model) == pytest.approx(2 + 4 * 3.2)
+    assert parse("uniform-4-channel").bits(model) == pytest.approx(4 + 2 * 3.2)
+    # Of an asymmetric grid a level is zero, of each of two channels' too.
+    assert parse("uniform-4-asymmetric-channel").bits(model) == pytest.approx(4 + 2 * 3.6)
+    assert parse("gptq-4-channel-examples-8").bits(model) == pytest.approx(4 + 2 * 3.6)
+    assert parse("prune-50+uniform-4-channel").bits(model) == pytest.approx(4 + 2 * 3.2)
+    assert parse("full").bits(model) == 32
 
 
 def test_a_release_that_fits_no_tensor_is_refused():

@@ -173,3 +173,18 @@ def test_a_file_or_a_folder_that_cannot_be_used(refused, folders, tmp_path):
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "folder.json").mkdir()
     assert "which holds none" in refused(tmp_path / "results")
+
+
+def test_what_is_said_of_resistance_in_theory_rests_on_the_levels(folders):
+    document = json.loads((folders / "ranking/ranking.json").read_text())
+    levels = {
+        row["release"]: row["predicted"]["value"] for row in document["rows"] if row["release"] != "full"
+    }
+    answered, said = one_part("x", document, READERS).opinion["resistance"]
+    assert answered == "in part"
+    assert f"for 4 of 4 releases, the highest {max(levels.values()):.3f}" in said
+    for row in document["rows"]:
+        row["predicted"] = None
+    answered, said = one_part("x", document, READERS).opinion["resistance"]
+    assert answered == "no"
+    assert "no level" in said
