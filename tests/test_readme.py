@@ -14,6 +14,7 @@ import pytest
 from mis.cli import app
 from mis.ranking.columns import COLUMNS
 from mis.version import RELEASE
+from mis.works.indicator import NORMAL_CROSSING
 
 ROOT = pathlib.Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -138,6 +139,44 @@ def quantities(work):
         )
         for one in found["verdicts"]
     }, {one["claim"]: one["verdict"] for one in found["verdicts"]}
+
+
+def test_sentences_on_the_indicator_are_the_record():
+    _, verdicts = quantities("indicator")
+    record = json.loads((ROOT / "benchmarks/results/indicator.json").read_text())
+    tasks = record["settings"]["tasks"]
+    assert len(tasks) == 7
+    found = {one["claim"]: one["quantity"] for one in record["verdicts"]}
+    order = [f"{task}: r_Q orders the releases as the strongest attack does." for task in tasks]
+    assert {verdicts[one] for one in order} == {"cannot be told"}
+    taus = [found[one]["value"] for one in order]
+    passing = [
+        one["tau"]
+        for one in record["agreement"]
+        if (one["indicator"], one["given"]) == ("retained_ensemble", "")
+    ]
+    pair = [
+        verdicts[f"{task}: sign is less private than ternary-33, by the strongest attack."] for task in tasks
+    ]
+    assert (pair.count("falls"), pair.count("cannot be told")) == (4, 3)
+    peak = {
+        task: f"{task}: sign is less private than ternary with zeros below 33% of the largest weight."
+        for task in tasks
+    }
+    assert [task for task in tasks if verdicts[peak[task]] == "holds"] == ["ames"]
+    zeros = [100 * one["zeros"] for one in record["rows"] if one["release"] == "ternary-33-peak"]
+    foretold = [100 * one["foretold"] for one in record["crossings"].values()]
+    more = "{value:.2f} [{lower:.2f}, {upper:.2f}]".format(**found[peak["ames"]])
+    text = works_text()
+    for sentence in (
+        f"tau from {min(taus):.2f} to {max(taus):.2f}",
+        f"with tau from {min(passing):.2f} to {max(passing):.2f}",
+        f"then {min(zeros):.0f}% to {max(zeros):.0f}% are zero",
+        f"on AMES sign tells {more} more",
+        f"J̄ foretells {min(foretold):.0f}% to {max(foretold):.0f}%",
+        f"sign tells more from {100 * NORMAL_CROSSING:.0f}% zeros on",
+    ):
+        assert sentence in text
 
 
 def test_sentences_on_calibrated_quantizers_are_the_record():
