@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mis.quantizers.base import Quantizer
 from mis.quantizers.channels import Grid, nearest
@@ -40,7 +41,6 @@ class LSQ(Quantizer):
 
     Examples
     --------
-    >>> import numpy as np
     >>> LSQ(bits=2)(np.array([-1.0, 0.2, 0.5, 0.3]))
     array([-1.,  0.,  0.,  0.])
     """
@@ -69,7 +69,9 @@ class LSQ(Quantizer):
         return nearest(self._start(weights) * codes)
 
     def _start(self, weights: Any) -> Any:
-        return 2 * mean_magnitude(weights) / math.sqrt(self._top)
+        start = mean_magnitude(weights) * (2 / math.sqrt(self._top))
+        # So that no level overflows.
+        return start.__array_namespace__().minimum(start, np.finfo(weights.dtype).max / (self._top + 1))
 
     def begin(self, weights: Any) -> Any:
         """Return the step that training starts with; 1 for weights that are all zero."""
