@@ -101,7 +101,7 @@ def tradeoffs(
         As of ``ranking_figure``.
     """
     size = inches("tradeoffs", width)
-    lines, columns = shape(len(panels), size, 2.4)
+    lines, columns = shape(len(panels), size, 2.3)
     names = list(dict.fromkeys(name for series in panels.values() for name in series))
     with drawing(size, 2.7 * lines + 0.3, style) as figure:
         grid = figure.subplots(lines, columns, squeeze=False)
@@ -133,7 +133,8 @@ def tradeoffs(
         for axes in list(grid.flat)[len(panels) :]:
             axes.set_axis_off()
         legend(figure)
-        missing = label_points(points) if any(named for _, named in points) else []
+        points = [panel for panel in points if panel[1]]
+        missing = label_points(points) if points else []
     figure.caption = caption + (
         f" Without room for a label: {', '.join(map(plain, missing))}." if missing else ""
     )

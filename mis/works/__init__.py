@@ -40,7 +40,7 @@ WORKS: dict[str, Work] = {
     "sparsity": Work(
         place="mis.works.sparsity",
         asks="Does sparsity improve privacy, or only cost accuracy, which hides members by itself?",
-        work="Gonon et al. (arXiv:2304.07234): can sparsity improve the privacy of neural networks?",
+        work="Gonon et al. (arXiv:2304.07234): sparsity and the privacy of neural networks",
         takes={"quick": "3 to 4 minutes", "default": "about 20 minutes", "full": "days, or a GPU"},
         needs="nothing",
     ),
@@ -48,14 +48,14 @@ WORKS: dict[str, Work] = {
         place="mis.works.compleak.study",
         asks="Do compressed releases of one network leak more together, with the original and without, than alone?",
         work="Li, Gao, Hu, Kuang, Fu: CompLeak (arXiv:2507.16872), pruned, clustered and int8 networks",
-        takes={"quick": "2 to 3 minutes", "default": "about 15 minutes", "full": "days on a GPU"},
+        takes={"quick": "2 to 3 minutes", "default": "about 10 minutes", "full": "days on a GPU"},
         needs="nothing; --full cifar-10 from --folder",
     ),
     "calibrated": Work(
         place="mis.works.calibrated",
         asks="Does quantizing after training to 1.58 bits protect members tenfold, also from an attacker who adapts?",
         work="Bits for Privacy (arXiv:2512.15335): AdaRound, BRECQ and OBC against LiRA",
-        takes={"quick": "2 to 4 minutes", "default": "about 20 minutes", "full": "a day on a GPU"},
+        takes={"quick": "2 to 4 minutes", "default": "about 10 minutes", "full": "a day on a GPU"},
         needs="nothing; --full cifar-10 from --folder",
     ),
 }

@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -89,7 +90,8 @@ def run(
 ) -> Study:
     """Run a work and write table.csv, table.json and study.json, then its figures, into a folder.
 
-    Parts that the folder holds from the same settings, code and machine are read: what was interrupted goes on.
+    ``study.json`` also says on which device it ran, and how many seconds this call took. Parts that the folder holds
+    from the same settings, code and machine are read: what was interrupted goes on.
 
     Parameters
     ----------
@@ -127,7 +129,7 @@ def run(
     num_devices()
     module = importlib.import_module(WORKS[name].place)
     settings = changed(module.settings(size, seed, folder), assignments)
-    target = Path(out or default_folder(name, size, seed))
+    target, begun = Path(out or default_folder(name, size, seed)), time.monotonic()
     asked = {"work": name, "settings": json.loads(json.dumps(dataclasses.asdict(settings)))}
     make_folder("run", target)
     refuse_other(target, asked, replace=replace)
@@ -137,7 +139,8 @@ def run(
         target / "parts" / fingerprint({"settings": settings, "code": [code(), own]}, jax_settings())
     )
     found = module.study(settings, store, progress)
-    about = {"made": made("work")} | asked | {"versions": versions("jax", "numpy", "scipy")}
+    about = {"made": made("work")} | asked | {"size": size, "versions": versions("jax", "numpy", "scipy")}
+    about |= {"device": jax_settings()["device"], "seconds": time.monotonic() - begun}
     written = write(target, found.rows, document(about, found))
     tell = tell or (lambda _: None)
     tell(text_of(found))

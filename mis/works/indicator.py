@@ -94,7 +94,7 @@ class Settings:
 
     seed: int = 0
     tasks: tuple[str, ...] = ("modes-4", "modes-8", "modes-32", "ames", "bbb", "solubility", "freesolv")
-    networks: int = 128
+    networks: int = 64
     changes: tuple[str, ...] = tuple(CHANGES)
     more: tuple[str, ...] = (
         *("uniform-6", "nf4", "codebook-4", "power-of-two-3", "fp4-e2m1", "stochastic-4", "prune-90"),

@@ -15,6 +15,7 @@ from scipy import stats
 from mis.attacks.crossfit import mean_over_networks
 from mis.numerics.checks import InvalidInput
 from mis.ranking import Ranking, rank
+from mis.ranking.asked import cut, releases_of, specs
 from mis.ranking.performance import Performance
 from mis.ranking.progress import track
 from mis.results import Interval
@@ -88,6 +89,7 @@ def ranked(
     names = [one.name for one in experiments]
     if len(set(names)) < len(names):
         raise InvalidInput(f"ranked: expected experiments of different names, got {', '.join(names)}.")
+    _refuse_unknown(experiments)
     found = []
     for one in track(experiments, "rankings", progress):
         out = None if store.folder is None else store.folder.parent / "rankings" / one.name
@@ -96,6 +98,17 @@ def ranked(
         )
         found.append((one, ranking))
     return found
+
+
+def _refuse_unknown(experiments: Sequence[Experiment]) -> None:
+    """Refuse what cannot be measured, or data that are not there, before anything is computed."""
+    split = set()
+    for one in experiments:
+        _, spec = specs(one.task, one.model, dict(one.options))
+        releases_of(one.releases)
+        if spec.population not in split:
+            cut(spec)
+            split.add(spec.population)
 
 
 def rows_of(experiment: Experiment, ranking: Ranking, names: Sequence[str]) -> list[dict[str, Any]]:

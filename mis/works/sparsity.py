@@ -36,11 +36,11 @@ __all__ = ["METHODS", "Settings", "settings", "study"]
 # A share of zeros, in percent, and the rounds of a fifth each that lead there, put into the name of a release.
 METHODS = {
     "one-shot": "prune-{zeros}",
-    "one-shot, tuned": "tune-100:prune-{zeros}",
-    "iterative, rewound": "rounds-{rounds}:rewind-0:prune-{zeros}",
-    "iterative, going on": "rounds-{rounds}:tune-100:prune-{zeros}",
-    "global, tuned": "tune-100:prune-{zeros}-global",
-    "random, tuned": "tune-100:prune-{zeros}-random",
+    "one-shot-tuned": "tune-100:prune-{zeros}",
+    "iterative-rewound": "rounds-{rounds}:rewind-0:prune-{zeros}",
+    "iterative": "rounds-{rounds}:tune-100:prune-{zeros}",
+    "global-tuned": "tune-100:prune-{zeros}-global",
+    "random-tuned": "tune-100:prune-{zeros}-random",
 }
 ROUND = 0.2
 ATTACKS = ("trained", "lira", "lira_decoded", "whitebox", "combined")
@@ -243,9 +243,9 @@ def _claims(settings: Settings, rankings: Sequence[Ranking], level: float) -> It
                         below=0.0,
                     )
         known = {method: settings.release(method, rounds) for method in settings.methods}
-        for method in ("iterative, rewound", "iterative, going on", "random, tuned"):
-            if method in known and "one-shot, tuned" in known:
-                pair = known[method], known["one-shot, tuned"]
+        for method in ("iterative-rewound", "iterative", "random-tuned"):
+            if method in known and "one-shot-tuned" in known:
+                pair = known[method], known["one-shot-tuned"]
                 gained = performs_better(rankings, *pair, level)
                 reason = f"; accuracy gained {gained.value:.3g} [{gained.lower:.3g}, {gained.upper:.3g}]"
                 found = verdict(

@@ -50,10 +50,10 @@ def test_evenly_offset_releases_are_one_with_so_many_more_cells(num_releases, of
 
 
 def test_releases_rise_to_full_precision():
-    found = [offset_releases(100, 30, 2.0, 2**k, 0.3).value for k in (0, 3, 6)]
+    found = [offset_releases(100, 30, 2.0, 2**k, 0.3, tolerance=1e-3).value for k in (0, 2, 6)]
     assert (np.diff(found) > 0).all()
     assert found[0] < 1e-3
-    assert found[-1] == pytest.approx(theory.full_precision_mean(30, 100).value, abs=1e-3)
+    assert found[-1] == pytest.approx(theory.full_precision_mean(30, 100).value, abs=2e-3)
 
 
 @pytest.mark.parametrize("dim", [1, 40])

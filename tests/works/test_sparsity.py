@@ -10,7 +10,7 @@ from mis.ranking.releases import parse
 from mis.works import sparsity
 from mis.works.sparsity import METHODS, Settings
 
-FEW = Settings(pools=3, methods=("one-shot, tuned", "iterative, rewound", "random, tuned"), rounds=(6,))
+FEW = Settings(pools=3, methods=("one-shot-tuned", "iterative-rewound", "random-tuned"), rounds=(6,))
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -66,11 +66,11 @@ def test_what_accuracy_explains_is_not_called_sparsity(planted):
     found = [pool(planted, lambda _, error, i=i: 0.6 - 0.5 * error + 0.01 * i) for i in range(3)]
     said = verdicts(found)
     equal = (
-        "74% zeros, one-shot, tuned: leaks less to the strongest attack than dense networks stopped at equal "
+        "74% zeros, one-shot-tuned: leaks less to the strongest attack than dense networks stopped at equal "
     )
     equal += "accuracy"
     assert said[equal] == "cannot be told"
-    apart = sparsity._at_equal_accuracy(found, FEW.release("one-shot, tuned", 6), "advantage", 0.95)
+    apart = sparsity._at_equal_accuracy(found, FEW.release("one-shot-tuned", 6), "advantage", 0.95)
     assert apart.value == pytest.approx(0.0, abs=1e-9)
     slope = sparsity.clustered(*sparsity._regressed(found, "advantage", ("zeros", "error")))
     assert slope["zeros"].value == pytest.approx(0.0, abs=1e-9)
@@ -84,12 +84,12 @@ def test_what_sparsity_adds_is_found(planted):
     said = verdicts(found)
     for who in sparsity.ATTACKERS.values():
         assert said[f"Sparser networks leak less than others of equal accuracy, to {who}"] == "holds"
-        equal = f"74% zeros, random, tuned: leaks less to {who} than dense networks stopped at equal accuracy"
+        equal = f"74% zeros, random-tuned: leaks less to {who} than dense networks stopped at equal accuracy"
         assert said[equal] == "holds"
     # It performs better, and so leaks more; what is drawn at random performs worse.
-    assert said["74% zeros, iterative, rewound: leaks more than pruned in one shot"] == "holds"
-    assert said["74% zeros, random, tuned: leaks more than pruned in one shot"] == "falls"
-    apart = sparsity._at_equal_accuracy(found, FEW.release("random, tuned", 6), "advantage", 0.95)
+    assert said["74% zeros, iterative-rewound: leaks more than pruned in one shot"] == "holds"
+    assert said["74% zeros, random-tuned: leaks more than pruned in one shot"] == "falls"
+    apart = sparsity._at_equal_accuracy(found, FEW.release("random-tuned", 6), "advantage", 0.95)
     assert apart.value == pytest.approx(-0.2 * 0.738)
     slope = sparsity.clustered(*sparsity._regressed(found, "trained", ("zeros", "error")))
     assert (slope["zeros"].value, slope["error"].value) == pytest.approx((-0.1, -0.15))

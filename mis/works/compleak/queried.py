@@ -25,7 +25,17 @@ from mis.store import Store
 from mis.training import predict
 from mis.works.compleak.settings import FULL, STRONGEST, Settings
 
-__all__ = ["MEASURES", "Side", "augmented", "measures", "one_network", "ranking_of", "rule", "sides"]
+__all__ = [
+    "MEASURES",
+    "Side",
+    "augmented",
+    "measures",
+    "one_network",
+    "queries",
+    "ranking_of",
+    "rule",
+    "sides",
+]
 
 MEASURES = ("auc", "balanced_accuracy", "tpr_at_fpr_01")
 # NumPy's stream from one seed, and the false positive rate of the last measure.
@@ -244,45 +254,48 @@ def augmented(settings: Settings, victim: Side, own: Side) -> dict[str, np.ndarr
     ``rule`` and ``blind`` see the queries and no network; ``rule_plain`` and ``blind_plain`` those of everybody else.
     """
     pair = victim, own
-    queries = [_queries(settings, side, k) for k, side in enumerate(pair)]
-    answers = [
-        np.concatenate(
-            [
-                predict(
-                    side.published[FULL].networks.model,
-                    [layer[i : i + 1] for layer in side.published[FULL].released],
-                    shown.reshape(-1, *side.features.shape[1:]),
-                )
-                for i, shown in enumerate(of_side)
-            ]
-        )
-        for side, of_side in zip(pair, queries, strict=True)
-    ]
-    plain = [np.broadcast_to(side.images, of_side.shape) for side, of_side in zip(pair, queries, strict=True)]
     attack = Trained(classifier=settings.classifier, with_label=True, seed=settings.seed)
-    found = {"trained": trained(attack, victim, own, *answers)}
-    for suffix, shown in (("", queries), ("_plain", plain)):
+    found = {
+        "trained": trained(attack, victim, own, *(_answers(settings, side, k) for k, side in enumerate(pair)))
+    }
+    for suffix, shown in (
+        ("", [partial(queries, settings, side, k) for k, side in enumerate(pair)]),
+        ("_plain", [partial(_as_they_are, side) for side in pair]),
+    ):
         found[f"rule{suffix}"] = _measured(victim, own, partial(_rules, shown))
-        found[f"blind{suffix}"] = _blind(settings, victim, own, shown)
+        found[f"blind{suffix}"] = _measured(victim, own, partial(_forest, settings.seed, own, shown))
     return found
 
 
-def _queries(settings: Settings, side: Side, k: int) -> np.ndarray:
-    """Return the queries on each network: members cropped at random from a frame of zeros, half of them flipped."""
+def _answers(settings: Settings, side: Side, k: int) -> np.ndarray:
+    """Return what each original network answers to the queries on it, ``(M, N, classes)``."""
+    published, shape = side.published[FULL], side.features.shape[1:]
+    found = []
+    for i in range(len(side.membership)):
+        layers = [layer[i : i + 1] for layer in published.released]
+        shown = queries(settings, side, k, i).reshape(-1, *shape)
+        found.append(predict(published.networks.model, layers, shown))
+    return np.concatenate(found)
+
+
+def queries(settings: Settings, side: Side, k: int, i: int) -> np.ndarray:
+    """Return the queries on network i: members cropped at random from a frame of zeros, half of them flipped."""
     pad, (height, width) = settings.padding, side.images.shape[1:3]
-    framed = np.pad(side.images, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    shown = np.repeat(side.images[None], len(side.membership), axis=0)
-    for i, members in enumerate(side.membership):
-        rng = np.random.default_rng([settings.seed, CROPS, k, i])
-        for row in np.flatnonzero(members):
-            down, across = rng.integers(2 * pad + 1, size=2)
-            crop = framed[row, down : down + height, across : across + width]
-            shown[i, row] = crop[:, ::-1] if rng.random() < 0.5 else crop
+    rng, shown = np.random.default_rng([settings.seed, CROPS, k, i]), side.images.copy()
+    for row in np.flatnonzero(side.membership[i]):
+        framed = np.pad(side.images[row], ((pad, pad), (pad, pad), (0, 0)))
+        down, across = rng.integers(2 * pad + 1, size=2)
+        crop = framed[down : down + height, across : across + width]
+        shown[row] = crop[:, ::-1] if rng.random() < 0.5 else crop
     return shown
 
 
-def _rules(shown: Sequence[np.ndarray], i: int) -> tuple[np.ndarray, ...]:
-    return tuple(rule(queries[i]) for queries in shown)
+def _as_they_are(side: Side, _: int) -> np.ndarray:
+    return side.images
+
+
+def _rules(shown: Sequence[Callable[[int], np.ndarray]], i: int) -> tuple[np.ndarray, ...]:
+    return tuple(rule(asked(i)) for asked in shown)
 
 
 def rule(images: np.ndarray) -> np.ndarray:
@@ -298,13 +311,12 @@ def rule(images: np.ndarray) -> np.ndarray:
     return np.any([(side == 0).all(axis=(1, 2)) for side in sides], axis=0).astype(np.float64)
 
 
-def _blind(settings: Settings, victim: Side, own: Side, shown: Sequence[np.ndarray]) -> np.ndarray:
-    """Return what a forest reaches that sees pixels of queries and no network, fitted to the attacker's own."""
-
-    def one(i):
-        flat = [queries[i].reshape(len(queries[i]), -1) for queries in shown]
-        forest = RandomForestClassifier(30, min_samples_leaf=10, random_state=settings.seed)
-        forest.fit(flat[1], own.membership[i])
-        return tuple(forest.predict_proba(x)[:, 1] for x in flat)
-
-    return _measured(victim, own, one)
+def _forest(
+    seed: int, own: Side, shown: Sequence[Callable[[int], np.ndarray]], i: int
+) -> tuple[np.ndarray, ...]:
+    """Return scores of a forest that sees pixels of queries and no network, fitted to those on the attacker's own."""
+    images = [asked(i) for asked in shown]
+    flat = [one.reshape(len(one), -1) for one in images]
+    forest = RandomForestClassifier(30, min_samples_leaf=10, random_state=seed)
+    forest.fit(flat[1], own.membership[i])
+    return tuple(forest.predict_proba(x)[:, 1] for x in flat)

@@ -67,7 +67,7 @@ class Settings:
     seed: int = 0
     task: str = "fashion-mnist"
     folder: str = ""
-    model: str = "lenet"
+    model: str = "mlp"
     pools: int = 1
     pool: int = 1000
     networks: int = 32
@@ -125,7 +125,7 @@ def settings(size: str, seed: int, folder: str | None) -> Settings:
     found = Settings(seed=seed, folder=folder or "")
     if size == "quick":
         ends = [(names[0], names[-1]) for names in (PRUNED, CLUSTERED)]
-        return replace(found, model="mlp", pool=500, pruned=ends[0], clustered=ends[1])
+        return replace(found, pool=500, pruned=ends[0], clustered=ends[1])
     if size == "full":
         return replace(
             found, task="cifar-10", model="resnet-18", pool=20000, networks=32, steps=16000, tuning=4700

@@ -1,4 +1,10 @@
-"""The study, from settings to tables, verdicts and figures."""
+"""The study, from settings to tables, verdicts and figures.
+
+What the published artifact has and this has not: members queried augmented and non-members not (here a row of its own,
+beside a rule that asks no network); a checkpoint of the victim chosen on its non-members (here so many steps, whatever
+comes); the attack's best epoch chosen on what it is tested on (here nothing is chosen on victims); a population for
+RMIA that trained the attacker's network (here one that trained none).
+"""
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
