@@ -188,7 +188,7 @@ def best(name, workers):
 def split(name, x, y, steps=20):
     """Return the shares of a step's time by kind of instruction, largest first, and its milliseconds."""
     model = MODELS[name]
-    start, step = _compiled_step(model, Learner(learning_rate=3e-3, batch_size=BATCH), None)
+    start, step, _ = _compiled_step(model, Learner(learning_rate=3e-3, batch_size=BATCH), None)
     rows = np.random.default_rng(0).integers(POOL, size=(steps, BATCH)).astype(np.int32)
     carry = start(model.initial(jax.random.key(0)))
     x, y = jnp.asarray(x), jnp.asarray(y)

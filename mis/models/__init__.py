@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from mis.models.base import Model, check
+from mis.models.butterfly import Butterfly
 from mis.models.functions import Functions, imported, load
 from mis.models.layout import Group, Layout
 from mis.models.lenet import LeNet
@@ -14,6 +15,7 @@ from mis.numerics.checks import InvalidInput, known
 __all__ = [
     "MLP",
     "MODELS",
+    "Butterfly",
     "Functions",
     "Group",
     "Layout",
@@ -31,7 +33,15 @@ __all__ = [
     "takes_images",
 ]
 
-MODELS: dict[str, type[Model]] = {"mlp": MLP, "lenet": LeNet, "resnet-8": ResNet8, "resnet-18": ResNet18}
+MODELS: dict[str, type[Model]] = {
+    "mlp": MLP,
+    "butterfly": Butterfly,
+    "lenet": LeNet,
+    "resnet-8": ResNet8,
+    "resnet-18": ResNet18,
+}
+
+FLAT = ("mlp", "butterfly")
 
 GIVEN = ("input_shape", "num_classes")
 
@@ -61,7 +71,9 @@ def any_options() -> list[str]:
 
 def takes_images(model: Any) -> bool:
     """Return whether a registered network asks for images; a user's own takes what the task has."""
-    return model in MODELS and model != "mlp" if isinstance(model, str) else isinstance(model, LeNet | ResNet)
+    return (
+        model in MODELS and model not in FLAT if isinstance(model, str) else isinstance(model, LeNet | ResNet)
+    )
 
 
 def get(model: str | Model, input_shape: tuple[int, ...], num_classes: int | None, **chosen: Any) -> Model:

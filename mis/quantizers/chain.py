@@ -95,9 +95,10 @@ class Chain(Quantizer):
 
     @property
     def bits(self) -> float:
-        """Of the second's format, or log2 of the levels if more; after a random choice of the survivors only."""
+        """Of the second's format, or log2 of the levels if more; after a random choice codes of survivors only."""
         if self.first.random:
-            return self.second.bits * (1 - self.first.zeros)
+            codes = getattr(self.second, "code_bits", self.second.bits)
+            return codes * (1 - self.first.zeros) + self.second.bits - codes
         return max(self.second.bits, math.log2(self.num_levels))
 
     @property

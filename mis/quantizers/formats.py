@@ -5,6 +5,7 @@ compute it, bit for bit; compiled, a scale may differ by a rounding.
 """
 
 import abc
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -48,6 +49,10 @@ class Format(Quantizer):
     def bits(self) -> float:
         """Of the format, scales of blocks counted."""
         return self.code_bits + self.scale_bits / self.size
+
+    def published_bits(self, shape: tuple[int, ...]) -> float:
+        """Return the bits of a tensor in whole blocks, the last filled up."""
+        return -(-math.prod(shape) // self.size) * self.size * self.bits + self.grid_bits
 
     def _fit(self, weights: Any) -> Blocks:
         xp = weights.__array_namespace__()

@@ -108,6 +108,10 @@ class Release:
             raise UnsupportedSetting(
                 "Release", f"{self.name}: {self.transform.name} is not calibrated; leave from-{self.source}:."
             )
+        if self.exact_ends and isinstance(self.transform, Full):
+            raise UnsupportedSetting(
+                "Release", f"{self.name}: full precision leaves every layer as it is; leave exact-ends:."
+            )
         integer("Release", "tuning_steps", self.tuning_steps, at_least=0)
         integer("Release", "rounds", self.rounds, at_least=1)
         if self.rewind is not None:

@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from mis.models import MLP, MODELS, Functions, LeNet, Model, ResNet8, ResNet18, check, get
+from mis.models import MLP, MODELS, Butterfly, Functions, LeNet, Model, ResNet8, ResNet18, check, get
 from mis.models.resnet import ResNet
 from mis.numerics.checks import InvalidInput
 from mis.training import Learner, train_chunk
@@ -34,6 +34,7 @@ IMAGES = (8, 8, 1)
 CASES: dict[str, Model] = {
     "mlp": MLP(input_shape=IMAGES, num_classes=3, width=5),
     "mlp-regression": MLP(input_shape=(6,)),
+    "butterfly": Butterfly(input_shape=(3, 2), num_classes=3),
     "lenet": LeNet(input_shape=IMAGES, num_classes=3),
     "lenet-sigmoid": LeNet(input_shape=(9, 11, 2), num_classes=3, activation="sigmoid"),
     "lenet-regression": LeNet(input_shape=IMAGES),

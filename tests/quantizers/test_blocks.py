@@ -202,6 +202,10 @@ def test_bits_with_the_scales_of_groups():
     assert release("uniform-4-group-32-pow2").bits(model) == 4.25
     assert release("gptq-4-group-32").bits(model) == 4 + 36 / 32
     assert release("gptq-1.58-group-64").bits(model) == pytest.approx(1.58 + 32 / 64, abs=0.01)
+    # Of a random half no codes, but the scale of every block.
+    assert parse("prune-50-random+q4_0").bits == 2.5
+    # Blocks are whole: 130 weights are 9 of 16, and the tensor has a scale.
+    assert release("nvfp4").bits(model) == (144 * 4.5 + 32) / 130
     assert release("exact-vectors:q4_0").bits(model) == pytest.approx((4.5 * 128 + 32 * 2) / 130)
 
 

@@ -99,6 +99,13 @@ def test_what_a_name_may_leave_out():
         ("qat:full", UnsupportedSetting, "full precision changes no training"),
         ("qat:gptq-2", UnsupportedSetting, "random or calibrated"),
         ("from-heldout:sign", UnsupportedSetting, "sign is not calibrated; leave from-heldout:"),
+        ("exact-ends:full", UnsupportedSetting, "every layer as it is; leave exact-ends:"),
+        (
+            "prune-50+gptq-2",
+            UnsupportedSetting,
+            "gptq-2 makes up for errors with every weight, pruned ones too",
+        ),
+        ("qat:prune-50+lsq-4", UnsupportedSetting, "lsq-4 learns a step for all weights of a tensor"),
         ("from-home:gptq-2", InvalidInput, "expected one of .*from-heldout: .*got 'from-home'"),
         ("from-heldout:from-members:gptq-2", InvalidInput, "each word once"),
         ("qat:stochastic-2", UnsupportedSetting, "random or calibrated"),
