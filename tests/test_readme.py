@@ -125,6 +125,67 @@ def test_sentences_on_leakage_are_the_record():
         assert sentence in text
 
 
+def works_text():
+    return " ".join(TEXT.split("### Published works, done again")[1].split("## ")[0].split())
+
+
+def quantities(work):
+    """What the verdicts of a record rest on, as the README writes it, by claim."""
+    found = json.loads((ROOT / f"benchmarks/results/{work}.json").read_text())
+    return {
+        one["claim"]: "{value:.2f} [{lower:.2f}, {upper:.2f}]".format(**one["quantity"]).replace(
+            "-0.00", "0.00"
+        )
+        for one in found["verdicts"]
+    }, {one["claim"]: one["verdict"] for one in found["verdicts"]}
+
+
+def test_sentences_on_calibrated_quantizers_are_the_record():
+    found, verdicts = quantities("calibrated")
+    tenth = "{}: brecq-1.58 leaks at most a tenth of what full precision leaks to {}."
+    of = {(task, who): found[tenth.format(task, who)] for task in ("digits", "fashion-mnist")
+          for who in ("their attacker", "any attack")}  # fmt: skip
+    members = (
+        "digits: gptq-2 leaks more of its members when it is calibrated on some of them than on nonmembers."
+    )
+    assert verdicts[members] == "holds"
+    assert {verdicts[tenth.format(task, "any attack")] for task in ("digits", "fashion-mnist")} == {"falls"}
+    text = works_text()
+    for sentence in (
+        f"published attacker {of['digits', 'their attacker']} of what full precision leaks on digits",
+        f"and {of['fashion-mnist', 'their attacker']} on pictures of clothes",
+        f"those who adapt {of['digits', 'any attack']} and {of['fashion-mnist', 'any attack']}: protection",
+        f"costs {found['digits: brecq-1.58 keeps the accuracy.']} and "
+        f"{found['fashion-mnist: brecq-1.58 keeps the accuracy.']} of accuracy",
+        f"tells of digits {found[members]} of advantage more",
+    ):
+        assert sentence in text
+
+
+def test_sentences_on_sparsity_are_the_record():
+    found, verdicts = quantities("sparsity-quick")
+    slope = "Sparser networks leak less than others of equal accuracy, to the {}."
+    theirs, strongest = slope.format("published attacker"), slope.format("strongest attack")
+    assert (verdicts[theirs], verdicts[strongest]) == ("cannot be told", "holds")
+    rewound, on = (
+        f"{{}}% zeros, {name}: leaks more than pruned in one shot."
+        for name in ("iterative-rewound", "iterative")
+    )
+    assert [verdicts[one.format(74)] for one in (rewound, on)] == ["holds", "falls"]
+    assert {verdicts[one.format(89)] for one in (rewound, on)} == {"cannot be told"}
+    record = json.loads((ROOT / "benchmarks/results/sparsity-quick.json").read_text())
+    assert (record["settings"]["pools"], record["settings"]["networks"]) == (3, 32)
+    [less] = [one["quantity"] for one in record["verdicts"] if one["claim"] == on.format(74)]
+    text = works_text()
+    for sentence in (
+        f"with the share of zeros by {found[theirs]}, so that accuracy may be all of it",
+        f"changes by {found[strongest]}: sparse networks hide more",
+        f"with rewinding they leak {found[rewound.format(74)]} more than in one shot",
+        f"without rewinding {-less['value']:.2f} [{-less['upper']:.2f}, {-less['lower']:.2f}] less",
+    ):
+        assert sentence in text
+
+
 def test_version_to_cite_is_that_of_the_code():
     assert f"version = {{{RELEASE}}}" in TEXT
     assert f"### {RELEASE}" in TEXT.split("## Changes")[1]

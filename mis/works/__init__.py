@@ -37,6 +37,13 @@ WORKS: dict[str, Work] = {
         takes={"quick": "2 to 3 minutes", "default": "about 20 minutes", "full": "hours"},
         needs="nothing",
     ),
+    "kowalski": Work(
+        place="mis.works.kowalski",
+        asks="Do DoReFa networks leak less to membership inference, or do they only generalise better?",
+        work="Kowalski, Famili, Lao: quantized networks against membership inference",
+        takes={"quick": "about 5 minutes", "default": "within an hour", "full": "days on a GPU"},
+        needs="nothing; --full fashion-mnist-full, or cifar-10 from --folder",
+    ),
     "sparsity": Work(
         place="mis.works.sparsity",
         asks="Does sparsity improve privacy, or only cost accuracy, which hides members by itself?",

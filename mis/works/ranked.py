@@ -15,7 +15,7 @@ from scipy import stats
 from mis.attacks.crossfit import mean_over_networks
 from mis.numerics.checks import InvalidInput
 from mis.ranking import Ranking, rank
-from mis.ranking.asked import cut, releases_of, specs
+from mis.ranking.asked import attacks_of, cut, releases_of, specs
 from mis.ranking.performance import Performance
 from mis.ranking.progress import track
 from mis.results import Interval
@@ -106,6 +106,7 @@ def _refuse_unknown(experiments: Sequence[Experiment]) -> None:
     for one in experiments:
         _, spec = specs(one.task, one.model, dict(one.options))
         releases_of(one.releases)
+        attacks_of(one.options.get("attacks"), spec.population)
         if spec.population not in split:
             cut(spec)
             split.add(spec.population)
