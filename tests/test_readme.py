@@ -162,6 +162,38 @@ def test_sentences_on_calibrated_quantizers_are_the_record():
         assert sentence in text
 
 
+def test_sentences_on_compressed_releases_are_the_record():
+    found, verdicts = quantities("compleak")
+    pair = "SR beats NR, to {}: the original beside {} tells more than either alone."
+    int8, mild = (
+        pair.format("an attacker with one network", name) for name in ("qat:uniform-8", "tune-100:prune-60")
+    )
+    pairs = {claim: verdict for claim, verdict in verdicts.items() if claim.startswith("SR beats NR")}
+    assert {claim for claim, verdict in pairs.items() if verdict != "cannot be told"} == {int8, mild}
+    assert pairs[int8] == pairs[mild] == "holds"
+    together = "MR beats SR, to an attacker with one network: prunings and int8, the original with them tell more than "
+    together += "the original and any one of them."
+    alone = "{}, tune-100:prune-{} leaks {} on its own {} the original, to an attacker with one network."
+    less = alone.format("Strongly compressed", 90, "less", "than")
+    some = alone.format("Not strongly compressed", 70, "as much", "as")
+    rule = "Members queried augmented are found without any network: a border that is exactly zero."
+    assert [verdicts[claim] for claim in (together, less, some, rule)] == [
+        "cannot be told",
+        "holds",
+        "falls",
+        "holds",
+    ]
+    text = works_text()
+    for sentence in (
+        f"a classifier of both {found[int8]} of AUC more than either alone",
+        f"pruned by 60% {found[mild]}, and no gain can be told",
+        f"gain {found[together]} on the best pair",
+        f"by 70% loses {found[some]} already, by 90% {found[less]}.",
+        f"with an advantage of {found[rule]} by a rule that sees no network",
+    ):
+        assert sentence in text
+
+
 def test_sentences_on_sparsity_are_the_record():
     found, verdicts = quantities("sparsity-quick")
     slope = "Sparser networks leak less than others of equal accuracy, to the {}."
