@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mis.quantizers.base import Quantizer
 from mis.quantizers.channels import Grid, nearest
@@ -40,8 +41,7 @@ class LSQ(Quantizer):
 
     Examples
     --------
-    >>> import numpy as np
-    >>> LSQ(bits=2)(np.array([-1.0, 0.2, 0.5, 0.3]))
+    >>> LSQ(bits=2)(np.array([-1.0, 0.2, 0.4, 0.4]))
     array([-1.,  0.,  0.,  0.])
     """
 
@@ -69,7 +69,10 @@ class LSQ(Quantizer):
         return nearest(self._start(weights) * codes)
 
     def _start(self, weights: Any) -> Any:
-        return 2 * mean_magnitude(weights) / math.sqrt(self._top)
+        share, mean = 2 / math.sqrt(self._top), mean_magnitude(weights)
+        # So that no level overflows.
+        most = float(np.finfo(weights.dtype).max) / (self._top + 1) / share
+        return share * mean.__array_namespace__().minimum(mean, np.asarray(most, weights.dtype))
 
     def begin(self, weights: Any) -> Any:
         """Return the step that training starts with; 1 for weights that are all zero."""

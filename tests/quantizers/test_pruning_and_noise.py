@@ -97,7 +97,7 @@ def test_chains_per_channel(rng):
     np.testing.assert_allclose(released, np.where(survives, alone, 0), rtol=1e-14)
 
 
-@EACH
+@pytest.mark.parametrize("xp", [np, pytest.param(jnp, marks=pytest.mark.slow)], ids=["numpy", "jax"])
 def test_pruning_globally_has_one_threshold_and_leaves_no_tensor_empty(xp, rng):
     layers = [rng.standard_normal(shape).astype(np.float32) * c for shape, c in (((20, 5), 3), ((6, 7), 1))]
     layers.append(np.float32([[1e-3], [-2e-3]]))

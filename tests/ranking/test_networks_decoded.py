@@ -71,7 +71,13 @@ def test_two_releases_are_decoded_in_the_cells_they_share(weights):
     assert np.mean((found - weights) ** 2) < min(errors)
 
 
-@pytest.mark.parametrize("name", ["prune-60", "noise-50", "stochastic-2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("prune-60", "noise-50", "stochastic-2", "prune-40+q4_0"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("mxfp4", "prune-40-random+uniform-2")),
+    ],
+)
 def test_decodes_what_has_no_cells_by_its_own_observation(weights, name):
     quantizer, keys = parse(name), jax.random.split(jax.random.key(0), MODELS)
 

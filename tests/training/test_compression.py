@@ -134,6 +134,7 @@ def test_the_ends_are_the_first_and_last_layer_met(vectors):
     assert of.bits(model) > plain.bits(model)
 
 
+@pytest.mark.slow
 def test_calibration_leaves_the_ends_alone(data):
     model = MLP(input_shape=(4,), num_classes=3, width=5, depth=2)
     layers = [np.asarray(layer) for layer in model.init(jax.random.key(0))]

@@ -69,6 +69,11 @@ def test_verdicts_follow_from_what_attackers_gain(few, rng):
     assert judged(worse, "SR beats NR") == {"falls"}
     assert judged(worse, "MR beats SR") == {"holds"}
     assert judged(worse, "Strongly compressed") == {"falls"}
+    # Also where the compressed one leaks more than the original.
+    more = claims_of(
+        few, lambda name: {FULL: 0.65}.get(name, 0.7 if "/" in name else 0.72), lambda _: 0.3, rng
+    )
+    assert judged(more, "SR beats NR", "one network") == {"falls"}
     # Only one mild release that leaks less is enough for its claim to fall.
     mild = claims_of(few, lambda name: 0.6 if "prune" in name else 0.7, lambda _: 0.3, rng)
     assert judged(mild, "Not strongly", "prune-60", "one network") == {"falls"}

@@ -172,7 +172,7 @@ def _claims(
 def _more_auc(values: Values, level: float, name: str, others: Sequence[str]) -> tuple[Interval, int]:
     """Return by how much the classifier on one set beats the best attack on each of others, paired by victim."""
     own = [one[:, 0] for one in values[f"{name}|trained"]]
-    # A single release is attacked in several ways; against one that is compressed, only like with like.
+    # Against all there is; what the original and a compressed one leak alone is compared attack by attack.
     attacks = ATTACKERS if name != FULL else ("trained",)
     rivals = [values[f"{o}|{a}"] for o in others for a in attacks if f"{o}|{a}" in values]
     gains = [
