@@ -55,7 +55,7 @@ WORKS: dict[str, Work] = {
         place="mis.works.compleak.study",
         asks="Do compressed releases of one network leak more together, with the original and without, than alone?",
         work="Li, Gao, Hu, Kuang, Fu: CompLeak (arXiv:2507.16872), pruned, clustered and int8 networks",
-        takes={"quick": "2 to 3 minutes", "default": "about 10 minutes", "full": "days on a GPU"},
+        takes={"quick": "about 3 minutes", "default": "about 10 minutes", "full": "days on a GPU"},
         needs="nothing; --full cifar-10 from --folder",
     ),
     "calibrated": Work(

@@ -1,7 +1,6 @@
 """Two disjoint pools of networks, what they answer, and attackers with one network of their own."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -226,8 +225,8 @@ def _measured(victim: Side, own: Side, attack: Callable[[int], tuple]) -> np.nda
         threshold, _ = thresholds(known, own.membership[i], LOW)
         return measures(scores, victim.membership[i], threshold)
 
-    with ThreadPoolExecutor(2) as workers:
-        return np.array(list(workers.map(one, range(min(len(victim.membership), len(own.membership))))))
+    # Not in threads: scikit-learn's forests change the warnings' filters, which all threads share.
+    return np.array([one(i) for i in range(min(len(victim.membership), len(own.membership)))])
 
 
 def measures(scores: np.ndarray, member: np.ndarray, threshold: float) -> tuple[float, float, float]:
