@@ -64,8 +64,8 @@ def options_of_variants(folder: str, registry: str, without: str, **others: str)
 
     Examples
     --------
-    >>> options_of_variants("models", "MODELS", without="num_classes")[2]
-    Option(name='depth', kind=<class 'int'>, help='Of mlp: number of hidden layers, at most 100 [1].')
+    >>> options_of_variants("models", "MODELS", without="num_classes")[2].help.split(". Of")[0]
+    'Of mlp: number of hidden layers, at most 100 [1]'
     """
     known = _classes(sorted((PACKAGE / folder).glob("*.py")))
     variants = _registry(PACKAGE / folder / "__init__.py", registry) | others

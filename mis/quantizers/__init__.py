@@ -6,7 +6,7 @@ Examples
 >>> from mis import quantizers
 >>> quantizer = quantizers.parse("ternary-50")
 >>> quantizer
-Ternary(zeros=0.5)
+Ternary(zeros=0.5, peak=False)
 >>> quantizer(np.array([0.1, -0.2, 3.0, -5.0]))
 array([ 0.,  0.,  4., -4.])
 >>> quantizers.Uniform(bits=4, asymmetric=True, clip=0.8).name
@@ -126,7 +126,7 @@ def parse(name: str) -> Quantizer:
     Examples
     --------
     >>> parse("uniform-4-asymmetric-channel")
-    Uniform(bits=4, asymmetric=True, channel=True, offset=0.0, clip=1.0, scale='fit')
+    Uniform(bits=4, asymmetric=True, channel=True, group=0, offset=0.0, clip=1.0, scale='fit')
     """
     if "/" in name:
         return Joint(quantizers=tuple(parse(part) for part in name.split("/")))

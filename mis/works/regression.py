@@ -54,8 +54,8 @@ def clustered(
     Examples
     --------
     >>> x, pool = np.array([0.0, 1.0, 2.0, 0.0, 1.0, 2.0]), np.array([0, 0, 0, 1, 1, 1])
-    >>> clustered(2.0 * x + pool, {"x": x}, pool)["x"].value.round(6)
-    np.float64(2.0)
+    >>> round(clustered(2.0 * x + pool, {"x": x}, pool)["x"].value, 6)
+    2.0
     """
     level = confidence("works.clustered", level)
     names, groups = np.unique(clusters, return_inverse=True)

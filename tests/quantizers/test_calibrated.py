@@ -271,7 +271,7 @@ def test_what_was_released_says_nothing_of_one_weight():
         ("adaround-2-steps-0", "expected steps an integer in 1..1000000"),
         ("gptq-2-damp-0", "expected damp > 0"),
         ("gptq-2-channel-group-4", "groups lie within channels; leave channel or group"),
-        ("prune-50+gptq-2", "rounds the tensors of a network together"),
+        ("prune-50+gptq-2", "makes up for errors with every weight, pruned ones too"),
         ("noise-like-gptq-2", "random or calibrated"),
     ],
 )

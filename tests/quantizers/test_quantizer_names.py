@@ -67,7 +67,7 @@ def test_numpy_numbers_spell_as_python_ones():
         ("unifrom-4", r"expected name one of full, sign, .*got name='unifrom-4'\. Nearest: uniform-4"),
         ("ternery-90", r"Nearest: ternary-90"),
         ("", r"expected name one of"),
-        ("ternary", r"expected name of the form ternary-PERCENT, got name='ternary'\."),
+        ("ternary", r"expected name of the form ternary-PERCENT\[-peak\], got name='ternary'\."),
         (
             "uniform-x",
             r"of the form uniform-BITS\[-asymmetric\]\[-channel\]\[-group-GROUP\]\[-offset-PERCENT\]",

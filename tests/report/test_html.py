@@ -120,7 +120,7 @@ def test_numbers_of_a_ranking(folders, tmp_path):
                 assert holds(cell, rows[text_of(line[0])][name]), (title, name, text_of(cell))
         seen |= set(heads)
     # Nothing that the file knows is left out.
-    unshown = {"level", "tied_with", "missing"}
+    unshown = {"level", "tied_with", "missing", "tpr_of"}
     assert (
         seen == {name for row in rows.values() for name, value in row.items() if value is not None} - unshown
     )

@@ -7,12 +7,15 @@ import pytest
 
 from mis import theory
 from mis.results import KINDS, Interval
+from mis.theory.product import Cells
 from mis.theory.sandwich import Sandwich
 
 # Statistics of the weights themselves, what `theory.local` is given, and closed forms of differential privacy.
 OTHERS = {
     **dict.fromkeys(("code_entropy", "weight_error", "gaussian_delta", "gaussian_epsilon"), float),
     "sandwich": Sandwich,
+    # What several releases are together, for functions that say.
+    "common_refinement": Cells,
 }
 FUNCTIONS = {name: f for name in theory.__all__ if inspect.isfunction(f := getattr(theory, name))}
 
