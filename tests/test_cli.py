@@ -696,7 +696,7 @@ def test_another_ranking_in_the_way_is_one_line(capsys, tmp_path, table):
 def test_many_classes_get_a_word_before_and_after(capsys, tmp_path, rng):
     features = rng.normal(size=(80, 3))
     np.savez(tmp_path / "mine.npz", features=features, target=(10 * features[:, 0]).astype(int))
-    tokens = ["rank", tmp_path / "mine.npz", *SMALL, "--out", tmp_path / "out"]
+    tokens = ["rank", tmp_path / "mine.npz", *SMALL, "--attacks", "loss", "--out", tmp_path / "out"]
     code, printed, errors = run(capsys, *tokens)
     assert code == 0
     for text in (printed, errors):

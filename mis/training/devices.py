@@ -58,6 +58,8 @@ def convolution_options() -> dict[str, str]:
     as XLA's own convolutions. A jaxlib that does not know the option gets none.
     """
     options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE"}
+    # Before anything starts JAX.
+    num_devices()
     try:
         jax.jit(lambda: 0, compiler_options=options)()
     except jax.errors.JaxRuntimeError:

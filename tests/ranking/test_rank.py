@@ -718,7 +718,9 @@ def test_full_precision_stopped_early_is_measured_if_asked_for(made, monkeypatch
 
 
 def test_where_linear_attacks_would_end(made):
-    ranking = rank("linear", ["sign"], dim=3, **{**SMALL, "num_networks": 64, "pool": 32, "width": 2})
+    ranking = rank(
+        "linear", ["sign"], dim=3, attacks="lira", **{**SMALL, "num_networks": 64, "pool": 32, "width": 2}
+    )
     for row in ranking:
         assert 0.0 <= row.limit.lower <= row.limit.value <= row.limit.upper < 1.0
     assert ranking[-1].limit.upper > 0.1
