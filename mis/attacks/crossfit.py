@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
-from sklearn.linear_model import LogisticRegression
 
 from mis.numerics.checks import InvalidInput, confidence, integer, unmasked
 from mis.results import Interval
@@ -216,6 +215,8 @@ def _combine(table, membership, calibrating):
     """One score per model and example from the features on the last axis, combined on the calibrating models."""
     if table.shape[-1] == 1:
         return table[..., 0]
+    from sklearn.linear_model import LogisticRegression
+
     table = np.clip(table, -CERTAIN, CERTAIN)
     flat = table[calibrating].reshape(-1, table.shape[-1])
     centre, scale = flat.mean(axis=0), flat.std(axis=0)

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
 
 from mis.attacks.base import Attack, Input, finite_scores
 from mis.numerics.checks import InvalidInput, integer, probability
@@ -62,6 +61,8 @@ class QuantileRegression(Attack):
 
     def evaluate(self, *, target_scores, features, public_scores, public_features) -> np.ndarray:
         """Fit one regression for each target model."""
+        from sklearn.ensemble import HistGradientBoostingRegressor
+
         if not (np.isfinite(features).all() and np.isfinite(public_features).all()):
             raise InvalidInput("QuantileRegression: expected finite features, got infinite ones.")
         scores = np.empty_like(target_scores)

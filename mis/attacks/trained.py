@@ -6,11 +6,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.neural_network import MLPClassifier
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from mis.attacks.base import Attack, Input
 from mis.attacks.statistics import log_likelihood, logit_confidence
@@ -18,11 +13,7 @@ from mis.numerics.checks import InvalidInput, integer, known
 
 __all__ = ["Trained"]
 
-CLASSIFIERS: dict[str, Callable[[int], Any]] = {
-    "logistic": lambda _: LogisticRegression(max_iter=1000),
-    "forest": lambda seed: RandomForestClassifier(min_samples_leaf=10, random_state=seed),
-    "network": lambda seed: MLPClassifier((32,), early_stopping=True, max_iter=100, random_state=seed),
-}
+CLASSIFIERS = "logistic", "forest", "network"
 
 # Features beyond this, in nats, are as good as infinite and would only stretch the scale.
 CERTAIN = 30.0
@@ -109,7 +100,11 @@ class Trained(Attack):
         """Fit to checked outputs of shadow models; return what scores logits ``(…, N, C)``, and labels if used."""
         if shadow_membership.all() or not shadow_membership.any():
             raise InvalidInput("Trained: expected shadow members and non-members, got one kind only.")
-        model = make_pipeline(StandardScaler(), CLASSIFIERS[self.classifier](self.seed))
+        # Late, here and in other attacks: scikit-learn takes half a second to load.
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        model = make_pipeline(StandardScaler(), _classifier(self.classifier, self.seed))
         model.fit(self._features(shadow_logits, shadow_labels), shadow_membership.ravel())
         return partial(self._score, model)
 
@@ -148,3 +143,17 @@ def _of_release(logits, labels):
     if labels is not None:
         columns += [logit_confidence(logits, labels), log_likelihood(logits, labels)]
     return [np.clip(column, -CERTAIN, CERTAIN) for column in columns]
+
+
+def _classifier(name: str, seed: int) -> Any:
+    if name == "logistic":
+        from sklearn.linear_model import LogisticRegression
+
+        return LogisticRegression(max_iter=1000)
+    if name == "forest":
+        from sklearn.ensemble import RandomForestClassifier
+
+        return RandomForestClassifier(min_samples_leaf=10, random_state=seed)
+    from sklearn.neural_network import MLPClassifier
+
+    return MLPClassifier((32,), early_stopping=True, max_iter=100, random_state=seed)
