@@ -41,7 +41,7 @@ WORKS: dict[str, Work] = {
         place="mis.works.kowalski",
         asks="Do DoReFa networks leak less to membership inference, or do they only generalise better?",
         work="Kowalski, Famili, Lao: quantized networks against membership inference",
-        takes={"quick": "about 5 minutes", "default": "within an hour", "full": "days on a GPU"},
+        takes={"quick": "a quarter of an hour or more", "default": "hours", "full": "days on a GPU"},
         needs="nothing; --full fashion-mnist-full, or cifar-10 from --folder",
     ),
     "sparsity": Work(
