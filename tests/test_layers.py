@@ -75,3 +75,30 @@ def test_figures_import_no_jax(path):
 
 def test_no_room_without_a_name():
     assert not [p for p in ROOT.rglob("*.py") if p.stem in ("utils", "helpers", "common", "misc")]
+
+
+TESTS = sorted(pathlib.Path(__file__).parent.rglob("*.py"))
+
+
+def private(name):
+    # How often JAX has compiled has no public name.
+    return name.startswith("_") and not name.endswith("_") and name != "_cache_size"
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda p: str(p.relative_to(ROOT.parent)))
+def test_no_test_names_what_is_private(path):
+    """What a test needs is public where it stands, or is seen through what is."""
+    tree, ours = ast.parse(path.read_text()), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "mis":
+            assert not any(private(alias.name) for alias in node.names), node.module
+            ours |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            ours |= {alias.asname or "mis" for alias in node.names if alias.name.split(".")[0] == "mis"}
+    found = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        and node.value.id in ours and private(node.attr)
+    }  # fmt: skip
+    assert not found

@@ -159,7 +159,8 @@ def least_difference(hits, sizes, false_hits, false_sizes, error):
     blocks = _ends(counts, grid[:-1:BLOCK], grid[0] / grid[BLOCK::BLOCK])
     least = np.ones(len(counts))
     for block in np.argsort(blocks.mean(axis=1)):
-        (open_,) = np.nonzero(blocks[block] < least)
+        # What is no number is never passed over.
+        (open_,) = np.nonzero(~(blocks[block] >= least))
         if len(open_):
             cells = grid[block * BLOCK : (block + 1) * BLOCK + 1]
             found = _ends(counts[open_], cells[:-1], grid[0] / cells[1:]).min(axis=0)

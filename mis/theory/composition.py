@@ -11,7 +11,7 @@ from mis.theory import privacy_loss
 from mis.theory.coordinate import WIDEST, Coordinate, Outcomes, num_bins, outcomes
 from mis.theory.roc import Roc, descending
 
-__all__ = ["compose", "compose_outcomes"]
+__all__ = ["Lattice", "compose", "compose_outcomes"]
 
 LARGEST_LATTICE = 2**21
 # Classes of all coordinates together, and numbers that are worked on at a time.
@@ -90,7 +90,7 @@ def compose_outcomes(
     # Where next to nothing leaks the losses span far more than their standard deviation: bounded before it is stored.
     step = max(step, float(seen.high.max() - seen.low.min()) / LARGEST_LATTICE)
     while True:
-        lattice = _Lattice(seen, counts, step)
+        lattice = Lattice(seen, counts, step)
         begin, size = lattice.circle(max(math.sqrt(second), 1e-300))
         if size <= LARGEST_LATTICE:
             break
@@ -128,7 +128,7 @@ def _outcomes(coordinates: Sequence[Coordinate], r: float, resolution: float) ->
     return Outcomes(*map(np.concatenate, zip(*parts, strict=True))), step > finest
 
 
-class _Lattice:
+class Lattice:
     """Classes of all coordinates, sorted by coordinate, on the points ``step * (first + column)``."""
 
     def __init__(self, seen: Outcomes, counts: np.ndarray, step: float):

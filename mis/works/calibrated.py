@@ -17,6 +17,7 @@ from mis.works.ranked import (
     Published,
     beside,
     each,
+    for_each_pool,
     less,
     of_column,
     paired,
@@ -158,10 +159,10 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
     claims: list[dict[str, Any]] = []
     for task in settings.tasks:
         of_task = [ranking for one, ranking in found if one.task == task]
-        count = len(list(_claims(settings, of_task, 0.95))) * len(settings.tasks)
+        count = len(list(claims_of(settings, of_task, 0.95))) * len(settings.tasks)
         claims += [
             {**row, "task": task, "claim": f"{task}: {row['claim']}"}
-            for row in _claims(settings, of_task, each(count))
+            for row in claims_of(settings, of_task, each(count))
         ]
     return Study(
         rows=means + rows,
@@ -174,29 +175,23 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
 
 def experiments(settings: Settings) -> list[Experiment]:
     """Return one ranking for each task and pool."""
-    own = {"folder": settings.folder} if settings.folder else {}
-    steps = {"num_steps": settings.steps} if settings.steps else {}
+    options = {
+        "num_networks": settings.networks,
+        "attacks": ATTACKS,
+        "early": True,
+        "num_steps": settings.steps,
+        "folder": settings.folder,
+    }
     return [
-        Experiment(
-            name=f"{task}-{settings.model}-{pool}",
-            task=task,
-            releases=settings.releases,
-            model=settings.model,
-            options={
-                "num_networks": settings.networks,
-                "seed": settings.seed * count + pool,
-                "attacks": ATTACKS,
-                "early": True,
-                **steps,
-                **own,
-            },
+        one
+        for task, pools in zip(settings.tasks, settings.pools, strict=True)
+        for one in for_each_pool(
+            task, settings.model, settings.releases, options, seed=settings.seed, pools=pools
         )
-        for task, count in zip(settings.tasks, settings.pools, strict=True)
-        for pool in range(count)
     ]
 
 
-def _claims(settings: Settings, rankings: Sequence[Ranking], level: float) -> Iterator[dict[str, Any]]:
+def claims_of(settings: Settings, rankings: Sequence[Ranking], level: float) -> Iterator[dict[str, Any]]:
     """Yield a row for each claim, each at this level."""
     both = functools.partial(of_column, rankings, level=(1.0 + level) / 2.0)
     for method in settings.methods:

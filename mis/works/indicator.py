@@ -171,7 +171,7 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
         for one, ranking in found
         for row in rows_of(one, ranking, [*names, "code_entropy"])
     ]
-    count = len(list(_claims(of_tasks, of_changes, 0.95)))
+    count = len(list(claims_of(of_tasks, of_changes, 0.95)))
     turns = {task: crossing(ranking) for task, ranking in of_tasks.items()}
     changes = [_difference(name, ranking) for name, ranking in of_changes.items()]
     orders = [
@@ -179,7 +179,7 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
     ]
     return Study(
         rows=rows,
-        verdicts=list(_claims(of_tasks, of_changes, each(count))),
+        verdicts=list(claims_of(of_tasks, of_changes, each(count))),
         published=[
             one
             for task, published in PUBLISHED.items()
@@ -224,7 +224,7 @@ def _difference(name: str, ranking: Ranking) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _claims(
+def claims_of(
     of_tasks: dict[str, Ranking], of_changes: dict[str, Ranking], level: float
 ) -> Iterator[dict[str, Any]]:
     """Yield a row for each claim, each at this level."""

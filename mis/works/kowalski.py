@@ -9,14 +9,15 @@ from mis import figures
 from mis.numerics.checks import InvalidInput, integer
 from mis.ranking import Ranking
 from mis.ranking.releases import parse
-from mis.results import Interval
 from mis.store import Store
 from mis.works.base import Study
 from mis.works.ranked import (
     Experiment,
     Published,
+    accuracy,
     beside,
     each,
+    for_each_pool,
     less,
     of_column,
     paired,
@@ -128,15 +129,15 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
     rows = [row for one, ranking in found for row in rows_of(one, ranking, names)]
     for row in rows:
         row |= {
-            "gap_accuracy": _accuracy(row["gap"]),
-            "confidence_accuracy": _accuracy(row["confidence"]),
+            "gap_accuracy": accuracy(row["gap"]),
+            "confidence_accuracy": accuracy(row["confidence"]),
         }
     means = [with_theirs(row, published) for row in pooled(rows, rankings[0].about["num_folds"])]
-    count = len(list(_claims(rankings, 0.95)))
+    count = len(list(claims_of(rankings, 0.95)))
     shown = [flat(row) for row in means]
     return Study(
         rows=means + rows,
-        verdicts=list(_claims(rankings, each(count))),
+        verdicts=list(claims_of(rankings, each(count))),
         published=beside(published, means),
         text=_text(settings, means, count),
         figures={
@@ -157,28 +158,20 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
 
 def experiments(settings: Settings) -> list[Experiment]:
     """Return one ranking for each pool."""
-    options: dict[str, Any] = {"num_networks": settings.networks, "pool": settings.pool, "attacks": ATTACKS}
-    options |= {"early": True} | ({"num_steps": settings.steps} if settings.steps else {})
-    options |= {"folder": settings.folder} if settings.folder else {}
-    return [
-        Experiment(
-            name=f"{settings.task}-{settings.model}-{pool}",
-            task=settings.task,
-            model=settings.model,
-            releases=RELEASES,
-            options=options | {"seed": settings.seed * settings.pools + pool},
-        )
-        for pool in range(settings.pools)
-    ]
+    options = {
+        "num_networks": settings.networks,
+        "pool": settings.pool,
+        "attacks": ATTACKS,
+        "early": True,
+        "num_steps": settings.steps,
+        "folder": settings.folder,
+    }
+    return for_each_pool(
+        settings.task, settings.model, RELEASES, options, seed=settings.seed, pools=settings.pools
+    )
 
 
-def _accuracy(advantage: Interval) -> Interval:
-    """Return an attack's accuracy on balanced sides, (1 + advantage) / 2."""
-    lower, value, upper = (0.5 + end / 2 for end in (advantage.lower, advantage.value, advantage.upper))
-    return Interval(lower=lower, value=value, upper=upper, kind=advantage.kind, level=advantage.level)
-
-
-def _claims(rankings: Sequence[Ranking], level: float) -> Iterator[dict[str, Any]]:
+def claims_of(rankings: Sequence[Ranking], level: float) -> Iterator[dict[str, Any]]:
     """Yield a row for each claim, each at this level."""
     both = functools.partial(of_column, rankings, level=(1.0 + level) / 2.0)
     for name in RELEASES:

@@ -25,8 +25,10 @@ from mis.works.text import columns, number
 __all__ = [
     "Experiment",
     "Published",
+    "accuracy",
     "beside",
     "each",
+    "for_each_pool",
     "less",
     "of_column",
     "of_networks",
@@ -77,6 +79,43 @@ class Experiment:
     def seed(self) -> int:
         """Which pool."""
         return int(self.options.get("seed", 0))
+
+
+def for_each_pool(
+    task: str, model: str, releases: Sequence[str], options: Mapping[str, Any], *, seed: int, pools: int
+) -> list[Experiment]:
+    """Return one ranking for each of a number of pools, no two of which share a seed, nor those of two seeds.
+
+    Options that are empty are left to the ranking: a folder, a number of steps.
+
+    Examples
+    --------
+    >>> [one.seed for one in for_each_pool("digits", "mlp", ("sign",), {"num_steps": 0}, seed=2, pools=3)]
+    [6, 7, 8]
+    """
+    given = {name: value for name, value in options.items() if value}
+    return [
+        Experiment(
+            name=f"{task}-{model}-{pool}",
+            task=task,
+            model=model,
+            releases=tuple(releases),
+            options=given | {"seed": seed * pools + pool},
+        )
+        for pool in range(pools)
+    ]
+
+
+def accuracy(advantage: Interval) -> Interval:
+    """Return an attack's accuracy where members and non-members are as many, ``(1 + advantage) / 2``.
+
+    Examples
+    --------
+    >>> accuracy(Interval(lower=0.0, value=0.2, upper=0.4, kind="attack"))
+    Interval(0.6 in [0.5, 0.7], attack, level=1)
+    """
+    ends = {end: 0.5 + getattr(advantage, end) / 2 for end in ("lower", "value", "upper")}
+    return Interval(**ends, kind=advantage.kind, level=advantage.level)
 
 
 def ranked(

@@ -16,7 +16,9 @@ from mis.store import Store
 from mis.works.base import Study
 from mis.works.ranked import (
     Experiment,
+    accuracy,
     each,
+    for_each_pool,
     less,
     of_column,
     over_pools,
@@ -119,20 +121,20 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
     names = ("bits", "zeros", "performance", "train_performance", "advantage", "early")
     rows = [row for one, ranking in found for row in rows_of(one, ranking, names)]
     for row in rows:
-        row |= {"defence": _defence(row["advantage"]), "defence_theirs": _defence(row[THEIRS])}
+        row |= {"defence": defence(row["advantage"]), "defence_theirs": defence(row[THEIRS])}
     folds = rankings[0].about["num_folds"]
     means = pooled(rows, folds)
-    count = len(list(_claims(settings, rankings, 0.95)))
+    count = len(list(claims_of(settings, rankings, 0.95)))
     fits = [
         {"attack": who, "fit": fit, "name": name, "slope": slope}
         for attack, who in ATTACKERS.items()
         for fit, columns in FITS.items()
-        for name, slope in clustered(*_regressed(rankings, attack, columns)).items()
+        for name, slope in clustered(*regressed(rankings, attack, columns)).items()
     ]
     stops = _stops(rankings, folds)
     return Study(
         rows=means + rows,
-        verdicts=list(_claims(settings, rankings, each(count))),
+        verdicts=list(claims_of(settings, rankings, each(count))),
         published=[],
         text=_text(settings, means, fits, count),
         details={"regressions": fits, "stops": stops},
@@ -142,27 +144,23 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
 
 def experiments(settings: Settings) -> list[Experiment]:
     """Return one ranking for each pool."""
-    releases = tuple(
-        settings.release(method, rounds) for method in settings.methods for rounds in settings.rounds
+    releases = [settings.release(method, rounds) for method in settings.methods for rounds in settings.rounds]
+    options = {
+        "num_networks": settings.networks,
+        "attacks": ATTACKS,
+        "early": True,
+        "num_steps": settings.steps,
+    }
+    return for_each_pool(
+        settings.task, settings.model, releases, options, seed=settings.seed, pools=settings.pools
     )
-    options = {"num_networks": settings.networks, "attacks": ATTACKS, "early": True}
-    options |= {"num_steps": settings.steps} if settings.steps else {}
-    return [
-        Experiment(
-            name=f"{settings.task}-{settings.model}-{pool}",
-            task=settings.task,
-            model=settings.model,
-            releases=releases,
-            options=options | {"seed": settings.seed * settings.pools + pool},
-        )
-        for pool in range(settings.pools)
-    ]
 
 
-def _defence(advantage: Interval) -> Interval:
-    """Return 1 less the accuracy of an attack on balanced sides, (1 + advantage) / 2."""
-    lower, value, upper = (0.5 - end / 2 for end in (advantage.upper, advantage.value, advantage.lower))
-    return Interval(lower=lower, value=value, upper=upper, kind=advantage.kind, level=advantage.level)
+def defence(advantage: Interval) -> Interval:
+    """Return 1 less the accuracy of an attack on balanced sides."""
+    right = accuracy(advantage)
+    lower, value, upper = 1 - right.upper, 1 - right.value, 1 - right.lower
+    return Interval(lower=lower, value=value, upper=upper, kind=right.kind, level=right.level)
 
 
 # What explains the advantage of an attack; a point is a release of one pool, or dense networks stopped early there.
@@ -170,7 +168,7 @@ FITS = {"zeros alone": ("zeros",), "error alone": ("error",), "both": ("zeros", 
 ATTACKERS = {THEIRS: "the published attacker", "advantage": "the strongest attack"}
 
 
-def _regressed(
+def regressed(
     rankings: Sequence[Ranking], attack: str, columns: Sequence[str]
 ) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
     """Return the advantage of each release on each pool, what explains it, and the pool."""
@@ -187,7 +185,7 @@ def _regressed(
     return found, {name: values[name] for name in columns}, np.array([pool for pool, _ in rows])
 
 
-def _at_equal_accuracy(
+def at_equal_accuracy(
     rankings: Sequence[Ranking], release: str, attack: str, level: float
 ) -> Interval | None:
     """Return by how much more an attack finds than in dense networks stopped where they perform as well; None if none.
@@ -214,27 +212,27 @@ def _stops(rankings: Sequence[Ranking], folds: int) -> list[dict[str, Any]]:
             {
                 "release": f"stop-{several[0][0]}",
                 "performance": over_pools([row.performance for row in rows], None),
-                "defence": _defence(over_pools([row.advantage for row in rows], folds)),
-                "defence_theirs": _defence(over_pools([row.attacks[THEIRS] for row in rows], folds)),
+                "defence": defence(over_pools([row.advantage for row in rows], folds)),
+                "defence_theirs": defence(over_pools([row.attacks[THEIRS] for row in rows], folds)),
             }
         )
     return found
 
 
-def _claims(settings: Settings, rankings: Sequence[Ranking], level: float) -> Iterator[dict[str, Any]]:
+def claims_of(settings: Settings, rankings: Sequence[Ranking], level: float) -> Iterator[dict[str, Any]]:
     """Yield a row for each claim, each at this level."""
     for attack, who in ATTACKERS.items():
         for columns, claim in (
             (("zeros",), "Sparser networks leak less"),
             (("zeros", "error"), "Sparser networks leak less than others of equal accuracy"),
         ):
-            slope = clustered(*_regressed(rankings, attack, columns), level=level)["zeros"]
+            slope = clustered(*regressed(rankings, attack, columns), level=level)["zeros"]
             yield verdict(f"{claim}, to {who}.", "advantage by share of zeros, slope", slope, below=0.0)
     for rounds in settings.rounds:
         zeros = f"{100 * (1 - (1 - ROUND) ** rounds):.0f}% zeros"
         for method in settings.methods:
             for attack, who in ATTACKERS.items():
-                apart = _at_equal_accuracy(rankings, settings.release(method, rounds), attack, level)
+                apart = at_equal_accuracy(rankings, settings.release(method, rounds), attack, level)
                 if apart is not None:
                     yield verdict(
                         f"{zeros}, {method}: leaks less to {who} than dense networks stopped at equal accuracy.",

@@ -43,6 +43,10 @@ def test_no_cell_is_passed_over_that_is_the_least(rng):
     ends = zip(edges[:-1], product / edges[1:], strict=True)
     cells = [clopper_pearson(x, n, a)[0] - clopper_pearson(y, k, b)[1] for a, b in ends]
     np.testing.assert_allclose(least_difference(x, n, y, k, 0.025), np.min(cells, axis=0), rtol=0, atol=1e-10)
+    # A rate that is not known has no limit, least of all 1.
+    assert np.isnan(
+        least_difference(np.array([np.nan]), np.array([8]), np.array([0]), np.array([8]), 0.025)[0]
+    )
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from mis.theory.composition import BLOCK, _Lattice, compose
+from mis.theory.composition import BLOCK, Lattice, compose
 from mis.theory.coordinate import Coordinate, outcomes
 from mis.theory.roc import Roc
 
@@ -22,7 +22,7 @@ COORDINATES = [whole([0.0]), whole([-1.0, 0.4]), whole([0.5, 2.0, 2.5])]
 
 def test_tilted_masses_are_those_of_non_members_times_a_power():
     seen = outcomes(COORDINATES, 0.4, 0.1)
-    lattice = _Lattice(seen, np.ones(3, int), 0.3)
+    lattice = Lattice(seen, np.ones(3, int), 0.3)
     tilted, log_total = lattice.tilted()
     seen_tilted, others = laws(lattice.below(tilted)), laws(lattice.below(seen.others))
     index = lattice.first + np.arange(lattice.width)
@@ -38,7 +38,7 @@ def test_lower_bound_is_the_law_of_the_sum_of_indices(resolution):
     """Against the naive convolution of both laws, none tilted."""
     roc, details = compose(COORDINATES, 0.4, resolution)
     seen = outcomes(COORDINATES, 0.4, min(resolution, 0.25))
-    lattice = _Lattice(seen, np.ones(3, int), details["step"])
+    lattice = Lattice(seen, np.ones(3, int), details["step"])
     members, others = np.ones(1), np.ones(1)
     for p, q in zip(laws(lattice.below(seen.members)), laws(lattice.below(seen.others)), strict=True):
         members, others = np.convolve(members, p), np.convolve(others, q)
@@ -50,7 +50,7 @@ def test_lower_bound_is_the_law_of_the_sum_of_indices(resolution):
 
 def test_blocks_of_coordinates_are_all_of_them(monkeypatch):
     seen, counts = outcomes(COORDINATES, 0.4, 0.1), np.array([1, 2, 3])
-    lattice = _Lattice(seen, counts, 0.01)
+    lattice = Lattice(seen, counts, 0.01)
     one = list(lattice.above())
     monkeypatch.setattr("mis.theory.composition.BLOCK", lattice.width)
     several = list(lattice.above())

@@ -64,7 +64,7 @@ def rankings(planted, *, theirs, strongest, performance=0.89, members=0.2, early
 
 
 def verdicts(found):
-    return {row["claim"].rstrip("."): row["verdict"] for row in calibrated._claims(SMALL, found, 0.99)}
+    return {row["claim"].rstrip("."): row["verdict"] for row in calibrated.claims_of(SMALL, found, 0.99)}
 
 
 def test_protection_that_needs_an_attacker_who_never_adapted_is_told_apart(planted):

@@ -41,7 +41,7 @@ def claims_of(few, auc, advantage, rng):
     for name in study.QUERIES:
         found = (0.99 if name in ("rule", "blind") else 0.5) + 1e-4 * rng.normal(size=32)
         values[f"queries|{name}"] = [np.stack([found, found, found], axis=1)]
-    rows = study._claims(few, values, [Rankings(few.sets, advantage, rng)], 0.999)
+    rows = study.claims_of(few, values, [Rankings(few.sets, advantage, rng)], 0.999)
     return {row["claim"]: row["verdict"] for row, _ in rows}
 
 
@@ -86,7 +86,7 @@ def test_the_least_gain_has_an_interval_of_its_own():
         works.base.Study and study.Interval(lower=a, value=b, upper=c, kind="attack", level=0.9)
         for a, b, c in ends
     ]
-    least = study._least(given)
+    least = study.least_of(given)
     assert (least.lower, least.value, least.upper, least.level) == (0.0, 0.15, 0.2, 0.9)
 
 
@@ -137,9 +137,9 @@ def test_a_threshold_is_the_attackers_own(rng):
     def attack(i, shift):
         return victim.membership[i] + shift, own.membership[i] * 1.0
 
-    found = queried._measured(victim, own, lambda i: attack(i, 0.0))
+    found = queried.measured(victim, own, lambda i: attack(i, 0.0))
     np.testing.assert_array_equal(found, 1.0)
-    shifted = queried._measured(victim, own, lambda i: attack(i, 5.0))
+    shifted = queried.measured(victim, own, lambda i: attack(i, 5.0))
     np.testing.assert_array_equal(shifted[:, 0], 1.0)
     np.testing.assert_array_equal(shifted[:, 1], 0.5)
 
@@ -164,7 +164,7 @@ def test_settings_that_cannot_be():
     with pytest.raises(InvalidInput, match="at least one pruning"):
         Settings(pruned=())
     with pytest.raises(InvalidInput, match="got digits with"):
-        study._refuse_small(Settings(task="digits", pool=2000))
+        study.refuse_small(Settings(task="digits", pool=2000))
     with pytest.raises(InvalidInput, match="classifier"):
         Settings(classifier="tree")
 

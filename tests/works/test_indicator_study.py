@@ -74,7 +74,7 @@ def test_the_crossing_is_where_ternary_stops_leaking_more(planted):
 
 
 def verdicts(ranking):
-    return {row["claim"].rstrip("."): row["verdict"] for row in indicator._claims({"t": ranking}, {}, 0.99)}
+    return {row["claim"].rstrip("."): row["verdict"] for row in indicator.claims_of({"t": ranking}, {}, 0.99)}
 
 
 def test_verdicts_follow_the_planted_order(planted):

@@ -40,7 +40,7 @@ def rankings(planted, *, strongest, performance=0.85):
 
 
 def verdicts(found):
-    return {row["claim"].rstrip("."): row["verdict"] for row in kowalski._claims(found, 0.99)}
+    return {row["claim"].rstrip("."): row["verdict"] for row in kowalski.claims_of(found, 0.99)}
 
 
 def test_generalising_better_is_told_apart_from_hiding_more(planted):

@@ -194,7 +194,7 @@ def test_assumptions_hold_where_they_do_and_fail_where_they_do_not(normal, rng):
 def test_what_holds_without_assumptions_is_called_a_bound_and_the_rest_an_estimate(normal, name, monkeypatch):
     monkeypatch.setattr(bounds, "PAIRS", 60)
     monkeypatch.setattr(rounds, "RELEASES", 40)
-    rows = bounds._rows(normal.first(1), name, np.random.default_rng(1))
+    rows = bounds.rows_of_rounds(normal.first(1), name, np.random.default_rng(1))
     known, *estimates = rows
     assert known["basis"] == bounds.KNOWN
     assert known["advantage"].kind == "monte-carlo"
@@ -215,7 +215,7 @@ def test_what_holds_without_assumptions_is_called_a_bound_and_the_rest_an_estima
 def test_estimate_is_the_product_of_all_coordinates_of_all_rounds(normal):
     rng = np.random.default_rng(2)
     channels = rounds.public(normal, "sign", rng)
-    [found] = bounds._estimates(normal, channels, "sign").values()
+    [found] = bounds.estimates(normal, channels, "sign").values()
     shifts = [
         theory.Cells(edges=(0.0,), mean=float(each.mean()), scale=float(each.std()))
         for each in np.concatenate(list(normal.gradients.transpose(0, 2, 1)))
@@ -234,7 +234,7 @@ def test_a_pair_under_each_randomness(normal):
         channels = rounds.public(normal, name, rng)
         scale = [[float(getattr(c, "sd", 0) or c.scale) for c in of_round] for of_round in channels]
         shifts = (one - other) / np.array(scale)[:, normal.layer]
-        found = bounds._told_apart(normal, channels, one, other)
+        found = bounds.told_apart(normal, channels, one, other)
         if name.startswith("noise"):
             assert found.value == pytest.approx(2 * stats.norm.cdf(np.linalg.norm(shifts) / 2) - 1)
         else:
@@ -242,8 +242,8 @@ def test_a_pair_under_each_randomness(normal):
             assert found.lower >= (1 - affinity) * (1 - 1e-9)
             assert found.upper <= np.sqrt(1 - affinity**2) * (1 + 1e-9)
     channels = rounds.public(normal, "sign", rng)
-    assert bounds._told_apart(normal, channels, one, one).value == 0
-    assert bounds._told_apart(normal, channels, one, -one).value == 1
+    assert bounds.told_apart(normal, channels, one, one).value == 0
+    assert bounds.told_apart(normal, channels, one, -one).value == 1
 
 
 def test_verdicts_follow_their_intervals():

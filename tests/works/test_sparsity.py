@@ -58,7 +58,7 @@ def pool(planted, leaks):
 
 
 def verdicts(found):
-    return {row["claim"].rstrip("."): row["verdict"] for row in sparsity._claims(FEW, found, 0.99)}
+    return {row["claim"].rstrip("."): row["verdict"] for row in sparsity.claims_of(FEW, found, 0.99)}
 
 
 def test_what_accuracy_explains_is_not_called_sparsity(planted):
@@ -70,9 +70,9 @@ def test_what_accuracy_explains_is_not_called_sparsity(planted):
     )
     equal += "accuracy"
     assert said[equal] == "cannot be told"
-    apart = sparsity._at_equal_accuracy(found, FEW.release("one-shot-tuned", 6), "advantage", 0.95)
+    apart = sparsity.at_equal_accuracy(found, FEW.release("one-shot-tuned", 6), "advantage", 0.95)
     assert apart.value == pytest.approx(0.0, abs=1e-9)
-    slope = sparsity.clustered(*sparsity._regressed(found, "advantage", ("zeros", "error")))
+    slope = sparsity.clustered(*sparsity.regressed(found, "advantage", ("zeros", "error")))
     assert slope["zeros"].value == pytest.approx(0.0, abs=1e-9)
     assert slope["error"].value == pytest.approx(-0.5)
 
@@ -89,9 +89,9 @@ def test_what_sparsity_adds_is_found(planted):
     # It performs better, and so leaks more; what is drawn at random performs worse.
     assert said["74% zeros, iterative-rewound: leaks more than pruned in one shot"] == "holds"
     assert said["74% zeros, random-tuned: leaks more than pruned in one shot"] == "falls"
-    apart = sparsity._at_equal_accuracy(found, FEW.release("random-tuned", 6), "advantage", 0.95)
+    apart = sparsity.at_equal_accuracy(found, FEW.release("random-tuned", 6), "advantage", 0.95)
     assert apart.value == pytest.approx(-0.2 * 0.738)
-    slope = sparsity.clustered(*sparsity._regressed(found, "trained", ("zeros", "error")))
+    slope = sparsity.clustered(*sparsity.regressed(found, "trained", ("zeros", "error")))
     assert (slope["zeros"].value, slope["error"].value) == pytest.approx((-0.1, -0.15))
 
 
@@ -99,11 +99,11 @@ def test_no_dense_network_performs_as_well(planted):
     found = [pool(planted, lambda *_: 0.3)]
     high = planted.row("prune-73.8", advantage=0.3, performance=0.99, zeros=0.738, attacks={"trained": 0.1})
     best = planted.ranking([high], [(steps, stop.row) for steps, stop in found[0].stops])
-    assert sparsity._at_equal_accuracy([best], "prune-73.8", "advantage", 0.95) is None
+    assert sparsity.at_equal_accuracy([best], "prune-73.8", "advantage", 0.95) is None
 
 
 def test_defence_is_one_less_accuracy(planted):
-    found = sparsity._defence(planted.interval(0.4, 0.1))
+    found = sparsity.defence(planted.interval(0.4, 0.1))
     assert (found.lower, found.value, found.upper) == pytest.approx((0.25, 0.3, 0.35))
 
 

@@ -168,7 +168,7 @@ def trained(attack: Trained, victim: Side, own: Side, seen: np.ndarray, known: n
         score = attack.fit(known[i : i + 1], own.membership[i : i + 1], own.labels)
         return score(seen[i], victim.labels), score(known[i], own.labels)
 
-    return _measured(victim, own, one)
+    return measured(victim, own, one)
 
 
 def _untrained(victim: Side, own: Side, release: str) -> dict[str, np.ndarray]:
@@ -214,10 +214,10 @@ def _untrained(victim: Side, own: Side, release: str) -> dict[str, np.ndarray]:
         )
 
     attacks = {"loss": loss, "modified_entropy": modified_entropy, "rmia": rmia}
-    return {name: _measured(victim, own, attack) for name, attack in attacks.items()}
+    return {name: measured(victim, own, attack) for name, attack in attacks.items()}
 
 
-def _measured(victim: Side, own: Side, attack: Callable[[int], tuple]) -> np.ndarray:
+def measured(victim: Side, own: Side, attack: Callable[[int], tuple]) -> np.ndarray:
     """Return the measures on each victim, ``(M, len(MEASURES))``; the threshold is the best on the attacker's own."""
 
     def one(i):
@@ -261,8 +261,8 @@ def augmented(settings: Settings, victim: Side, own: Side) -> dict[str, np.ndarr
         ("", [partial(queries, settings, side, k) for k, side in enumerate(pair)]),
         ("_plain", [partial(_as_they_are, side) for side in pair]),
     ):
-        found[f"rule{suffix}"] = _measured(victim, own, partial(_rules, shown))
-        found[f"blind{suffix}"] = _measured(victim, own, partial(_forest, settings.seed, own, shown))
+        found[f"rule{suffix}"] = measured(victim, own, partial(_rules, shown))
+        found[f"blind{suffix}"] = measured(victim, own, partial(_forest, settings.seed, own, shown))
     return found
 
 

@@ -53,13 +53,13 @@ Values = Mapping[str, Sequence[np.ndarray]]
 
 def study(settings: Settings, store: Store, progress: bool) -> Study:
     """Train, release, query, compare; what the store holds is read."""
-    _refuse_small(settings)
+    refuse_small(settings)
     rankings = [ranking_of(settings, pair, store, progress) for pair in range(settings.pools)]
     found = [_queried(settings, pair, store) for pair in range(settings.pools)]
     values = {name: [one[name] for one in found] for name in found[0]}
     rows = [with_theirs(row, PUBLISHED) for row in _rows(settings, values, rankings)]
-    count = sum(comparisons for _, comparisons in _claims(settings, values, rankings, 0.95))
-    claims = [row for row, _ in _claims(settings, values, rankings, each(count))]
+    count = sum(comparisons for _, comparisons in claims_of(settings, values, rankings, 0.95))
+    claims = [row for row, _ in claims_of(settings, values, rankings, each(count))]
     return Study(
         rows=rows,
         verdicts=claims,
@@ -69,7 +69,7 @@ def study(settings: Settings, store: Store, progress: bool) -> Study:
     )
 
 
-def _refuse_small(settings: Settings) -> None:
+def refuse_small(settings: Settings) -> None:
     own = {"folder": settings.folder} if settings.folder else {}
     population = get(settings.task, **own).as_images()
     largest = population.largest_pool or 2 * settings.pool
@@ -134,7 +134,7 @@ def _measures(values: Sequence[np.ndarray]) -> dict[str, Interval]:
     return {name: over_victims([one[:, k] for one in values]) for k, name in enumerate(MEASURES)}
 
 
-def _claims(
+def claims_of(
     settings: Settings, values: Values, rankings: Sequence[Ranking], level: float
 ) -> Iterator[tuple[dict[str, Any], int]]:
     """Yield a row for each claim, and how many intervals it rests on, each of this level."""
@@ -179,7 +179,7 @@ def _more_auc(values: Values, level: float, name: str, others: Sequence[str]) ->
         over_victims([mine - theirs[:, 0] for mine, theirs in zip(own, rival, strict=True)], level)
         for rival in rivals
     ]
-    return _least(gains), len(gains)
+    return least_of(gains), len(gains)
 
 
 def _more_advantage(
@@ -195,10 +195,10 @@ def _more_advantage(
         over_pools([mean_over_networks(of(name, one) - of(o, one), folds) for one in rankings], folds, level)
         for o in others
     ]
-    return _least(gains), len(gains)
+    return least_of(gains), len(gains)
 
 
-def _least(intervals: Sequence[Interval]) -> Interval:
+def least_of(intervals: Sequence[Interval]) -> Interval:
     """Return the least of quantities whose intervals hold together."""
     ends = {end: min(getattr(one, end) for one in intervals) for end in ("lower", "value", "upper")}
     return Interval(**ends, kind=intervals[0].kind, level=intervals[0].level)

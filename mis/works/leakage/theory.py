@@ -49,7 +49,7 @@ def gradient_theory(settings: Settings, task: str, store: Store) -> tuple[list[R
         rows = []
         for several in sorted({1, settings.rounds}):
             for name in dict.fromkeys((*settings.defences, *settings.hidden)):
-                rows += [{"task": task, **row} for row in _rows(rounds.first(several), name, rng)]
+                rows += [{"task": task, **row} for row in rows_of_rounds(rounds.first(several), name, rng)]
         kept = {"found": np.array(json.dumps(plain([rows, tests])))}
         store.write(f"theory-{task}", **kept)
     rows, tests = json.loads(str(kept["found"]))
@@ -58,12 +58,12 @@ def gradient_theory(settings: Settings, task: str, store: Store) -> tuple[list[R
     return rows, tests
 
 
-def _rows(rounds: Rounds, name: str, rng: np.random.Generator) -> list[Row]:
+def rows_of_rounds(rounds: Rounds, name: str, rng: np.random.Generator) -> list[Row]:
     channels = public(rounds, name, rng)
     attack = attacked(rounds, channels, rng)
     found = pairs(rounds, PAIRS, rng)
-    bounds = {KNOWN: averaged(found, lambda one, other: _told_apart(rounds, channels, one, other))}
-    bounds |= _estimates(rounds, channels, name)
+    bounds = {KNOWN: averaged(found, lambda one, other: told_apart(rounds, channels, one, other))}
+    bounds |= estimates(rounds, channels, name)
     epsilon = None
     if all(isinstance(channel, Noisy) for of_round in channels for channel in of_round):
         furthest = max(_distance(rounds, channels, one, other) for one, other in found)
@@ -77,7 +77,7 @@ def _rows(rounds: Rounds, name: str, rng: np.random.Generator) -> list[Row]:
     ]  # fmt: skip
 
 
-def _estimates(rounds: Rounds, channels: list[list[Channel]], name: str) -> dict[str, Interval]:
+def estimates(rounds: Rounds, channels: list[list[Channel]], name: str) -> dict[str, Interval]:
     """Return what holds where means are normal, and for a grid coordinates independent: an estimate of what is."""
     if name == NONE:
         dim = rounds.gradients.shape[-1] * len(rounds.gradients)
@@ -115,9 +115,7 @@ def _cells(rounds: Rounds, channels: list[list[Channel]]) -> list[theory.Cells]:
     return cells
 
 
-def _told_apart(
-    rounds: Rounds, channels: list[list[Channel]], one: np.ndarray, other: np.ndarray
-) -> Interval:
+def told_apart(rounds: Rounds, channels: list[list[Channel]], one: np.ndarray, other: np.ndarray) -> Interval:
     """Return bounds on the advantage of telling two series of means apart by their releases."""
     first = channels[0][0]
     parts = list(_parts(rounds, channels, one, other))
