@@ -128,7 +128,8 @@ def offset_information(width: float, num_releases: int, *, random: bool = False)
     random ``width^2 / (2 (R + 1) (R + 2))``: six times as much is left unsaid. ``predicted_advantage`` turns it into a
     level.
 
-    *Errors:* by quadrature, at most 1e-11, which are the bounds. Exact for normal fluctuations; that w may lie anywhere is an assumption.
+    *Errors:* by quadrature, at most 1e-11, which are the bounds. Exact for normal fluctuations; that w may lie
+    anywhere is an assumption.
 
     Parameters
     ----------
